@@ -1,0 +1,3 @@
+module github.com/meseta-project/meseta
+
+go 1.26
