@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Node is a running master or agent.
+type Node struct {
+	*Process
+	// Addr is host:port.
+	Addr string
+	// URL is http://host:port.
+	URL string
+	// WorkDir is what --work_dir was set to.
+	WorkDir string
+}
+
+// Cluster is one master and its agents.
+type Cluster struct {
+	Master *Node
+	Agents []*Node
+}
+
+// AgentResources is what an agent offers unless told otherwise.
+const AgentResources = "cpus:4;mem:4096;disk:8192;ports:[31000-32000]"
+
+// New starts a master and n agents and returns when all have registered.
+func New(t testing.TB, n int) *Cluster {
+	t.Helper()
+	c := &Cluster{Master: StartMaster(t)}
+	for range n {
+		c.Agents = append(c.Agents, StartAgent(t, c.Master))
+	}
+	return c
+}
+
+// StartMaster starts a master with flags added to the usual ones and returns
+// when it answers. Nothing but these flags configures it.
+func StartMaster(t testing.TB, flags ...string) *Node {
+	t.Helper()
+	work := t.TempDir()
+	port := FreePort(t)
+	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work}
+	args := append([]string{
+		Binary(t), "master", "--ip=127.0.0.1", "--hostname=127.0.0.1",
+		fmt.Sprintf("--port=%d", port), "--work_dir=" + work,
+	}, flags...)
+	n.Process = Start(t, "master", nil, args...)
+	n.Ready(t)
+	return n
+}
+
+// StartAgent starts an agent of the master and returns when the master lists it
+// as active. A flag given replaces the usual one of the same name.
+func StartAgent(t testing.TB, master *Node, flags ...string) *Node {
+	t.Helper()
+	n := NewAgent(t, master.Addr, flags...)
+	n.Ready(t)
+	Eventually(t, Patience, func() error { return Registered(master, n) })
+	return n
+}
+
+// NewAgent starts an agent and returns at once.
+func NewAgent(t testing.TB, master string, flags ...string) *Node {
+	t.Helper()
+	work := t.TempDir()
+	t.Cleanup(func() { killInside(work) })
+	port := FreePort(t)
+	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work}
+	usual := []string{
+		"--master=" + master, "--ip=127.0.0.1", "--hostname=127.0.0.1",
+		fmt.Sprintf("--port=%d", port), "--work_dir=" + work,
+		"--runtime_dir=" + filepath.Join(work, "run"), "--fetcher_cache_dir=" + filepath.Join(work, "fetch"),
+		"--launcher=posix", "--resources=" + AgentResources, "--attributes=rack:r1;zone:a",
+	}
+	n.Process = Start(t, fmt.Sprintf("agent-%d", port), nil,
+		append([]string{Binary(t), "agent"}, override(usual, flags)...)...)
+	return n
+}
+
+// override returns the usual flags without those given, then the given ones.
+func override(usual, given []string) []string {
+	named := map[string]bool{}
+	for _, flag := range given {
+		name, _, _ := strings.Cut(flag, "=")
+		named[name] = true
+	}
+	var out []string
+	for _, flag := range usual {
+		if name, _, _ := strings.Cut(flag, "="); !named[name] {
+			out = append(out, flag)
+		}
+	}
+	return append(out, given...)
+}
+
+// Ready waits until the node answers on /health.
+func (n *Node) Ready(t testing.TB) {
+	t.Helper()
+	Eventually(t, Patience, func() error {
+		if !n.Running() {
+			t.Fatalf("%s ended before it was ready", n.Name)
+		}
+		reply, err := Get(n.URL + "/health")
+		if err == nil && reply.Status != 200 {
+			err = fmt.Errorf("%s: /health says %d %s", n.Name, reply.Status, reply.Body)
+		}
+		return err
+	})
+}
+
+// Restart starts the node again, on the same port and directories, after it was
+// killed, and returns when it answers.
+func (n *Node) Restart(t testing.TB) {
+	t.Helper()
+	n.Start()
+	n.Ready(t)
+}
+
+// Registered says, with an error, why the master does not list the agent as
+// active; nil means that it does.
+func Registered(master, agent *Node) error {
+	row, err := AgentRow(master, agent)
+	if err != nil {
+		return err
+	}
+	if row.At("active") != true {
+		return fmt.Errorf("%s is registered but not active", agent.Name)
+	}
+	return nil
+}
+
+// AgentRow returns what the master's /slaves says about the agent.
+func AgentRow(master, agent *Node) (Value, error) {
+	reply, err := Get(master.URL + "/slaves")
+	if err != nil {
+		return Value{}, err
+	}
+	for _, row := range reply.JSON().List("slaves") {
+		if strings.HasSuffix(row.Text("pid"), "@"+agent.Addr) {
+			return row, nil
+		}
+	}
+	return Value{}, fmt.Errorf("%s is not registered", agent.Name)
+}
