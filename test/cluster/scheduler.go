@@ -44,8 +44,8 @@ type Event struct {
 	Type string
 	// Raw is the record as it came.
 	Raw []byte
-	// At is when it was read.
-	At time.Time
+	// Read is when it was read.
+	Read time.Time
 }
 
 // Framework returns a FrameworkInfo for tests: user root, the roles given and

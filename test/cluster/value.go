@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -85,4 +86,13 @@ func (v Value) String() string {
 		return fmt.Sprint(v.V)
 	}
 	return string(text)
+}
+
+// Base64 returns bytes as JSON carries them.
+func Base64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+// Bytes returns what Base64 text stands for.
+func Bytes(text string) []byte {
+	b, _ := base64.StdEncoding.DecodeString(text)
+	return b
 }
