@@ -1,0 +1,3 @@
+// Package resources is the algebra of what agents have, offers contain and
+// tasks use.
+package resources
