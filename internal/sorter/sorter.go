@@ -1,0 +1,256 @@
+// Package sorter keeps the clients of a tree in the order in which a fair
+// allocator serves them.
+//
+// A client is a role or, within a role, a framework. Its path is divided at
+// slashes; the nodes above it stand for the sum of what is below them, so that
+// fairness holds between "eng" and "ops" first and between "eng/web" and
+// "eng/db" then. A client that has others below it competes with them as a
+// child called ".".
+//
+// Under [DRF] the node with the lowest dominant share comes first: the largest,
+// over the resources that count, of what it has to what the cluster has,
+// divided by its weight. Of equals the one that was allocated something fewer
+// times comes first, and of those the first by name, as in Mesos.
+//
+// The order is kept, not made: a change moves one node per level, in
+// logarithmic time. Only a change of the cluster's size or of a weight makes
+// the next walk sort anew.
+package sorter
+
+import (
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/meseta-project/meseta/internal/invariant"
+)
+
+// An Order is how the children of a node are put in order.
+type Order int
+
+// The orders: by dominant share, or, at every walk anew, at random, a client
+// being the likelier to be first the greater its weight is.
+const (
+	DRF Order = iota
+	Random
+)
+
+// A Tree orders clients that carry a T, such as a role or a framework in a
+// role. It is not safe for concurrent use.
+type Tree[T any] struct {
+	root    *node[T]
+	total   *Total
+	seen    uint64 // the version of total that the order is by
+	weights *Weights
+	heavy   uint64 // the version of weights that the order is by
+	order   Order
+	rng     *rand.Rand
+	clients int
+}
+
+// A Client is a place in a Tree that is served if it is active.
+type Client[T any] struct {
+	Value T
+	path  string
+	node  *node[T] // changes when the client gets or loses children
+}
+
+// Path returns the client's path.
+func (c *Client[T]) Path() string { return c.path }
+
+// Active reports whether the client takes part in walks.
+func (c *Client[T]) Active() bool { return c.node.active > 0 }
+
+// Allocation returns what the client has, without what those below it have.
+// It must not be changed or kept.
+func (c *Client[T]) Allocation() Vector { return c.node.allocation }
+
+// New returns an empty tree for a cluster of size total. Several trees may use
+// one Total and one Weights; rng is used by [Random] only.
+func New[T any](total *Total, weights *Weights, order Order, rng *rand.Rand) *Tree[T] {
+	return &Tree[T]{root: &node[T]{}, total: total, weights: weights, order: order, rng: rng}
+}
+
+// Len returns how many clients there are, active or not.
+func (t *Tree[T]) Len() int { return t.clients }
+
+// Add makes a client, which is not active. Its path must be new.
+func (t *Tree[T]) Add(path string, value T) *Client[T] {
+	n := t.root
+	for name := range strings.SplitSeq(path, "/") {
+		if n.client != nil {
+			t.pushDown(n)
+		}
+		n = t.child(n, name)
+	}
+	if len(n.children) > 0 {
+		n = t.child(n, self)
+	}
+	invariant.Check(n.client == nil, "a client is added to a sorter once", "path", path)
+	c := &Client[T]{Value: value, path: path, node: n}
+	n.client = c
+	if n.listed {
+		n.parent.unlist(t, n)
+	}
+	t.clients++
+	return c
+}
+
+// Remove takes the client away together with whatever it still has.
+func (t *Tree[T]) Remove(c *Client[T]) {
+	t.Deactivate(c)
+	t.change(c, slices.Clone(c.node.allocation), -1, 0)
+	n := c.node
+	for n.parent != nil && len(n.children) == 0 {
+		n.parent.unlist(t, n)
+		delete(n.parent.children, n.name)
+		n = n.parent
+	}
+	if only := n.children[self]; only != nil && len(n.children) == 1 {
+		t.pullUp(n, only)
+	}
+	c.node = nil
+	t.clients--
+}
+
+// Activate makes the client take part in walks.
+func (t *Tree[T]) Activate(c *Client[T]) {
+	n := c.node
+	if n.active > 0 {
+		return
+	}
+	for p := n; p != nil; p = p.parent {
+		p.active++
+	}
+	n.share = t.shareOf(n)
+	n.parent.list(t, n)
+}
+
+// Deactivate leaves the client out of walks. What it has still counts for the
+// nodes above it.
+func (t *Tree[T]) Deactivate(c *Client[T]) {
+	n := c.node
+	if n.active == 0 {
+		return
+	}
+	n.parent.unlist(t, n)
+	for p := n; p != nil; p = p.parent {
+		p.active--
+	}
+}
+
+// Allocated gives the client v more, once.
+func (t *Tree[T]) Allocated(c *Client[T], v Vector) { t.change(c, v, 1, 1) }
+
+// Unallocated takes v away from the client, which has it.
+func (t *Tree[T]) Unallocated(c *Client[T], v Vector) { t.change(c, v, -1, 0) }
+
+// Changed gives the client v more, which may be negative, as part of something
+// that it was allocated before.
+func (t *Tree[T]) Changed(c *Client[T], v Vector) { t.change(c, v, 1, 0) }
+
+// change adds sign times v to all nodes from the client up, and made to the
+// number of allocations made to them.
+func (t *Tree[T]) change(c *Client[T], v Vector, sign int64, made uint64) {
+	sorted := t.sorted()
+	for n := c.node; n != nil; n = n.parent {
+		at := -1
+		if sorted && n.listed {
+			at = n.parent.find(n)
+		}
+		n.allocation.addScaled(v, sign)
+		n.made += made
+		if at >= 0 {
+			n.share = t.shareOf(n)
+			n.parent.move(at)
+		}
+	}
+}
+
+// sorted reports whether the nodes are in their order.
+func (t *Tree[T]) sorted() bool {
+	return t.seen == t.total.version && t.heavy == t.weights.version
+}
+
+// All yields the active clients in order. What is changed while it runs may or
+// may not show: collect changes and make them afterwards.
+func (t *Tree[T]) All() iter.Seq[*Client[T]] {
+	return func(yield func(*Client[T]) bool) {
+		if t.order == Random {
+			t.shuffled(yield)
+			return
+		}
+		if !t.sorted() {
+			t.root.sort(t)
+			t.seen, t.heavy = t.total.version, t.weights.version
+		}
+		t.root.walk(yield)
+	}
+}
+
+// Share returns the dominant share of the client's node, divided by its
+// weight: of the client alone, without those below it.
+func (t *Tree[T]) Share(c *Client[T]) float64 { return t.shareOf(c.node) }
+
+// ShareOf returns the dominant share of everything at and below a path,
+// divided by the weight of the path; 0 if there is nothing.
+func (t *Tree[T]) ShareOf(path string) float64 {
+	n := t.root
+	for name := range strings.SplitSeq(path, "/") {
+		if n = n.children[name]; n == nil {
+			return 0
+		}
+	}
+	return t.shareOf(n)
+}
+
+func (t *Tree[T]) shareOf(n *node[T]) float64 {
+	return t.total.share(n.allocation) / t.weights.of(n.path)
+}
+
+// pushDown makes room for children of n, which is a client: the client becomes
+// one of them.
+func (t *Tree[T]) pushDown(n *node[T]) {
+	c := n.client
+	n.client = nil
+	below := t.child(n, self)
+	below.client, c.node = c, below
+	below.allocation = slices.Clone(n.allocation)
+	below.made, below.active = n.made, n.active
+	below.share = t.shareOf(below)
+	if !n.listed {
+		n.share = t.shareOf(n)
+		n.parent.list(t, n)
+	}
+	if below.active == 0 {
+		n.unlist(t, below)
+	}
+}
+
+// pullUp makes n the node of the client that is its only child.
+func (t *Tree[T]) pullUp(n, only *node[T]) {
+	n.client, only.client.node = only.client, n
+	n.children, n.order = nil, nil
+	if n.active == 0 {
+		n.parent.unlist(t, n)
+	}
+}
+
+// child returns the child of n called name and makes it if need be, listed as
+// a node that has clients below it is.
+func (t *Tree[T]) child(n *node[T], name string) *node[T] {
+	if c := n.children[name]; c != nil {
+		return c
+	}
+	c := &node[T]{name: name, path: name, parent: n}
+	if n != t.root {
+		c.path = n.path + "/" + name
+	}
+	if n.children == nil {
+		n.children = map[string]*node[T]{}
+	}
+	n.children[name] = c
+	n.list(t, c)
+	return c
+}
