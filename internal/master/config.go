@@ -1,0 +1,76 @@
+package master
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+// Config is what operators set, mostly by the flag of the same name.
+type Config struct {
+	HeartbeatInterval    time.Duration // told in SUBSCRIBED; the shell sends them
+	AgentPingTimeout     time.Duration // --agent_ping_timeout
+	MaxAgentPingTimeouts int           // --max_agent_ping_timeouts
+	// AgentReregisterTimeout is how long a disconnected agent, or one of an
+	// earlier leader, has to come back (--agent_reregister_timeout).
+	AgentReregisterTimeout time.Duration
+	// RecoveryAgentRemovalLimit is the share, from 0 to 1, of agents that may
+	// stay away after a change of leaders before the master rather ends
+	// (--recovery_agent_removal_limit).
+	RecoveryAgentRemovalLimit float64
+	// AgentRemovalRate bounds how fast unhealthy agents are given up
+	// (--agent_removal_rate_limit); zero is no bound.
+	AgentRemovalRate Rate
+
+	OfferTimeout                    time.Duration // --offer_timeout; 0 is never
+	MaxCompletedFrameworks          int           // --max_completed_frameworks
+	MaxCompletedTasksPerFramework   int           // --max_completed_tasks_per_framework
+	MaxUnreachableTasksPerFramework int           // --max_unreachable_tasks_per_framework
+	MaxRemovedAgents                int           // how many removed agents are remembered
+
+	RegistryGCInterval    time.Duration // --registry_gc_interval
+	RegistryMaxAgentAge   time.Duration // --registry_max_agent_age
+	RegistryMaxAgentCount int           // --registry_max_agent_count
+
+	Roles              []string           // --roles; empty allows all
+	Weights            map[string]float64 // --weights, used while the registry has none
+	RootSubmissions    bool               // --root_submissions
+	RequireAgentDomain bool               // --require_agent_domain
+
+	// AllocationBudget is how many candidate agents the allocator works
+	// through in one call of Effects.
+	AllocationBudget int
+}
+
+// A Rate is so many events in a time.
+type Rate struct {
+	Events int
+	Per    time.Duration
+}
+
+// DefaultConfig returns Mesos's defaults.
+func DefaultConfig() Config {
+	return Config{
+		HeartbeatInterval:               15 * time.Second,
+		AgentPingTimeout:                15 * time.Second,
+		MaxAgentPingTimeouts:            5,
+		AgentReregisterTimeout:          10 * time.Minute,
+		RecoveryAgentRemovalLimit:       1,
+		MaxCompletedFrameworks:          50,
+		MaxCompletedTasksPerFramework:   1000,
+		MaxUnreachableTasksPerFramework: 1000,
+		MaxRemovedAgents:                100_000,
+		RegistryGCInterval:              15 * time.Minute,
+		RegistryMaxAgentAge:             14 * 24 * time.Hour,
+		RegistryMaxAgentCount:           102_400,
+		RootSubmissions:                 true,
+		AllocationBudget:                1000,
+	}
+}
+
+// Deps are the parts a master is made of.
+type Deps struct {
+	Rand      *rand.Rand
+	Log       *slog.Logger
+	Allocator Allocator
+}

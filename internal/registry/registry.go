@@ -1,0 +1,245 @@
+// Package registry holds what a master must not forget, in memory: which
+// agents it admitted, which it gave up, and what operators set. Tasks and
+// frameworks are no part of it: a new leader learns of those from the agents.
+//
+// It is a value with operations and does no I/O. Each operation checks, changes
+// the value and returns the records to store; what was refused changes nothing.
+// A store keeps the records under their keys and gives them back to [Load]:
+//
+//	master             mesos.internal.Registry.Master
+//	agents/ID          mesos.internal.Registry.Slave
+//	unreachable/ID     mesos.internal.Registry.UnreachableSlave
+//	gone/ID            mesos.internal.Registry.GoneSlave
+//	machines/HOST|IP   mesos.internal.Registry.Machine
+//	maintenance        mesos.internal.Registry with schedules alone
+//	weights/ROLE       mesos.internal.Registry.Weight
+//	quota/ROLE         mesos.v1.quota.QuotaConfig
+//	capabilities       mesos.internal.Registry with minimum_capabilities alone
+//
+// So a write is as large as what changed, however many agents there are.
+package registry
+
+import (
+	"slices"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/refusal"
+)
+
+// A Put sets the record at Key; a nil Value deletes it.
+type Put struct {
+	Key   string
+	Value []byte
+}
+
+// A Batch is records to be stored as one write. Batches are numbered from 1 in
+// the order in which they must be stored.
+type Batch struct {
+	Seq  uint64
+	Puts []Put
+}
+
+// A Registry is for one goroutine at a time. The messages it returns must not
+// be changed.
+type Registry struct {
+	master       *mesos.MasterInfo
+	agents       map[ids.AgentID]*messages.Registry_Slave
+	unreachable  map[ids.AgentID]*messages.Registry_UnreachableSlave
+	gone         map[ids.AgentID]*messages.Registry_GoneSlave
+	machines     map[string]*messages.Registry_Machine
+	schedules    []*maintenancepb.Schedule
+	weights      map[string]float64
+	quotas       map[string]*quotapb.QuotaConfig
+	capabilities []*messages.Registry_MinimumCapability
+}
+
+// New returns an empty registry.
+func New() *Registry {
+	return &Registry{
+		agents:      map[ids.AgentID]*messages.Registry_Slave{},
+		unreachable: map[ids.AgentID]*messages.Registry_UnreachableSlave{},
+		gone:        map[ids.AgentID]*messages.Registry_GoneSlave{},
+		machines:    map[string]*messages.Registry_Machine{},
+		weights:     map[string]float64{},
+		quotas:      map[string]*quotapb.QuotaConfig{},
+	}
+}
+
+// SetMaster records who leads. It is the first write of every new leader, by
+// which it also learns that it may write.
+func (r *Registry) SetMaster(info *mesos.MasterInfo) []Put {
+	r.master = info
+	return []Put{{keyMaster, marshal(&messages.Registry_Master{Info: info})}}
+}
+
+// Master returns who led last, or nil.
+func (r *Registry) Master() *mesos.MasterInfo { return r.master }
+
+// Admit adds an agent that was never seen before.
+func (r *Registry) Admit(info *mesos.AgentInfo) ([]Put, error) {
+	id := ids.AgentID(info.GetId().GetValue())
+	if _, ok := r.agents[id]; ok {
+		return nil, refusal.Conflictf("Agent %s is admitted already", id)
+	}
+	if r.IsGone(id) {
+		return nil, refusal.Gonef("Agent has been marked gone")
+	}
+	return r.put(id, &messages.Registry_Slave{Info: info}), nil
+}
+
+// Update changes what is known of an admitted agent.
+func (r *Registry) Update(info *mesos.AgentInfo) ([]Put, error) {
+	id := ids.AgentID(info.GetId().GetValue())
+	old, ok := r.agents[id]
+	if !ok {
+		return nil, refusal.NotFoundf("Agent %s is not admitted", id)
+	}
+	return r.put(id, &messages.Registry_Slave{
+		Info:        info,
+		DrainInfo:   old.DrainInfo,
+		Deactivated: old.Deactivated,
+	}), nil
+}
+
+// MarkUnreachable takes an admitted agent that is not heard of any more off
+// the admitted ones; it may come back.
+func (r *Registry) MarkUnreachable(id ids.AgentID, at time.Time) ([]Put, error) {
+	old, ok := r.agents[id]
+	if !ok {
+		return nil, refusal.NotFoundf("Agent %s is not admitted", id)
+	}
+	delete(r.agents, id)
+	lost := &messages.Registry_UnreachableSlave{
+		Id:          &mesos.AgentID{Value: new(string(id))},
+		Timestamp:   timeInfo(at),
+		DrainInfo:   old.DrainInfo,
+		Deactivated: old.Deactivated,
+	}
+	r.unreachable[id] = lost
+	return []Put{{keyAgent(id), nil}, {keyUnreachable(id), marshal(lost)}}, nil
+}
+
+// MarkReachable admits an agent that comes back: one that was unreachable, or
+// one that the registry does not know, since unreachable agents are forgotten
+// in time.
+func (r *Registry) MarkReachable(info *mesos.AgentInfo) ([]Put, error) {
+	id := ids.AgentID(info.GetId().GetValue())
+	if r.IsGone(id) {
+		return nil, refusal.Gonef("Agent has been marked gone")
+	}
+	if _, ok := r.agents[id]; ok {
+		return nil, refusal.Conflictf("Agent %s is admitted already", id)
+	}
+	back := &messages.Registry_Slave{Info: info}
+	lost, ok := r.unreachable[id]
+	if !ok {
+		return r.put(id, back), nil
+	}
+	delete(r.unreachable, id)
+	back.DrainInfo, back.Deactivated = lost.DrainInfo, lost.Deactivated
+	return append(r.put(id, back), Put{keyUnreachable(id), nil}), nil
+}
+
+// MarkGone bars an agent, admitted or unreachable, from ever coming back.
+func (r *Registry) MarkGone(id ids.AgentID, at time.Time) ([]Put, error) {
+	_, admitted := r.agents[id]
+	_, unreachable := r.unreachable[id]
+	if !admitted && !unreachable {
+		return nil, refusal.NotFoundf("Agent %s is not known", id)
+	}
+	delete(r.agents, id)
+	delete(r.unreachable, id)
+	gone := &messages.Registry_GoneSlave{
+		Id:        &mesos.AgentID{Value: new(string(id))},
+		Timestamp: timeInfo(at),
+	}
+	r.gone[id] = gone
+	return []Put{
+		{keyAgent(id), nil},
+		{keyUnreachable(id), nil},
+		{keyGone(id), marshal(gone)},
+	}, nil
+}
+
+// Remove takes an agent that left off the admitted ones.
+func (r *Registry) Remove(id ids.AgentID) ([]Put, error) {
+	if _, ok := r.agents[id]; !ok {
+		return nil, refusal.NotFoundf("Agent %s is not admitted", id)
+	}
+	delete(r.agents, id)
+	return []Put{{keyAgent(id), nil}}, nil
+}
+
+// SetWeights replaces the weights of the roles named.
+func (r *Registry) SetWeights(weights map[string]float64) []Put {
+	var puts []Put
+	for _, role := range sorted(weights) {
+		r.weights[role] = weights[role]
+		puts = append(puts, Put{keyWeight(role), marshal(weightRecord(role, weights[role]))})
+	}
+	return puts
+}
+
+// Agent returns what is recorded of an admitted agent, or nil.
+func (r *Registry) Agent(id ids.AgentID) *messages.Registry_Slave { return r.agents[id] }
+
+// Agents returns the admitted agents by ID.
+func (r *Registry) Agents() []*messages.Registry_Slave { return values(r.agents) }
+
+// Len returns how many agents are admitted.
+func (r *Registry) Len() int { return len(r.agents) }
+
+// Unreachable returns when an agent was marked unreachable; ok is false if it
+// is not.
+func (r *Registry) Unreachable(id ids.AgentID) (at *mesos.TimeInfo, ok bool) {
+	lost, ok := r.unreachable[id]
+	return lost.GetTimestamp(), ok
+}
+
+// UnreachableLen returns how many agents are unreachable.
+func (r *Registry) UnreachableLen() int { return len(r.unreachable) }
+
+// IsGone reports whether an agent was marked gone.
+func (r *Registry) IsGone(id ids.AgentID) bool {
+	_, ok := r.gone[id]
+	return ok
+}
+
+// Machine returns what is recorded of a machine, or nil.
+func (r *Registry) Machine(hostname, ip string) *mesos.MachineInfo {
+	return r.machines[machineName(hostname, ip)].GetInfo()
+}
+
+// Weights returns the weight of each role that has one; it must not be
+// changed.
+func (r *Registry) Weights() map[string]float64 { return r.weights }
+
+// Quotas returns the quota of each role that has one; it must not be changed.
+func (r *Registry) Quotas() map[string]*quotapb.QuotaConfig { return r.quotas }
+
+// Schedules returns the maintenance schedules.
+func (r *Registry) Schedules() []*maintenancepb.Schedule { return r.schedules }
+
+// MinimumCapabilities returns what a master must be able to do to lead.
+func (r *Registry) MinimumCapabilities() []string {
+	var names []string
+	for _, c := range r.capabilities {
+		names = append(names, c.GetCapability())
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *Registry) put(id ids.AgentID, agent *messages.Registry_Slave) []Put {
+	r.agents[id] = agent
+	return []Put{{keyAgent(id), marshal(agent)}}
+}
+
+func timeInfo(t time.Time) *mesos.TimeInfo {
+	return &mesos.TimeInfo{Nanoseconds: new(t.UnixNano())}
+}

@@ -1,0 +1,149 @@
+package registry_test
+
+import (
+	"iter"
+	"maps"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+var epoch = time.Unix(1_700_000_000, 0)
+
+func info(id, hostname string) *mesos.AgentInfo {
+	return &mesos.AgentInfo{Id: &mesos.AgentID{Value: &id}, Hostname: &hostname}
+}
+
+// store keeps records as a store would.
+type store map[string][]byte
+
+func (s store) apply(puts []registry.Put) {
+	for _, p := range puts {
+		if p.Value == nil {
+			delete(s, p.Key)
+		} else {
+			s[p.Key] = p.Value
+		}
+	}
+}
+
+func (s store) load(t interface{ Fatal(...any) }) *registry.Registry {
+	r, err := registry.Load(maps.All(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestAgentLife walks an agent through its states and checks the words of what
+// is refused on the way.
+func TestAgentLife(t *testing.T) {
+	r := registry.New()
+	steps := []struct {
+		name string
+		do   func() ([]registry.Put, error)
+		puts int
+		want refusal.Reason
+	}{
+		{"admit", func() ([]registry.Put, error) { return r.Admit(info("a", "h")) }, 1, 0},
+		{"admit again", func() ([]registry.Put, error) { return r.Admit(info("a", "h")) }, 0, refusal.Conflict},
+		{"update", func() ([]registry.Put, error) { return r.Update(info("a", "g")) }, 1, 0},
+		{"update unknown", func() ([]registry.Put, error) { return r.Update(info("b", "g")) }, 0, refusal.NotFound},
+		{"reachable while admitted", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 0, refusal.Conflict},
+		{"unreachable", func() ([]registry.Put, error) { return r.MarkUnreachable("a", epoch) }, 2, 0},
+		{"unreachable again", func() ([]registry.Put, error) { return r.MarkUnreachable("a", epoch) }, 0, refusal.NotFound},
+		{"remove unreachable", func() ([]registry.Put, error) { return r.Remove("a") }, 0, refusal.NotFound},
+		{"reachable", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 2, 0},
+		{"remove", func() ([]registry.Put, error) { return r.Remove("a") }, 1, 0},
+		{"gone unknown", func() ([]registry.Put, error) { return r.MarkGone("a", epoch) }, 0, refusal.NotFound},
+		{"reachable unknown", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 1, 0},
+		{"gone", func() ([]registry.Put, error) { return r.MarkGone("a", epoch) }, 3, 0},
+		{"back from gone", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 0, refusal.Gone},
+		{"admit gone", func() ([]registry.Put, error) { return r.Admit(info("a", "g")) }, 0, refusal.Gone},
+	}
+	for _, s := range steps {
+		puts, err := s.do()
+		if len(puts) != s.puts || refusal.ReasonOf(err) != s.want {
+			t.Errorf("%s: %d puts, error %v; want %d, %v", s.name, len(puts), err, s.puts, s.want)
+		}
+	}
+}
+
+// TestRecords checks that what is stored gives back the same registry, after
+// any history.
+func TestRecords(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r, s := registry.New(), store{}
+		s.apply(r.SetMaster(&mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(5050))}))
+		s.apply(r.SetWeights(map[string]float64{"a/b": 2}))
+		for i := range rapid.IntRange(0, 60).Draw(t, "steps") {
+			id := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "agent")
+			at := epoch.Add(time.Duration(i) * time.Hour)
+			s.apply(step(r, rapid.IntRange(0, 6).Draw(t, "op"), id, at))
+		}
+		if got, want := s.load(t).Proto(), r.Proto(); !proto.Equal(got, want) {
+			t.Fatalf("loaded %v\nstored %v", got, want)
+		}
+	})
+}
+
+func step(r *registry.Registry, op int, id string, at time.Time) (puts []registry.Put) {
+	agent := ids.AgentID(id)
+	switch op {
+	case 0:
+		puts, _ = r.Admit(info(id, at.String()))
+	case 1:
+		puts, _ = r.Update(info(id, at.String()))
+	case 2:
+		puts, _ = r.MarkUnreachable(agent, at)
+	case 3:
+		puts, _ = r.MarkReachable(info(id, at.String()))
+	case 4:
+		puts, _ = r.Remove(agent)
+	case 5:
+		puts, _ = r.MarkGone(agent, at)
+	case 6:
+		puts = r.Prune(r.Expired(at, 10*time.Hour, 1))
+	}
+	return puts
+}
+
+// TestExpired checks both bounds: age, and count with the oldest first.
+func TestExpired(t *testing.T) {
+	r := registry.New()
+	for i, id := range []string{"a", "b", "c", "d"} {
+		if _, err := r.Admit(info(id, "h")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.MarkUnreachable(ids.AgentID(id), epoch.Add(time.Duration(i)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := epoch.Add(3 * time.Hour)
+	for _, c := range []struct {
+		age   time.Duration
+		count int
+		want  int
+	}{{time.Hour * 10, 10, 0}, {2 * time.Hour, 10, 1}, {time.Hour * 10, 1, 3}, {0, 10, 3}, {0, 0, 4}} {
+		unreachable, gone := r.Expired(now, c.age, c.count)
+		if len(unreachable) != c.want || len(gone) != 0 {
+			t.Errorf("age %v, count %d: %v expired, want %d", c.age, c.count, unreachable, c.want)
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for key, value := range map[string]string{"what/a": "", "agents/a": "\xff", "": ""} {
+		records := iter.Seq2[string, []byte](maps.All(store{key: []byte(value)}))
+		if _, err := registry.Load(records); err == nil {
+			t.Errorf("record %q: %q was read", key, value)
+		}
+	}
+}
