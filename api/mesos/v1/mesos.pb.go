@@ -3976,13 +3976,18 @@ func (x *MasterInfo) GetCapabilities() []*MasterInfo_Capability {
 }
 
 type AgentInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Hostname      *string                `protobuf:"bytes,1,req,name=hostname" json:"hostname,omitempty"`
-	Port          *int32                 `protobuf:"varint,8,opt,name=port,def=5051" json:"port,omitempty"`
-	Resources     []*Resource            `protobuf:"bytes,3,rep,name=resources" json:"resources,omitempty"`
-	Attributes    []*Attribute           `protobuf:"bytes,5,rep,name=attributes" json:"attributes,omitempty"`
-	Id            *AgentID               `protobuf:"bytes,6,opt,name=id" json:"id,omitempty"`
-	Domain        *DomainInfo            `protobuf:"bytes,10,opt,name=domain" json:"domain,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Hostname   *string                `protobuf:"bytes,1,req,name=hostname" json:"hostname,omitempty"`
+	Port       *int32                 `protobuf:"varint,8,opt,name=port,def=5051" json:"port,omitempty"`
+	Resources  []*Resource            `protobuf:"bytes,3,rep,name=resources" json:"resources,omitempty"`
+	Attributes []*Attribute           `protobuf:"bytes,5,rep,name=attributes" json:"attributes,omitempty"`
+	Id         *AgentID               `protobuf:"bytes,6,opt,name=id" json:"id,omitempty"`
+	Domain     *DomainInfo            `protobuf:"bytes,10,opt,name=domain" json:"domain,omitempty"`
+	// Not in Mesos's v1 message: the older SlaveInfo has it and Apache Mesos's
+	// masters and agents expect it to be true. Set it towards them, in the
+	// messages between masters and agents and on disk, and in the replies to
+	// GET_AGENTS and GET_STATE.
+	Checkpoint    *bool `protobuf:"varint,7,opt,name=checkpoint" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4062,6 +4067,13 @@ func (x *AgentInfo) GetDomain() *DomainInfo {
 		return x.Domain
 	}
 	return nil
+}
+
+func (x *AgentInfo) GetCheckpoint() bool {
+	if x != nil && x.Checkpoint != nil {
+		return *x.Checkpoint
+	}
+	return false
 }
 
 type CSIPluginContainerInfo struct {
@@ -14650,7 +14662,7 @@ const file_mesos_v1_mesos_proto_rawDesc = "" +
 	"\aUNKNOWN\x10\x00\x12\x10\n" +
 	"\fAGENT_UPDATE\x10\x01\x12\x12\n" +
 	"\x0eAGENT_DRAINING\x10\x02\x12\f\n" +
-	"\bQUOTA_V2\x10\x03\"\x90\x04\n" +
+	"\bQUOTA_V2\x10\x03\"\xb0\x04\n" +
 	"\tAgentInfo\x12\x1a\n" +
 	"\bhostname\x18\x01 \x02(\tR\bhostname\x12\x18\n" +
 	"\x04port\x18\b \x01(\x05:\x045051R\x04port\x120\n" +
@@ -14660,7 +14672,10 @@ const file_mesos_v1_mesos_proto_rawDesc = "" +
 	"attributes\x12!\n" +
 	"\x02id\x18\x06 \x01(\v2\x11.mesos.v1.AgentIDR\x02id\x12,\n" +
 	"\x06domain\x18\n" +
-	" \x01(\v2\x14.mesos.v1.DomainInfoR\x06domain\x1a\x94\x02\n" +
+	" \x01(\v2\x14.mesos.v1.DomainInfoR\x06domain\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\a \x01(\bR\n" +
+	"checkpoint\x1a\x94\x02\n" +
 	"\n" +
 	"Capability\x127\n" +
 	"\x04type\x18\x01 \x01(\x0e2#.mesos.v1.AgentInfo.Capability.TypeR\x04type\"\xcc\x01\n" +

@@ -973,6 +973,10 @@ func (m *AgentInfo) CloneVT() *AgentInfo {
 		}
 		r.Attributes = tmpContainer
 	}
+	if rhs := m.Checkpoint; rhs != nil {
+		tmpVal := *rhs
+		r.Checkpoint = &tmpVal
+	}
 	if len(m.unknownFields) > 0 {
 		r.unknownFields = make([]byte, len(m.unknownFields))
 		copy(r.unknownFields, m.unknownFields)
@@ -6293,6 +6297,9 @@ func (this *AgentInfo) EqualVT(that *AgentInfo) bool {
 		}
 	}
 	if !this.Id.EqualVT(that.Id) {
+		return false
+	}
+	if p, q := this.Checkpoint, that.Checkpoint; (p == nil && q != nil) || (p != nil && (q == nil || *p != *q)) {
 		return false
 	}
 	if p, q := this.Port, that.Port; (p == nil && q != nil) || (p != nil && (q == nil || *p != *q)) {
@@ -13417,6 +13424,16 @@ func (m *AgentInfo) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(*m.Port))
 		i--
 		dAtA[i] = 0x40
+	}
+	if m.Checkpoint != nil {
+		i--
+		if *m.Checkpoint {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x38
 	}
 	if m.Id != nil {
 		size, err := m.Id.MarshalToSizedBufferVT(dAtA[:i])
@@ -23814,6 +23831,9 @@ func (m *AgentInfo) SizeVT() (n int) {
 		l = m.Id.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.Checkpoint != nil {
+		n += 2
+	}
 	if m.Port != nil {
 		n += 1 + protohelpers.SizeOfVarint(uint64(*m.Port))
 	}
@@ -32903,6 +32923,27 @@ func (m *AgentInfo) UnmarshalVT(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 7:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Checkpoint", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			b := bool(v != 0)
+			m.Checkpoint = &b
 		case 8:
 			if wireType != 0 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Port", wireType)
