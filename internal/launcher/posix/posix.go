@@ -1,0 +1,164 @@
+// Package posix launches containers as plain process trees: no namespaces, no
+// cgroups, no privileges needed.
+//
+// Every container is one tree of processes below a shim (shim.c). The shim
+// outlives the agent, so the tree can be adopted by an agent that has been
+// restarted, and it leaves the raw wait status of the container's first
+// process in a file, so no exit is ever missed:
+//
+//	agent ── meseta-shim ── sh -c … ── whatever the task starts
+//	           └ writes STATUS_PATH when sh has ended, then kills the rest
+//
+// A [Launcher] and its processes may be used by many goroutines.
+package posix
+
+import "C" // for shim.c
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// shimName is the argv[0] under which this binary becomes a shim.
+const shimName = "meseta-shim"
+
+// ErrGone says that there is no such container any more: its shim has ended,
+// or the pid belongs to somebody else by now.
+var ErrGone = errors.New("container is gone")
+
+// User is the identity a container's processes get. Only root may switch.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32 // supplementary, at most 1024
+}
+
+// Spec is what to launch.
+type Spec struct {
+	ID     string   // container id; the shim carries it in its arguments
+	Path   string   // program, looked up in the PATH of Env when it has no slash
+	Args   []string // argv, the program's name first
+	Env    []string // the whole environment: nothing of the agent's is added
+	Dir    string   // working directory: the sandbox
+	User   *User    // nil: the agent's own
+	Stdin  *os.File // nil: /dev/null
+	Stdout *os.File // nil: /dev/null
+	Stderr *os.File // nil: /dev/null
+	Status string   // file that receives the raw wait status; its directory must exist
+}
+
+// Launcher starts and adopts process trees.
+type Launcher struct {
+	exe string
+}
+
+// New returns a launcher that re-executes the running binary as its shim. The
+// binary may be replaced on disk while it runs.
+func New() *Launcher { return &Launcher{exe: "/proc/self/exe"} }
+
+// Fork starts a container. It returns once the shim runs; that the program
+// itself could not be started shows as exit status 1 and a line on stderr.
+func (l *Launcher) Fork(spec *Spec) (*Process, error) {
+	status, err := os.OpenFile(spec.Status, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("create the status file of container %s: %w", spec.ID, err)
+	}
+	defer status.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("launch container %s: %w", spec.ID, err)
+	}
+	defer null.Close()
+
+	env, err := environment(spec.Env)
+	if err != nil {
+		return nil, fmt.Errorf("launch container %s: %w", spec.ID, err)
+	}
+	defer env.Close()
+
+	pidfd := -1
+	pid, err := syscall.ForkExec(l.exe, shimArgs(spec), &syscall.ProcAttr{
+		Dir:   spec.Dir,
+		Files: []uintptr{fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null), status.Fd(), env.Fd()},
+		Sys:   &syscall.SysProcAttr{PidFD: &pidfd},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the shim of container %s in %s: %w", spec.ID, spec.Dir, err)
+	}
+	return newProcess(spec.ID, pid, pidfd, spec.Status, true)
+}
+
+// Adopt finds a container again that an earlier agent launched, by the pid of
+// its shim. It fails with [ErrGone] if the shim has ended; [ReadStatus] then
+// tells how.
+func (l *Launcher) Adopt(id string, pid int, status string) (*Process, error) {
+	pidfd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("adopt container %s, pid %d: %w", id, pid, errors.Join(ErrGone, err))
+	}
+	if !isShim(pid, id) {
+		unix.Close(pidfd)
+		return nil, fmt.Errorf("adopt container %s: pid %d is another process: %w", id, pid, ErrGone)
+	}
+	return newProcess(id, pid, pidfd, status, false)
+}
+
+// ReadStatus returns the raw wait status that a shim left, and whether it did.
+func ReadStatus(path string) (status int, ok bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, false
+	}
+	status, err = strconv.Atoi(strings.TrimSpace(string(text)))
+	return status, err == nil
+}
+
+func fd(f, otherwise *os.File) uintptr {
+	if f == nil {
+		return otherwise.Fd()
+	}
+	return f.Fd()
+}
+
+// environment puts the task's variables where only the task's process reads
+// them: the shim runs as root, and would obey an LD_PRELOAD in its own.
+func environment(vars []string) (*os.File, error) {
+	mem, err := unix.MemfdCreate("environment", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create a memory file for the environment: %w", err)
+	}
+	f := os.NewFile(uintptr(mem), "environment")
+	var text strings.Builder
+	for _, v := range vars {
+		text.WriteString(v)
+		text.WriteByte(0)
+	}
+	if _, err := f.WriteAt([]byte(text.String()), 0); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write the environment: %w", err)
+	}
+	return f, nil
+}
+
+func shimArgs(spec *Spec) []string {
+	args := []string{shimName, spec.ID, "-", "-", "-", "--", spec.Path}
+	if u := spec.User; u != nil {
+		args[2], args[3] = fmt.Sprint(u.UID), fmt.Sprint(u.GID)
+		if len(u.Groups) > 0 {
+			args[4] = strings.Trim(strings.ReplaceAll(fmt.Sprint(u.Groups), " ", ","), "[]")
+		}
+	}
+	return append(args, spec.Args...)
+}
+
+// isShim guards against a pid that has been given to another process.
+func isShim(pid int, id string) bool {
+	cmdline, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	return err == nil && strings.HasPrefix(string(cmdline), shimName+"\x00"+id+"\x00")
+}

@@ -1,0 +1,233 @@
+package posix
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// start launches a shell command and returns it with its output file.
+func start(t *testing.T, command string, change func(*Spec)) (*Process, *Spec) {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	spec := &Spec{
+		ID: "c1", Path: "/bin/sh", Args: []string{"sh", "-c", command},
+		Env: []string{"PATH=/usr/bin:/bin"}, Dir: dir, Stdout: out, Stderr: out,
+		Status: filepath.Join(dir, "status"),
+	}
+	if change != nil {
+		change(spec)
+	}
+	p, err := New().Fork(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, spec
+}
+
+func wait(t *testing.T, p *Process) syscall.WaitStatus {
+	t.Helper()
+	status, err := p.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return syscall.WaitStatus(status)
+}
+
+// line blocks until the command has written a line to its fifo.
+func line(t *testing.T, spec *Spec, fifo string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(spec.Dir, fifo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func mkfifo(name string) func(*Spec) {
+	return func(s *Spec) {
+		if err := syscall.Mkfifo(filepath.Join(s.Dir, name), 0o666); err != nil {
+			panic(err)
+		}
+	}
+}
+
+func TestExitStatuses(t *testing.T) {
+	for command, want := range map[string]int{"true": 0, "exit 3": 3 << 8, "kill -9 $$": 9, "kill -15 $$": 15} {
+		p, spec := start(t, command, nil)
+		if got := wait(t, p); int(got) != want {
+			t.Errorf("%q: wait status %d, want %d", command, got, want)
+		}
+		if got, ok := ReadStatus(spec.Status); !ok || got != want {
+			t.Errorf("%q: status file says %d, %v, want %d", command, got, ok, want)
+		}
+	}
+}
+
+func TestStatusFileIsEmptyWhileRunning(t *testing.T) {
+	p, spec := start(t, "echo up > ready; sleep 1000", mkfifo("ready"))
+	line(t, spec, "ready")
+	if text, err := os.ReadFile(spec.Status); err != nil || len(text) != 0 {
+		t.Errorf("status file holds %q, %v, want it empty", text, err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p)
+}
+
+func TestMissingProgram(t *testing.T) {
+	p, spec := start(t, "", func(s *Spec) { s.Path = "/no/such" })
+	if got := wait(t, p); got.ExitStatus() != 1 {
+		t.Errorf("exit status %d, want 1", got.ExitStatus())
+	}
+	if got := line(t, spec, "stdout"); got != "Failed to execute '/no/such': No such file or directory" {
+		t.Errorf("output %q", got)
+	}
+}
+
+func TestEnvironmentIsTheGivenOne(t *testing.T) {
+	p, spec := start(t, "", func(s *Spec) {
+		s.Path, s.Args, s.Env = "env", []string{"env"}, []string{"PATH=/usr/bin:/bin", "EMPTY=", "LD_PRELOAD=/no/such.so"}
+	})
+	wait(t, p)
+	got := line(t, spec, "stdout")
+	if !strings.HasSuffix(got, "PATH=/usr/bin:/bin\nEMPTY=\nLD_PRELOAD=/no/such.so") {
+		t.Errorf("environment %q", got)
+	}
+	// The loader complains once, in the task; the shim never saw the variable.
+	if n := strings.Count(got, "cannot be preloaded"); n != 1 {
+		t.Errorf("%d complaints of the loader, want 1:\n%s", n, got)
+	}
+}
+
+func TestIgnoredSignalsAreDefaultInTheTask(t *testing.T) {
+	p, spec := start(t, "grep SigIgn /proc/self/status", nil)
+	wait(t, p)
+	if got := strings.Fields(line(t, spec, "stdout")); len(got) != 2 || strings.Trim(got[1], "0") != "" {
+		t.Errorf("the task ignores signals: %v", got)
+	}
+}
+
+func TestSignalReachesTheTreeAndNotTheShim(t *testing.T) {
+	p, spec := start(t, "trap 'exit 4' TERM; echo up > ready; while :; do sleep 0.01; done", mkfifo("ready"))
+	line(t, spec, "ready")
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, p); got.ExitStatus() != 4 {
+		t.Errorf("wait status %#x, want exit 4", int(got))
+	}
+}
+
+func TestNothingOutlivesTheContainer(t *testing.T) {
+	// A grandchild in a session of its own, as daemons do it.
+	p, spec := start(t, "(setsid sh -c 'echo $$ > pid; exec sleep 1000' &); read x < go",
+		func(s *Spec) { mkfifo("pid")(s); mkfifo("go")(s) })
+	pid, err := strconv.Atoi(line(t, spec, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(spec.Dir, "go"), []byte("x\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p)
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("process %d outlived its container: %v", pid, err)
+	}
+}
+
+func TestKillTakesDaemonsToo(t *testing.T) {
+	p, spec := start(t, "setsid sh -c 'trap \"\" TERM; echo $$ > pid; sleep 1000' & wait", mkfifo("pid"))
+	pid, err := strconv.Atoi(line(t, spec, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, p); got.Signal() != syscall.SIGKILL {
+		t.Errorf("wait status %#x, want killed", int(got))
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("process %d outlived the kill: %v", pid, err)
+	}
+}
+
+func TestKilledShimTakesItsTaskAlong(t *testing.T) {
+	p, spec := start(t, "echo $$ > pid; exec sleep 1000", mkfifo("pid"))
+	line(t, spec, "pid")
+	if err := syscall.Kill(p.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, p); got.Signal() != syscall.SIGKILL {
+		t.Errorf("wait status %#x, want killed", int(got))
+	}
+}
+
+func TestAdopt(t *testing.T) {
+	p, spec := start(t, "echo up > ready; read x < go; exit 5", func(s *Spec) { mkfifo("ready")(s); mkfifo("go")(s) })
+	line(t, spec, "ready")
+	if _, err := New().Adopt("c2", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
+		t.Errorf("adopting under another id: %v, want ErrGone", err)
+	}
+	again, err := New().Adopt("c1", p.PID(), spec.Status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(spec.Dir, "go"), []byte("x\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := wait(t, again); got.ExitStatus() != 5 {
+		t.Errorf("adopted: wait status %#x, want exit 5", int(got))
+	}
+	wait(t, p)
+	if _, err := New().Adopt("c1", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
+		t.Errorf("adopting what has ended: %v, want ErrGone", err)
+	}
+}
+
+func TestUserSwitch(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can switch users")
+	}
+	p, spec := start(t, "id -u; id -g; id -G", func(s *Spec) { s.User = &User{UID: 65534, GID: 65534, Groups: []uint32{4, 65534}} })
+	wait(t, p)
+	if got := line(t, spec, "stdout"); got != "65534\n65534\n65534 4" {
+		t.Errorf("ran as %q", got)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	p, spec := start(t, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo up > ready; sleep 1000", mkfifo("ready"))
+	line(t, spec, "ready")
+	if u := p.Usage(); u.Processes < 1 || u.RSS == 0 || u.User == 0 {
+		t.Errorf("usage %+v", u)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p)
+}
+
+func BenchmarkLaunchTrue(b *testing.B) {
+	dir := b.TempDir()
+	for b.Loop() {
+		p, err := New().Fork(&Spec{ID: "c1", Path: "/bin/true", Args: []string{"true"}, Dir: dir, Status: filepath.Join(dir, "status")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := p.Wait(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

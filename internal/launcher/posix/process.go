@@ -1,0 +1,99 @@
+package posix
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Process is a running container: the tree below one shim.
+type Process struct {
+	id     string
+	pid    int
+	pidfd  *os.File // in the runtime's poller: waiting costs a goroutine, not a thread
+	status string
+	child  bool // ours to reap; else an earlier agent's
+}
+
+func newProcess(id string, pid, pidfd int, status string, child bool) (*Process, error) {
+	if err := unix.SetNonblock(pidfd, true); err != nil {
+		unix.Close(pidfd)
+		return nil, fmt.Errorf("watch container %s: %w", id, err)
+	}
+	return &Process{id: id, pid: pid, pidfd: os.NewFile(uintptr(pidfd), "pidfd"), status: status, child: child}, nil
+}
+
+// PID returns the pid of the shim, which is what an agent checkpoints.
+func (p *Process) PID() int { return p.pid }
+
+// Wait blocks until the whole tree has ended and returns the raw wait status of
+// its first process. It is called once. Killing the shim counts as a kill.
+func (p *Process) Wait() (status int, err error) {
+	defer p.pidfd.Close()
+	raw, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("wait for container %s: %w", p.id, err)
+	}
+	shim := syscall.WaitStatus(syscall.SIGKILL)
+	if err := raw.Read(func(fd uintptr) bool { return p.ended(int(fd), &shim) }); err != nil {
+		return 0, fmt.Errorf("wait for container %s: %w", p.id, err)
+	}
+	if status, ok := ReadStatus(p.status); ok {
+		return status, nil
+	}
+	return int(shim), nil
+}
+
+// ended reports whether the shim has ended, and reaps it if it is ours.
+func (p *Process) ended(fd int, shim *syscall.WaitStatus) bool {
+	if !p.child {
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return ready > 0 && err == nil
+	}
+	for {
+		switch pid, err := syscall.Wait4(p.pid, shim, syscall.WNOHANG, nil); {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return true
+		default:
+			return pid == p.pid
+		}
+	}
+}
+
+// Signal sends sig to every process of the tree but the shim.
+func (p *Process) Signal(sig syscall.Signal) error {
+	tree := descendants(p.pid)
+	var last error
+	for _, pid := range tree {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			last = fmt.Errorf("send %v to process %d of container %s: %w", sig, pid, p.id, err)
+		}
+	}
+	return last
+}
+
+// killPasses bounds how often Kill looks for processes that were forked while
+// it killed the others; the shim kills what is left.
+const killPasses = 8
+
+// Kill kills the tree. The shim ends by itself when its task has.
+func (p *Process) Kill() error {
+	for range killPasses {
+		tree := descendants(p.pid)
+		if len(tree) == 0 {
+			return nil
+		}
+		// Stopped first, parents before children, so that nobody can fork away.
+		for _, pid := range tree {
+			_ = syscall.Kill(pid, syscall.SIGSTOP) // may have ended by itself
+		}
+		if err := p.Signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+	}
+	return nil
+}

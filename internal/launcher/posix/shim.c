@@ -1,0 +1,146 @@
+// The shim: the first process of every container of the posix launcher.
+//
+// It is the meseta binary started under the name "meseta-shim" and taken over
+// here, in a constructor, before the Go runtime exists: a fork of a process
+// that has no threads and touches few pages is what makes a launch cheap.
+//
+// What must hold:
+//   - it leads a session of its own and is the reaper of all that descends
+//     from the task, so the whole tree can be found below its pid;
+//   - it never dies of a signal meant for the task (only of SIGKILL);
+//   - the task's raw wait status is in the status file before the shim ends;
+//   - nothing of the task outlives it.
+//
+// Arguments: meseta-shim CONTAINER UID GID GROUPS -- PATH ARGV0 [ARG…]
+// (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-").
+// Descriptors: 0, 1, 2 are the task's; 3 is the status file; 4 holds the
+// task's environment, each variable ended by a NUL (the shim has none itself).
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, GROUPS_MAX = 1024, ARGS_MIN = 8 };
+
+static void fail(const char *what, const char *name) {
+	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
+	_exit(1);
+}
+
+static void signals(void (*disposition)(int)) {
+	for (int s = 1; s < 32; s++)
+		if (s != SIGCHLD && s != SIGKILL && s != SIGSTOP)
+			signal(s, disposition);
+}
+
+static void switch_user(char **argv) {
+	gid_t groups[GROUPS_MAX];
+	int n = 0;
+	if (strcmp(argv[2], "-") == 0)
+		return;
+	if (strcmp(argv[4], "-") != 0)
+		for (char *s = strtok(argv[4], ","); s && n < GROUPS_MAX; s = strtok(NULL, ","))
+			groups[n++] = (gid_t)strtoul(s, NULL, 10);
+	if (setgroups(n, groups) != 0)
+		fail("Failed to set the groups of user", argv[2]);
+	if (setgid((gid_t)strtoul(argv[3], NULL, 10)) != 0)
+		fail("Failed to switch to group", argv[3]);
+	if (setuid((uid_t)strtoul(argv[2], NULL, 10)) != 0)
+		fail("Failed to switch to user", argv[2]);
+}
+
+// use_environment makes the content of ENVIRONMENT_FD the environment.
+static void use_environment(void) {
+	off_t size = lseek(ENVIRONMENT_FD, 0, SEEK_END);
+	char *text = malloc((size_t)size + 1);
+	char **vars, *end = text + size;
+	size_t n = 0;
+	if (size < 0 || !text || pread(ENVIRONMENT_FD, text, (size_t)size, 0) != size)
+		fail("Failed to read the environment of", program_invocation_name);
+	for (char *s = text; s < end; s++)
+		n += *s == 0;
+	if (!(vars = calloc(n + 1, sizeof *vars)))
+		fail("Failed to hold the environment of", program_invocation_name);
+	n = 0;
+	for (char *s = text; s < end; s += strlen(s) + 1)
+		vars[n++] = s;
+	environ = vars;
+	close(ENVIRONMENT_FD);
+}
+
+static void run_task(char **argv, pid_t shim) {
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signals(SIG_DFL);
+	close(STATUS_FD);
+	use_environment();
+	switch_user(argv);
+	// A task whose shim is gone could not be accounted for any more. Changing
+	// credentials clears this, so it comes after.
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != shim)
+		_exit(1);
+	execvp(argv[6], argv + 7);
+	fail("Failed to execute", argv[6]);
+}
+
+// kill_children kills what is left of the task; grandchildren come to us when
+// their parents die, so this repeats until there is nobody to wait for.
+static void kill_children(void) {
+	char path[64];
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	for (;;) {
+		int pid, seen = 0;
+		FILE *f = fopen(path, "re");
+		if (f) {
+			while (fscanf(f, "%d", &pid) == 1) {
+				seen = 1;
+				kill(pid, SIGKILL);
+			}
+			fclose(f);
+		}
+		if (!seen || (waitpid(-1, NULL, 0) < 0 && errno == ECHILD))
+			return;
+	}
+}
+
+static void shim(char **argv) {
+	pid_t self, task, pid;
+	int status = 0;
+
+	setsid();
+	prctl(PR_SET_NAME, "meseta-shim");
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+		fail("Failed to become the reaper of", argv[1]);
+	signals(SIG_IGN);
+	self = getpid();
+	task = fork();
+	if (task < 0)
+		fail("Failed to fork for", argv[6]);
+	if (task == 0)
+		run_task(argv, self);
+	for (int fd = 0; fd < STATUS_FD; fd++)
+		close(fd); // the task's pipes and files are not ours to keep open
+	close(ENVIRONMENT_FD);
+	do {
+		pid = waitpid(-1, &status, 0);
+	} while (pid != task && (pid > 0 || errno == EINTR));
+	dprintf(STATUS_FD, "%d", status);
+	close(STATUS_FD);
+	kill_children();
+	_exit(0);
+}
+
+__attribute__((constructor)) static void enter(int argc, char **argv) {
+	if (argc >= ARGS_MIN && argv && strcmp(argv[0], "meseta-shim") == 0)
+		shim(argv);
+}
