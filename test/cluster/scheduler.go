@@ -72,9 +72,19 @@ func Subscribe(t testing.TB, master *Node, info J) *Scheduler {
 	return s
 }
 
-// Open sends a SUBSCRIBE call as it is and starts to read the stream. An answer
-// other than 200 is an error.
+// Open sends a scheduler's SUBSCRIBE call as it is and starts to read the
+// stream. An answer other than 200 is an error.
 func Open(t testing.TB, master string, call J) (*Scheduler, error) {
+	t.Helper()
+	s, err := OpenAt(t, master+"/api/v1/scheduler", call)
+	if err == nil {
+		s.Master = master
+	}
+	return s, err
+}
+
+// OpenAt reads any event stream, such as an operator's.
+func OpenAt(t testing.TB, url string, call J) (*Scheduler, error) {
 	t.Helper()
 	body, err := json.Marshal(call)
 	if err != nil {
@@ -82,7 +92,7 @@ func Open(t testing.TB, master string, call J) (*Scheduler, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, "POST", master+"/api/v1/scheduler", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, "POST", url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +109,7 @@ func Open(t testing.TB, master string, call J) (*Scheduler, error) {
 		return nil, fmt.Errorf("SUBSCRIBE: %s: %s", response.Status, text)
 	}
 	s := &Scheduler{
-		Master: master, Stream: response.Header.Get("Mesos-Stream-Id"), Header: response.Header,
+		Stream: response.Header.Get("Mesos-Stream-Id"), Header: response.Header,
 		t: t, cancel: cancel, grown: make(chan struct{}),
 	}
 	go s.read(response.Body)
