@@ -1,0 +1,91 @@
+package tidy
+
+// layers says which package may import which. "a < b" means that b may import
+// a, and all that a may; "a, b < c, d" means it of each pair; a chain
+// "a < b < c" is as good as its pairs. A name in capitals stands for a group,
+// NONE for nothing. A package that has no name here fails the test: to add
+// one, put it in the line of its siblings, and in the group below them if
+// others are to use it. The order is bottom-up: values, cores, edges,
+// adapters, shells.
+const layers = `
+	# The wire contract: generated code, no logic.
+	NONE < api, api/mesos/v1;
+	api/mesos/v1
+		< api/mesos/v1/agent, api/mesos/v1/allocator, api/mesos/v1/executor,
+		  api/mesos/v1/quota, api/mesos/v1/resource_provider, api/mesos/v1/scheduler,
+		  api/messages/resourceprovider;
+	api/mesos/v1/allocator < api/mesos/v1/maintenance;
+	api/mesos/v1/scheduler < api/messages/v0;
+	api/mesos/v1/maintenance, api/mesos/v1/quota, api/mesos/v1/scheduler < api/mesos/v1/master;
+	api/mesos/v1/maintenance, api/mesos/v1/quota, api/messages/resourceprovider < api/messages;
+	api, api/mesos/v1/agent, api/mesos/v1/executor, api/mesos/v1/master, api/mesos/v1/resource_provider,
+		api/messages, api/messages/v0
+		< API;
+
+	# Layer 0, values.
+	NONE < internal/cow, internal/invariant, internal/refusal;
+	internal/refusal < internal/ids, internal/role;
+	API, internal/ids, internal/invariant, internal/role < resources;
+	internal/cow, resources < internal/validate;
+	internal/validate < VALUES;
+
+	# Layer 1, cores: deterministic state machines around the values.
+	VALUES < internal/command, internal/pod, internal/registry, internal/sorter, internal/status;
+	internal/sorter < internal/allocator;
+	internal/allocator, internal/registry < internal/master;
+	VALUES < internal/meta;
+	internal/meta, internal/status < internal/agent;
+	internal/agent, internal/command, internal/master, internal/pod < CORES;
+
+	# Layer 2, edges that shells share.
+	NONE < recordio, internal/flags, internal/mailbox;
+	VALUES, recordio < internal/wire;
+	internal/wire < internal/authn, internal/authz, internal/libprocess;
+	internal/authn, internal/authz, internal/libprocess, internal/mailbox < internal/httpd;
+	internal/flags, internal/httpd < EDGES;
+
+	# Public packages: of internal/ they see leaf helpers only.
+	internal/wire < scheduler, executor, operator;
+	scheduler, executor, operator, recordio, resources < PUBLIC;
+	PUBLIC < frameworks/batch, frameworks/service;
+
+	# Layer 3, adapters: one technology each. They import neither each other nor
+	# a core, but for the values that they store and the parts that the
+	# containerizer is put together from.
+	EDGES
+		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd,
+		  internal/cni, internal/csi, internal/docker, internal/fetcher,
+		  internal/health, internal/image, internal/launcher/posix, internal/launcher/oci;
+	internal/meta, EDGES < internal/checkpoint;
+	internal/registry, EDGES
+		< internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd;
+	internal/fetcher, internal/launcher/posix, internal/launcher/oci, internal/image < internal/containerizer;
+	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd,
+		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
+		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer
+		< ADAPTERS;
+
+	# Layer 4, shells. The master's and the agent's do not know each other.
+	internal/master, EDGES < internal/masterd;
+	internal/agent, internal/command, internal/pod, internal/checkpoint, internal/containerizer, EDGES
+		< internal/agentd;
+	internal/registry < internal/masterd/storetest;
+	EDGES < internal/webui;
+	ADAPTERS, PUBLIC, internal/agentd, internal/masterd, internal/webui < internal/cli < cmd/meseta;
+
+	# Test worlds. Only tests and the simulator see these.
+	NONE < internal/fakenet, internal/crashfs, internal/golden, internal/tidy;
+	CORES, EDGES, internal/crashfs, internal/fakenet < internal/sim;
+	# Tests of whole binaries share no code with them, or both would agree on
+	# the same mistake.
+	NONE < test/cluster < test/e2e, test/compat, test/bench, test/scale;
+`
+
+// impure are the imports that no value and no core may have: they are
+// reproducible from their inputs, do not block and start nothing.
+var impure = []string{
+	"context", "log", "math/rand", "net", "net/http", "os", "os/exec", "sync", "sync/atomic", "syscall",
+}
+
+// pure is the group of what is told everything: impure is out of its reach.
+const pure = "CORES"
