@@ -1,0 +1,196 @@
+package command
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/golden"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// world is an executor, its time, and the updates that it has sent.
+type world struct {
+	x       *Executor
+	now     time.Time
+	killing bool // whether the framework knows TASK_KILLING
+	last    []byte
+}
+
+func (w *world) log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func (w *world) config() Config {
+	return Config{Framework: "f", Executor: "t", ShutdownGrace: 5 * time.Second}
+}
+
+// TestScenarios runs the files of testdata. A "new" block starts an executor;
+// each line of a "run" block is one step, after which its effects are printed.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := &world{now: epoch}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			r := rand.New(rand.NewPCG(1, 2))
+			switch d.Cmd {
+			case "new":
+				w.killing = d.HasArg("killing")
+				w.x = New(w.now, w.config(), r, w.log())
+			case "recover":
+				w.x = Recover(w.now, w.now.Add(-time.Minute), w.config(), task(strings.Fields(d.Input)), r, w.log())
+				d.Input = ""
+			}
+			out := w.effects()
+			for line := range strings.Lines(d.Input) {
+				w.step(strings.Fields(line))
+				out += w.effects()
+			}
+			return out
+		})
+	})
+}
+
+func (w *world) step(f []string) {
+	ev := &executorpb.Event{}
+	switch f[0] {
+	case "subscribed":
+		ev.Type = executorpb.Event_SUBSCRIBED.Enum()
+		ev.Subscribed = &executorpb.Event_Subscribed{FrameworkInfo: &mesos.FrameworkInfo{}}
+		if w.killing {
+			ev.Subscribed.FrameworkInfo.Capabilities = []*mesos.FrameworkInfo_Capability{
+				{Type: mesos.FrameworkInfo_Capability_TASK_KILLING_STATE.Enum()},
+			}
+		}
+	case "launch":
+		ev.Type, ev.Launch = executorpb.Event_LAUNCH.Enum(), &executorpb.Event_Launch{Task: task(f[1:])}
+	case "launch_group":
+		ev.Type = executorpb.Event_LAUNCH_GROUP.Enum()
+	case "kill":
+		ev.Type, ev.Kill = executorpb.Event_KILL.Enum(), &executorpb.Event_Kill{TaskId: taskID("t")}
+		if len(f) > 1 {
+			ev.Kill.KillPolicy = &mesos.KillPolicy{GracePeriod: duration(f[1])}
+		}
+	case "ack":
+		ev.Type, ev.Acknowledged = executorpb.Event_ACKNOWLEDGED.Enum(), &executorpb.Event_Acknowledged{Uuid: w.last}
+	case "shutdown":
+		ev.Type = executorpb.Event_SHUTDOWN.Enum()
+	case "started":
+		w.x.Step(w.now, Started{PID: 7})
+		return
+	case "failed":
+		w.x.Step(w.now, StartFailed{Message: strings.Join(f[1:], " ")})
+		return
+	case "exited":
+		status, err := strconv.Atoi(f[1])
+		w.x.Step(w.now, Exited{Status: int32(status), Known: err == nil})
+		return
+	case "after":
+		d, _ := time.ParseDuration(f[1])
+		w.now = w.now.Add(d)
+		w.x.Step(w.now, Tick{})
+		return
+	}
+	w.x.Step(w.now, Event{ev})
+}
+
+func (w *world) effects() string {
+	var out strings.Builder
+	fx := w.x.Effects()
+	for _, c := range fx.Calls {
+		if st := c.GetUpdate().GetStatus(); st != nil {
+			w.last = st.GetUuid()
+			fmt.Fprintf(&out, "%s %s", st.GetState(), st.GetTaskId().GetValue())
+			if st.Reason != nil {
+				fmt.Fprintf(&out, " %s", st.GetReason())
+			}
+			if st.Message != nil {
+				fmt.Fprintf(&out, " %q", st.GetMessage())
+			}
+			out.WriteString("\n")
+			continue
+		}
+		fmt.Fprintf(&out, "%s tasks %d updates %d\n", c.GetType(), len(c.GetSubscribe().GetUnacknowledgedTasks()), len(c.GetSubscribe().GetUnacknowledgedUpdates()))
+	}
+	for _, a := range fx.Process {
+		fmt.Fprintf(&out, "process: %s\n", [...]string{Start: "start", Terminate: "SIGTERM", Kill: "SIGKILL"}[a])
+	}
+	if !fx.Wake.IsZero() {
+		fmt.Fprintf(&out, "wake in %s\n", fx.Wake.Sub(w.now))
+	}
+	if fx.Done {
+		out.WriteString("done\n")
+	}
+	return out.String()
+}
+
+// task returns a task made of words: its name, "grace 5s", "limit 10s".
+func task(f []string) *mesos.TaskInfo {
+	t := &mesos.TaskInfo{TaskId: taskID("t")}
+	for i := 0; i < len(f); i++ {
+		switch f[i] {
+		case "grace":
+			t.KillPolicy = &mesos.KillPolicy{GracePeriod: duration(f[i+1])}
+		case "limit":
+			t.MaxCompletionTime = duration(f[i+1])
+		default:
+			t.TaskId = taskID(f[i])
+			continue
+		}
+		i++
+	}
+	return t
+}
+
+func taskID(s string) *mesos.TaskID { return &mesos.TaskID{Value: &s} }
+
+func duration(s string) *mesos.DurationInfo {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		panic(err)
+	}
+	return &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(d))}
+}
+
+func TestDescribe(t *testing.T) {
+	for _, tc := range []struct {
+		status int32
+		want   string
+	}{
+		{0, "exited with status 0"},
+		{7 << 8, "exited with status 7"},
+		{255 << 8, "exited with status 255"},
+		{9, "terminated with signal Killed"},
+		{15, "terminated with signal Terminated"},
+		{11 | 0x80, "terminated with signal Segmentation fault (core dumped)"},
+		{35, "terminated with signal Real-time signal 1"},
+		{32, "terminated with signal Unknown signal 32"},
+		{19<<8 | 0x7f, "stopped on signal Stopped (signal)"},
+	} {
+		if got := describe(tc.status); got != tc.want {
+			t.Errorf("describe(%#x) = %q, want %q", tc.status, got, tc.want)
+		}
+	}
+}
+
+// TestWordsOfMesos looks for our words in what Mesos's executor was seen to
+// send.
+func TestWordsOfMesos(t *testing.T) {
+	for file, status := range map[string]int32{
+		"inner_registration/02_task_to_the_end.txt": 0,
+		"inner_registration/03_task_killed.txt":     15,
+	} {
+		want := fmt.Sprintf("message: %q", "Command "+describe(status))
+		if !strings.Contains(string(golden.Read(t, file)), want) {
+			t.Errorf("%s does not contain %s", file, want)
+		}
+	}
+}
