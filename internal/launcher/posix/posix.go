@@ -62,7 +62,7 @@ type Launcher struct {
 // binary may be replaced on disk while it runs.
 func New() *Launcher { return &Launcher{exe: "/proc/self/exe"} }
 
-// Fork starts a container. It returns once the shim runs; that the program
+// Fork starts a container. It returns once the task's process exists; that the program
 // itself could not be started shows as exit status 1 and a line on stderr.
 func (l *Launcher) Fork(spec *Spec) (*Process, error) {
 	status, err := os.OpenFile(spec.Status, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_CLOEXEC, 0o600)
@@ -82,15 +82,23 @@ func (l *Launcher) Fork(spec *Spec) (*Process, error) {
 	}
 	defer env.Close()
 
+	forked, forkedEnd, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("launch container %s: %w", spec.ID, err)
+	}
+	defer forked.Close()
+
 	pidfd := -1
 	pid, err := syscall.ForkExec(l.exe, shimArgs(spec), &syscall.ProcAttr{
 		Dir:   spec.Dir,
-		Files: []uintptr{fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null), status.Fd(), env.Fd()},
+		Files: []uintptr{fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null), status.Fd(), env.Fd(), forkedEnd.Fd()},
 		Sys:   &syscall.SysProcAttr{PidFD: &pidfd},
 	})
+	forkedEnd.Close()
 	if err != nil {
 		return nil, fmt.Errorf("start the shim of container %s in %s: %w", spec.ID, spec.Dir, err)
 	}
+	_, _ = forked.Read(make([]byte, 1)) // ends when the shim has forked, or is gone: Wait tells which
 	return newProcess(spec.ID, pid, pidfd, spec.Status, true)
 }
 

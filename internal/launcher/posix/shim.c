@@ -14,7 +14,9 @@
 // Arguments: meseta-shim CONTAINER UID GID GROUPS -- PATH ARGV0 [ARG…]
 // (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-").
 // Descriptors: 0, 1, 2 are the task's; 3 is the status file; 4 holds the
-// task's environment, each variable ended by a NUL (the shim has none itself).
+// task's environment, each variable ended by a NUL (the shim has none itself);
+// 5 is a pipe on which the agent waits until the task has been forked, for
+// before that there is nobody whom it could kill.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -28,7 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, GROUPS_MAX = 1024, ARGS_MIN = 8 };
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, GROUPS_MAX = 1024, ARGS_MIN = 8 };
 
 static void fail(const char *what, const char *name) {
 	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
@@ -82,6 +84,7 @@ static void run_task(char **argv, pid_t shim) {
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signals(SIG_DFL);
 	close(STATUS_FD);
+	close(FORKED_FD);
 	use_environment();
 	switch_user(argv);
 	// A task whose shim is gone could not be accounted for any more. Changing
@@ -128,9 +131,9 @@ static void shim(char **argv) {
 		fail("Failed to fork for", argv[6]);
 	if (task == 0)
 		run_task(argv, self);
-	for (int fd = 0; fd < STATUS_FD; fd++)
-		close(fd); // the task's pipes and files are not ours to keep open
-	close(ENVIRONMENT_FD);
+	for (int fd = 0; fd <= FORKED_FD; fd++)
+		if (fd != STATUS_FD)
+			close(fd); // the task's pipes and files are not ours to keep open
 	do {
 		pid = waitpid(-1, &status, 0);
 	} while (pid != task && (pid > 0 || errno == EINTR));

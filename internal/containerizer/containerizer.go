@@ -1,0 +1,216 @@
+// Package containerizer makes containers and unmakes them: sandbox, files to
+// fetch, processes, the folder of what is known of them at run time.
+//
+// A container's life, each step called by the one goroutine that owns it:
+//
+//	Prepare ── Start | Adopt ── Process.Wait ── Cleanup
+//
+// What differs between kinds of containers is behind the launcher; this
+// package is the part that they share.
+package containerizer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
+)
+
+// DefaultPath is the PATH of a container whose environment names none; nothing
+// of the agent's own environment is passed on.
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Spec says what a container is made of.
+type Spec struct {
+	ID      ids.ContainerID
+	Sandbox string // absolute; made if it is missing
+	User    string // owns the sandbox and runs the processes; "": the agent's own
+	URIs    []*mesos.CommandInfo_URI
+}
+
+// Fetcher brings files into a sandbox, with no more rights than the user has.
+// What it has to say goes to log.
+type Fetcher interface {
+	Fetch(ctx context.Context, sandbox, user string, uris []*mesos.CommandInfo_URI, log io.Writer) error
+}
+
+// Config is what all containers of an agent share.
+type Config struct {
+	RuntimeDir string // holds containers/ID/{pid,status}; made when the first container is
+	SwitchUser bool   // run as Spec.User; else as the agent's own user, whatever is asked
+}
+
+// Containerizer makes containers of plain processes. It is safe for concurrent
+// use on different containers.
+type Containerizer struct {
+	cfg      Config
+	launcher *posix.Launcher
+	fetcher  Fetcher
+}
+
+// New returns a containerizer over the posix launcher.
+func New(cfg Config, fetcher Fetcher) *Containerizer {
+	return &Containerizer{cfg: cfg, launcher: posix.New(), fetcher: fetcher}
+}
+
+// Prepare makes the sandbox, with empty stdout and stderr, and fetches the URIs.
+// ctx ends a fetch that nobody waits for any more.
+func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
+	who, err := c.user(spec)
+	if err != nil {
+		return err
+	}
+	if err := makeSandbox(spec.Sandbox, who); err != nil {
+		return fmt.Errorf("make the sandbox: %w", err)
+	}
+	if len(spec.URIs) == 0 {
+		return nil
+	}
+	log, err := appendTo(spec.Sandbox, "stderr")
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if !c.cfg.SwitchUser {
+		return c.fetcher.Fetch(ctx, spec.Sandbox, "", spec.URIs, log)
+	}
+	return c.fetcher.Fetch(ctx, spec.Sandbox, spec.User, spec.URIs, log)
+}
+
+// Start runs a command in a prepared container. env is complete but for PATH,
+// which is added if it is missing.
+func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []string) (*posix.Process, error) {
+	who, err := c.user(spec)
+	if err != nil {
+		return nil, err
+	}
+	runtime := c.runtimeDir(spec.ID)
+	if err := os.MkdirAll(runtime, 0o755); err != nil {
+		return nil, fmt.Errorf("make the runtime folder: %w", err)
+	}
+	stdout, err := appendTo(spec.Sandbox, "stdout")
+	if err != nil {
+		return nil, err
+	}
+	defer stdout.Close()
+	stderr, err := appendTo(spec.Sandbox, "stderr")
+	if err != nil {
+		return nil, err
+	}
+	defer stderr.Close()
+
+	path, args := argv(command)
+	process, err := c.launcher.Fork(&posix.Spec{
+		ID: string(spec.ID), Path: path, Args: args, Env: withPath(env), Dir: spec.Sandbox,
+		User: who, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(runtime, "pid"), strconv.AppendInt(nil, int64(process.PID()), 10), 0o600); err != nil {
+		return process, errors.Join(fmt.Errorf("remember the container's pid: %w", err), process.Kill())
+	}
+	return process, nil
+}
+
+// Adopt takes up a container that an earlier life of the agent started. When
+// its processes have ended meanwhile it fails with [posix.ErrGone]; [Status]
+// then tells how they ended.
+func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (*posix.Process, error) {
+	return c.launcher.Adopt(string(id), pid, filepath.Join(c.runtimeDir(id), "status"))
+}
+
+// Status returns the raw wait status of a container that has ended, if known.
+func (c *Containerizer) Status(id ids.ContainerID) (status int, known bool) {
+	return posix.ReadStatus(filepath.Join(c.runtimeDir(id), "status"))
+}
+
+// Cleanup forgets a container that has ended. Its sandbox stays.
+func (c *Containerizer) Cleanup(id ids.ContainerID) error {
+	return os.RemoveAll(c.runtimeDir(id))
+}
+
+// runtimeDir returns containers/PARENT/containers/CHILD for PARENT.CHILD.
+func (c *Containerizer) runtimeDir(id ids.ContainerID) string {
+	path := c.cfg.RuntimeDir
+	for part := range strings.SplitSeq(string(id), ".") {
+		path = filepath.Join(path, "containers", part)
+	}
+	return path
+}
+
+// user returns the identity to switch to, or nil to stay the agent's own.
+func (c *Containerizer) user(spec *Spec) (*posix.User, error) {
+	if !c.cfg.SwitchUser || spec.User == "" {
+		return nil, nil
+	}
+	account, err := user.Lookup(spec.User)
+	if err != nil {
+		return nil, fmt.Errorf("look up user %q (make it known on this agent, or start the agent with --no-switch_user): %w", spec.User, err)
+	}
+	uid, err := parseID(account.Uid)
+	if err != nil {
+		return nil, err
+	}
+	if int(uid) == os.Getuid() {
+		return nil, nil
+	}
+	return identity(account, uid)
+}
+
+func identity(account *user.User, uid uint32) (*posix.User, error) {
+	gid, err := parseID(account.Gid)
+	if err != nil {
+		return nil, err
+	}
+	groups, err := account.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("look up the groups of user %q: %w", account.Username, err)
+	}
+	who := &posix.User{UID: uid, GID: gid}
+	for _, g := range groups {
+		id, err := parseID(g)
+		if err != nil {
+			return nil, err
+		}
+		who.Groups = append(who.Groups, id)
+	}
+	return who, nil
+}
+
+func parseID(text string) (uint32, error) {
+	id, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fmt.Errorf("user or group number %q: %w", text, err)
+	}
+	return uint32(id), nil
+}
+
+// argv returns the program and its arguments. With a shell the value is a
+// script; without, it is the program and the arguments are all of argv.
+func argv(command *mesos.CommandInfo) (path string, args []string) {
+	if command.GetShell() {
+		return "sh", []string{"sh", "-c", command.GetValue()}
+	}
+	if len(command.GetArguments()) == 0 {
+		return command.GetValue(), []string{command.GetValue()}
+	}
+	return command.GetValue(), command.GetArguments()
+}
+
+func withPath(env []string) []string {
+	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "PATH=") }) {
+		return env
+	}
+	return append(slices.Clip(env), "PATH="+DefaultPath)
+}
