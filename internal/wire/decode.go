@@ -99,11 +99,10 @@ func (d *decoder) message(m protoreflect.Message) bool {
 // fields reads an object into m, of p's type.
 func (d *decoder) fields(p *plan, m protoreflect.Message) bool {
 	return d.object(func(key []byte) bool {
-		i, known := p.byName[string(key)]
+		f, known := p.byName[string(key)]
 		if !known {
 			return d.skip()
 		}
-		f := &p.fields[i]
 		if m.Has(f.desc) {
 			m.Clear(f.desc)
 		}

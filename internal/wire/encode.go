@@ -16,8 +16,14 @@ import (
 // in base64, no white space. An enum number without a name counts as unset, as
 // it does in a reader that does not know it. Required fields are not checked.
 func AppendJSON(b []byte, m proto.Message) []byte {
-	r := m.ProtoReflect()
-	return planFor(r.Descriptor()).append(b, r)
+	return encodeJSON(b, m, false)
+}
+
+// AppendSortedJSON is AppendJSON with the members of every object sorted by
+// name. Mesos writes so what it first makes a tree of: the MasterInfo in
+// ZooKeeper, the statistics of containers.
+func AppendSortedJSON(b []byte, m proto.Message) []byte {
+	return encodeJSON(b, m, true)
 }
 
 // MarshalJSON returns m as AppendJSON writes it. It is an error if a required
@@ -29,79 +35,98 @@ func MarshalJSON(m proto.Message) ([]byte, error) {
 	return AppendJSON(nil, m), nil
 }
 
-// append appends m, a message of p's type.
-func (p *plan) append(b []byte, m protoreflect.Message) []byte {
-	b = append(b, '{')
-	start := len(b)
-	for i := range p.fields {
-		b = p.fields[i].append(b, m, start)
-	}
-	return append(b, '}')
+func encodeJSON(b []byte, m proto.Message, sorted bool) []byte {
+	e := encoder{b: b, sorted: sorted}
+	r := m.ProtoReflect()
+	e.message(planFor(r.Descriptor()), r)
+	return e.b
 }
 
-// append appends the field f of m with its key, or nothing. The object's first
+// An encoder appends JSON to b.
+type encoder struct {
+	b      []byte
+	sorted bool // members by name
+}
+
+// message appends m, of p's type.
+func (e *encoder) message(p *plan, m protoreflect.Message) {
+	fields := p.fields
+	if e.sorted {
+		fields = p.sorted
+	}
+	e.b = append(e.b, '{')
+	start := len(e.b)
+	for _, f := range fields {
+		e.field(f, m, start)
+	}
+	e.b = append(e.b, '}')
+}
+
+// field appends the field f of m with its key, or nothing. The object's first
 // field stands at start.
-func (f *field) append(b []byte, m protoreflect.Message, start int) []byte {
+func (e *encoder) field(f *field, m protoreflect.Message, start int) {
 	if !m.Has(f.desc) {
-		return f.appendFallback(b, start)
+		e.fallback(f, start)
+		return
 	}
 	v := m.Get(f.desc)
-	if f.enum != nil && !f.list && f.enum.names[v.Enum()] == "" {
-		return f.appendFallback(b, start)
-	}
-	b = f.appendKey(b, start)
 	switch {
 	case f.value != nil:
-		return f.appendMap(b, v.Map())
+		e.key(f, start)
+		e.mapping(f, v.Map())
 	case f.list:
-		return f.appendList(b, v.List())
+		e.key(f, start)
+		e.list(f, v.List())
+	case f.enum != nil && f.enum.names[v.Enum()] == "":
+		e.fallback(f, start)
 	default:
-		return f.appendScalar(b, v)
+		e.key(f, start)
+		e.scalar(f, v)
 	}
 }
 
-// appendFallback appends what stands for the unset f, if anything.
-func (f *field) appendFallback(b []byte, start int) []byte {
-	if f.fallback == "" {
-		return b
+// fallback appends what stands for the unset f, if anything.
+func (e *encoder) fallback(f *field, start int) {
+	if f.fallback != "" {
+		e.key(f, start)
+		e.b = append(e.b, f.fallback...)
 	}
-	return append(f.appendKey(b, start), f.fallback...)
 }
 
-func (f *field) appendKey(b []byte, start int) []byte {
-	if len(b) > start {
-		b = append(b, ',')
+func (e *encoder) key(f *field, start int) {
+	if len(e.b) > start {
+		e.b = append(e.b, ',')
 	}
-	return append(b, f.key...)
+	e.b = append(e.b, f.key...)
 }
 
-func (f *field) appendList(b []byte, list protoreflect.List) []byte {
-	b = append(b, '[')
-	start := len(b)
+func (e *encoder) list(f *field, list protoreflect.List) {
+	e.b = append(e.b, '[')
+	start := len(e.b)
 	for i := range list.Len() {
 		v := list.Get(i)
 		if f.enum != nil && f.enum.names[v.Enum()] == "" {
 			continue
 		}
-		if len(b) > start {
-			b = append(b, ',')
+		if len(e.b) > start {
+			e.b = append(e.b, ',')
 		}
-		b = f.appendScalar(b, v)
+		e.scalar(f, v)
 	}
-	return append(b, ']')
+	e.b = append(e.b, ']')
 }
 
-// appendMap appends a map, its keys sorted so that equal maps are equal texts.
-func (f *field) appendMap(b []byte, m protoreflect.Map) []byte {
-	b = append(b, '{')
+// mapping appends a map, its keys sorted so that equal maps are equal texts.
+func (e *encoder) mapping(f *field, m protoreflect.Map) {
+	e.b = append(e.b, '{')
 	for i, k := range sortedKeys(m) {
 		if i > 0 {
-			b = append(b, ',')
+			e.b = append(e.b, ',')
 		}
-		b = append(appendString(b, k.String()), ':')
-		b = f.value.appendScalar(b, m.Get(k))
+		e.b = append(appendString(e.b, k.String()), ':')
+		e.scalar(f.value, m.Get(k))
 	}
-	return append(b, '}')
+	e.b = append(e.b, '}')
 }
 
 func sortedKeys(m protoreflect.Map) []protoreflect.MapKey {
@@ -114,26 +139,24 @@ func sortedKeys(m protoreflect.Map) []protoreflect.MapKey {
 	return keys
 }
 
-// appendScalar appends one value: a scalar, an enum or a message.
-func (f *field) appendScalar(b []byte, v protoreflect.Value) []byte {
+// scalar appends one value: a scalar, an enum or a message.
+func (e *encoder) scalar(f *field, v protoreflect.Value) {
 	switch f.kind {
 	case protoreflect.BoolKind:
-		return strconv.AppendBool(b, v.Bool())
+		e.b = strconv.AppendBool(e.b, v.Bool())
 	case protoreflect.StringKind:
-		return appendString(b, v.String())
+		e.b = appendString(e.b, v.String())
 	case protoreflect.BytesKind:
-		b = append(b, '"')
-		b = base64.StdEncoding.AppendEncode(b, v.Bytes())
-		return append(b, '"')
+		e.b = append(base64.StdEncoding.AppendEncode(append(e.b, '"'), v.Bytes()), '"')
 	case protoreflect.EnumKind:
-		return append(append(append(b, '"'), f.enum.names[v.Enum()]...), '"')
+		e.b = append(append(append(e.b, '"'), f.enum.names[v.Enum()]...), '"')
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
-		return appendDouble(b, v.Float())
+		e.b = appendDouble(e.b, v.Float())
 	case protoreflect.MessageKind:
-		return f.message.append(b, v.Message())
+		e.message(f.message, v.Message())
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind:
-		return strconv.AppendUint(b, v.Uint(), 10)
+		e.b = strconv.AppendUint(e.b, v.Uint(), 10)
 	default:
-		return strconv.AppendInt(b, v.Int(), 10)
+		e.b = strconv.AppendInt(e.b, v.Int(), 10)
 	}
 }

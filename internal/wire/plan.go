@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 
 	"github.com/meseta-project/meseta/internal/invariant"
@@ -12,8 +14,9 @@ import (
 // once. Plans are immutable after build.
 type plan struct {
 	desc   protoreflect.MessageDescriptor
-	fields []field        // in declaration order, as Mesos writes them
-	byName map[string]int // index into fields
+	fields []*field // in declaration order, as Mesos writes them
+	sorted []*field // the same by name
+	byName map[string]*field
 	// byNumber has the fields through which the type can contain itself.
 	byNumber map[protoreflect.FieldNumber]*plan
 	requires []*field // the required ones
@@ -98,17 +101,18 @@ func build(desc protoreflect.MessageDescriptor, built map[protoreflect.MessageDe
 		return p
 	}
 	fields := desc.Fields()
-	p := &plan{desc: desc, fields: make([]field, fields.Len()), byName: make(map[string]int, fields.Len())}
+	p := &plan{desc: desc, fields: make([]*field, fields.Len()), byName: make(map[string]*field, fields.Len())}
 	built[desc] = p
 	for i := range p.fields {
-		p.fields[i] = buildField(fields.Get(i), built)
-		p.byName[p.fields[i].name] = i
+		f := buildField(fields.Get(i), built)
+		p.fields[i], p.byName[f.name] = f, f
 	}
+	p.sorted = slices.SortedFunc(slices.Values(p.fields), func(a, b *field) int { return cmp.Compare(a.name, b.name) })
 	return p
 }
 
-func buildField(desc protoreflect.FieldDescriptor, built map[protoreflect.MessageDescriptor]*plan) field {
-	f := field{
+func buildField(desc protoreflect.FieldDescriptor, built map[protoreflect.MessageDescriptor]*plan) *field {
+	f := &field{
 		desc:     desc,
 		kind:     desc.Kind(),
 		name:     string(desc.Name()),
@@ -119,14 +123,13 @@ func buildField(desc protoreflect.FieldDescriptor, built map[protoreflect.Messag
 	switch {
 	case desc.IsMap():
 		invariant.Check(desc.MapKey().Kind() == protoreflect.StringKind, "map keys must be strings", "field", desc.FullName())
-		value := buildField(desc.MapValue(), built)
-		f.value = &value
+		f.value = buildField(desc.MapValue(), built)
 	case f.kind == protoreflect.MessageKind:
 		f.message = build(desc.Message(), built)
 	case f.kind == protoreflect.EnumKind:
 		f.enum = buildEnum(desc.Enum())
 	}
-	f.fallback = fallback(&f)
+	f.fallback = fallback(f)
 	return f
 }
 
@@ -138,7 +141,9 @@ func fallback(f *field) string {
 	if !f.desc.HasDefault() || deprecated(f.desc) {
 		return ""
 	}
-	return string(f.appendScalar(nil, f.desc.Default()))
+	var e encoder
+	e.scalar(f, f.desc.Default())
+	return string(e.b)
 }
 
 func deprecated(desc protoreflect.FieldDescriptor) bool {
@@ -171,8 +176,8 @@ func (f *field) inner() *plan {
 }
 
 func (p *plan) ownRequired() bool {
-	for i := range p.fields {
-		if p.fields[i].required {
+	for _, f := range p.fields {
+		if f.required {
 			return true
 		}
 	}
@@ -181,8 +186,8 @@ func (p *plan) ownRequired() bool {
 
 // contains tells whether a message of type p can hold one of type q.
 func (p *plan) contains(q *plan, seen map[*plan]bool) bool {
-	for i := range p.fields {
-		in := p.fields[i].inner()
+	for _, f := range p.fields {
+		in := f.inner()
 		if in == nil || seen[in] {
 			continue
 		}
@@ -199,8 +204,8 @@ func reaches(p *plan, seen map[*plan]bool, is func(*plan) bool) bool {
 		return true
 	}
 	seen[p] = true
-	for i := range p.fields {
-		if in := p.fields[i].inner(); in != nil && !seen[in] && reaches(in, seen, is) {
+	for _, f := range p.fields {
+		if in := f.inner(); in != nil && !seen[in] && reaches(in, seen, is) {
 			return true
 		}
 	}
@@ -210,8 +215,8 @@ func reaches(p *plan, seen map[*plan]bool, is func(*plan) bool) bool {
 // findNesting fills in byNumber, once nests is known. A map's entry is not a
 // plan of its own: maps to messages that nest are not supported.
 func (p *plan) findNesting() {
-	for i := range p.fields {
-		if f := &p.fields[i]; f.message != nil && f.message.nests {
+	for _, f := range p.fields {
+		if f.message != nil && f.message.nests {
 			if p.byNumber == nil {
 				p.byNumber = map[protoreflect.FieldNumber]*plan{}
 			}

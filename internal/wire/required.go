@@ -90,8 +90,7 @@ func (f *field) prefix(paths []string, index int, after string) {
 
 // findRequired fills in what missing needs, once all plans are linked.
 func (p *plan) findRequired() {
-	for i := range p.fields {
-		f := &p.fields[i]
+	for _, f := range p.fields {
 		if f.required {
 			p.requires = append(p.requires, f)
 		}

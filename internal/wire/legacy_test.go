@@ -1,0 +1,315 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	agentpb "github.com/meseta-project/meseta/api/mesos/v1/agent"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/golden"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// rendered returns what render writes.
+func rendered(t *testing.T, render func(*Writer)) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := NewWriter(&out)
+	render(w)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(out.Bytes()) {
+		t.Errorf("not JSON: %s", &out)
+	}
+	return out.String()
+}
+
+// object returns what render writes into an object.
+func object(t *testing.T, render func(*Writer)) string {
+	return rendered(t, func(w *Writer) {
+		w.BeginObject()
+		render(w)
+		w.EndObject()
+	})
+}
+
+// sample is a GET_STATE reply, read, beside the text of the older endpoint.
+func sample(t *testing.T, name string, reply proto.Message, old string) string {
+	t.Helper()
+	if err := UnmarshalJSON(golden.Read(t, name), reply); err != nil {
+		t.Fatal(err)
+	}
+	return string(golden.Read(t, old))
+}
+
+// contains checks that a part that we rendered is, byte for byte, in what Mesos
+// rendered. Braces at its ends are left out: more members may come.
+func contains(t *testing.T, whole, part string) {
+	t.Helper()
+	if part = strings.TrimSuffix(part, "}"); !strings.Contains(whole, part) {
+		t.Errorf("Mesos did not write\n%s", part)
+	}
+}
+
+func TestGoldenMasterState(t *testing.T) {
+	var reply masterpb.Response
+	state := sample(t, "v1master/GET_STATE.json", &reply, "master/state.json")
+	tasks := reply.GetState.GetTasks
+	if len(tasks.Tasks) == 0 || len(tasks.CompletedTasks) == 0 {
+		t.Fatal("no tasks in the sample")
+	}
+	for _, task := range append(tasks.Tasks, tasks.CompletedTasks...) {
+		contains(t, state, rendered(t, func(w *Writer) { w.Task(task) }))
+	}
+	for _, e := range reply.GetState.GetExecutors.Executors {
+		contains(t, state, object(t, func(w *Writer) {
+			w.ExecutorInfoFields(e.ExecutorInfo)
+			w.Key("slave_id").String(e.AgentId.GetValue())
+		}))
+	}
+	for _, f := range reply.GetState.GetFrameworks.Frameworks {
+		contains(t, state, object(t, func(w *Writer) {
+			w.FrameworkFields(FrameworkSummary{
+				Info: f.FrameworkInfo, Used: resources.Trusted(f.AllocatedResources),
+				Offered: resources.Trusted(f.OfferedResources), Active: f.GetActive(), Connected: f.GetConnected(), Recovered: f.GetRecovered(),
+			})
+		}))
+		contains(t, state, strings.TrimPrefix(object(t, func(w *Writer) { w.FrameworkRoles(f.FrameworkInfo) }), "{"))
+	}
+	for _, a := range reply.GetState.GetAgents.Agents {
+		contains(t, state, object(t, func(w *Writer) { agentFields(w, a) }))
+	}
+}
+
+// agentFields writes an agent as /state does.
+func agentFields(w *Writer, a *masterpb.Response_GetAgents_Agent) {
+	total := resources.Trusted(a.TotalResources)
+	w.AgentInfoFields(a.AgentInfo)
+	w.Key("pid").String(a.GetPid())
+	w.Key("registered_time").Double(float64(a.GetRegisteredTime().GetNanoseconds()) / 1e9)
+	w.Key("resources").ResourceSum(total)
+	w.Key("used_resources").ResourceSum(resources.Trusted(a.AllocatedResources))
+	w.Key("offered_resources").ResourceSum(resources.Trusted(a.OfferedResources))
+	w.Key("reserved_resources").Reserved(total, nil)
+	w.Key("unreserved_resources").ResourceSum(total)
+	w.Key("active").Bool(a.GetActive())
+	w.Key("deactivated").Bool(a.GetDeactivated())
+	w.Key("version").String(a.GetVersion())
+	w.Key("capabilities").AgentCapabilities(a.GetCapabilities())
+}
+
+func TestGoldenMasterSlaves(t *testing.T) {
+	var reply masterpb.Response
+	slaves := sample(t, "v1master/GET_AGENTS.json", &reply, "master/slaves.json")
+	for _, a := range reply.GetAgents.Agents {
+		contains(t, slaves, object(t, func(w *Writer) {
+			agentFields(w, a)
+			total := resources.Trusted(a.TotalResources)
+			w.Key("reserved_resources_full").ReservedFull(total, nil)
+			w.Key("unreserved_resources_full").ResourcesFull(total)
+			w.Key("used_resources_full").ResourcesFull(resources.Trusted(a.AllocatedResources))
+			w.Key("offered_resources_full").ResourcesFull(resources.Resources{})
+		}))
+	}
+}
+
+func TestGoldenLeaderInfo(t *testing.T) {
+	var reply masterpb.Response
+	state := sample(t, "v1master/GET_MASTER.json", &reply, "master/state.json")
+	contains(t, state, rendered(t, func(w *Writer) { w.MasterInfo(reply.GetMaster.MasterInfo) })+"}")
+	contains(t, state, rendered(t, func(w *Writer) { w.MasterCapabilities(reply.GetMaster.MasterInfo.Capabilities) }))
+}
+
+func TestGoldenAgentState(t *testing.T) {
+	var reply agentpb.Response
+	state := sample(t, "v1agent/GET_STATE.json", &reply, "agent/state.json")
+	for _, task := range reply.GetState.GetTasks.LaunchedTasks {
+		contains(t, state, rendered(t, func(w *Writer) { w.Task(task) }))
+	}
+}
+
+// TestGoldenZooKeeper compares the MasterInfo that a candidate publishes.
+func TestGoldenZooKeeper(t *testing.T) {
+	var nodes any
+	if err := json.Unmarshal(golden.Read(t, "zookeeper/znodes_1_two_masters.json"), &nodes); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	eachString(nodes, func(s string) {
+		if !strings.Contains(s, `"pid":"master@`) {
+			return
+		}
+		found++
+		var info mesos.MasterInfo
+		if err := UnmarshalJSON([]byte(s), &info); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(AppendSortedJSON(nil, &info)); got != s {
+			t.Errorf("got\n%s, Mesos\n%s", got, s)
+		}
+	})
+	if found == 0 {
+		t.Error("no candidates in the sample")
+	}
+}
+
+// eachString calls f for every string in a JSON tree.
+func eachString(tree any, f func(string)) {
+	switch v := tree.(type) {
+	case string:
+		f(v)
+	case []any:
+		for _, e := range v {
+			eachString(e, f)
+		}
+	case map[string]any:
+		for _, e := range v {
+			eachString(e, f)
+		}
+	}
+}
+
+// TestGoldenContainers compares the statistics in /containers.
+func TestGoldenContainers(t *testing.T) {
+	text := string(golden.Read(t, "agent/containers.json"))
+	var containers []struct{ Statistics, Status json.RawMessage }
+	if err := json.Unmarshal([]byte(text), &containers); err != nil || len(containers) == 0 {
+		t.Fatal("no containers in the sample", err)
+	}
+	for _, c := range containers {
+		for _, part := range []struct {
+			text json.RawMessage
+			m    proto.Message
+		}{{c.Statistics, &mesos.ResourceStatistics{}}, {c.Status, &mesos.ContainerStatus{}}} {
+			if err := UnmarshalJSON(part.text, part.m); err != nil {
+				t.Fatal(err)
+			}
+			if got := rendered(t, func(w *Writer) { w.SortedMessage(part.m) }); got != string(part.text) {
+				t.Errorf("got\n%s, Mesos\n%s", got, part.text)
+			}
+		}
+	}
+}
+
+func TestRenderers(t *testing.T) {
+	for name, test := range map[string]struct {
+		render func(*Writer)
+		want   string
+	}{
+		"no resources": {
+			func(w *Writer) { w.Resources(nil) },
+			`{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.0}`,
+		},
+		"all sorts of resources": {
+			func(w *Writer) {
+				w.ResourceSum(resources.MustParse("cpus:0.1;cpus(a):0.2;mem:1;ports:[1-2,5-7];zoo:{b,a};apples:3"))
+			},
+			`{"disk":0.0,"mem":1.0,"gpus":0.0,"cpus":0.3,"apples":3.0,"ports":"[1-2, 5-7]","zoo":"{a, b}"}`,
+		},
+		"revocable": {
+			func(w *Writer) {
+				w.Resources([]*mesos.Resource{{
+					Name: proto.String("cpus"), Type: mesos.Value_SCALAR.Enum(),
+					Scalar: &mesos.Value_Scalar{Value: proto.Float64(2)}, Revocable: &mesos.Resource_RevocableInfo{},
+				}})
+			},
+			`{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.0,"cpus_revocable":2.0}`,
+		},
+		"reserved, some hidden": {
+			func(w *Writer) {
+				w.Reserved(resources.MustParse("cpus:1;cpus(b):2;cpus(a):3;mem(c):4"), func(role string) bool { return role != "a" })
+			},
+			`{"b":{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":2.0},"c":{"disk":0.0,"mem":4.0,"gpus":0.0,"cpus":0.0}}`,
+		},
+		"attributes": {
+			func(w *Writer) {
+				w.Attributes([]*mesos.Attribute{
+					{Name: proto.String("n"), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: proto.Float64(1.5)}},
+					{Name: proto.String("r"), Type: mesos.Value_RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []*mesos.Value_Range{
+						{Begin: proto.Uint64(1), End: proto.Uint64(2)}, {Begin: proto.Uint64(9), End: proto.Uint64(9)},
+					}}},
+					{Name: proto.String("t"), Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: proto.String(`a"b`)}},
+				})
+			},
+			`{"n":1.5,"r":"[1-2, 9-9]","t":"a\"b"}`,
+		},
+		"command": {
+			func(w *Writer) {
+				w.CommandInfo(&mesos.CommandInfo{
+					Shell: proto.Bool(false), Value: proto.String("/bin/true"), Arguments: []string{"true"}, User: proto.String("u"),
+					Uris: []*mesos.CommandInfo_URI{{Value: proto.String("http://x/y"), Extract: proto.Bool(true)}},
+				})
+			},
+			`{"shell":false,"value":"/bin/true","argv":["true"],"uris":[{"value":"http://x/y","executable":false}]}`,
+		},
+		"domain": {
+			func(w *Writer) {
+				w.DomainInfo(&mesos.DomainInfo{FaultDomain: &mesos.DomainInfo_FaultDomain{
+					Region: &mesos.DomainInfo_FaultDomain_RegionInfo{Name: proto.String("r")},
+					Zone:   &mesos.DomainInfo_FaultDomain_ZoneInfo{Name: proto.String("z")},
+				}})
+			},
+			`{"fault_domain":{"region":{"name":"r"},"zone":{"name":"z"}}}`,
+		},
+		"offer": {
+			func(w *Writer) {
+				w.Offer(&mesos.Offer{
+					Id: &mesos.OfferID{Value: proto.String("o")}, FrameworkId: &mesos.FrameworkID{Value: proto.String("f")},
+					AgentId: &mesos.AgentID{Value: proto.String("s")}, AllocationInfo: &mesos.Resource_AllocationInfo{Role: proto.String("r")},
+				})
+			},
+			`{"id":"o","framework_id":"f","allocation_info":{"role":"r"},"slave_id":"s",` +
+				`"resources":{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.0}}`,
+		},
+		"flags": {
+			func(w *Writer) { w.StringMap(map[string]string{"b": "2", "a": "1"}) },
+			`{"a":"1","b":"2"}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := rendered(t, test.render); got != test.want {
+				t.Errorf("got\n%s, want\n%s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestNamesInLegacy checks that the messages that renderers write whole have
+// the names of v0, where slave stands for agent.
+func TestNamesInLegacy(t *testing.T) {
+	seen := map[*plan]bool{}
+	for _, m := range []proto.Message{
+		&mesos.Resource{}, &mesos.DiscoveryInfo{}, &mesos.ContainerInfo{}, &mesos.HealthCheck{}, &mesos.ContainerID{},
+		&mesos.CgroupInfo{}, &mesos.NetworkInfo{}, &mesos.Environment{}, &mesos.Label{}, &mesos.DrainInfo{},
+		&mesos.DrainConfig{}, &schedulerpb.OfferConstraints{}, &mesos.MasterInfo{}, &mesos.ResourceStatistics{},
+	} {
+		reaches(planFor(m.ProtoReflect().Descriptor()), seen, func(p *plan) bool {
+			for _, f := range p.fields {
+				agentless(t, f)
+			}
+			return false
+		})
+	}
+}
+
+func agentless(t *testing.T, f *field) {
+	names := []protoreflect.Name{f.desc.Name()}
+	if f.enum != nil {
+		for name := range f.enum.numbers {
+			names = append(names, protoreflect.Name(name))
+		}
+	}
+	for _, name := range names {
+		if strings.Contains(strings.ToLower(string(name)), "agent") && name != "AGENT_UPDATE" && name != "AGENT_DRAINING" {
+			t.Errorf("%s: %s is called otherwise in v0", f.desc.FullName(), name)
+		}
+	}
+}
