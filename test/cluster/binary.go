@@ -7,13 +7,12 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-	"testing"
 )
 
 // Binary returns the path of the meseta binary under test. MESETA_BINARY names
 // one to use as it is; otherwise it is built from this checkout, once per test
 // process, with the race detector when MESETA_E2E_RACE is set.
-func Binary(t testing.TB) string {
+func Binary(t TB) string {
 	t.Helper()
 	path, err := binary()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"testing"
 )
 
 // GoClient is a set of third-party Go programs, built from the module proxy by
@@ -36,7 +35,7 @@ func goClient(name string, packages ...string) *GoClient {
 
 // Bin returns the folder of the built programs. Without the module proxy the
 // test ends as Unavailable.
-func (c *GoClient) Bin(t testing.TB) string {
+func (c *GoClient) Bin(t TB) string {
 	t.Helper()
 	bin, err := c.build()
 	if err != nil {
@@ -69,7 +68,7 @@ func (c *GoClient) make() (string, error) {
 }
 
 // Pymesos returns a Python interpreter that can import pymesos 0.3.15.
-func Pymesos(t testing.TB) string {
+func Pymesos(t TB) string {
 	t.Helper()
 	python, err := pymesos()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,5 +127,23 @@ func TestOverride(t *testing.T) {
 	got := override([]string{"--a=1", "--b=2"}, []string{"--b=3", "--no-c"})
 	if strings.Join(got, " ") != "--a=1 --b=3 --no-c" {
 		t.Errorf("%q", got)
+	}
+}
+
+func TestScript(t *testing.T) {
+	var dir string
+	err := Script(func(t TB) {
+		dir = t.TempDir()
+		Start(t, "quick", nil, "/bin/true").Exit(Patience)
+		t.Fatalf("no %s", "luck")
+	})
+	if err == nil || err.Error() != "no luck" {
+		t.Errorf("ended with %v", err)
+	}
+	if Alive(0) || Script(func(TB) {}) != nil {
+		t.Error("an empty script fails")
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the directory is still there")
 	}
 }

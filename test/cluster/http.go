@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 )
 
@@ -29,6 +28,7 @@ func (r Reply) JSON() Value {
 // client gives up on an answer that is overdue and never follows a redirect.
 var client = &http.Client{
 	Timeout:       Patience,
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
@@ -36,7 +36,7 @@ var client = &http.Client{
 func Get(url string) (Reply, error) { return Do("GET", url, nil, "") }
 
 // MustGet fetches a URL that answers 200 and returns its JSON.
-func MustGet(t testing.TB, url string) Value {
+func MustGet(t TB, url string) Value {
 	t.Helper()
 	reply, err := Get(url)
 	if err != nil || reply.Status != http.StatusOK {
@@ -59,7 +59,7 @@ func Post(url string, header map[string]string, body any) (Reply, error) {
 }
 
 // Operate makes a v1 operator call and returns its answer, which must be a 2xx.
-func Operate(t testing.TB, n *Node, call any) Value {
+func Operate(t TB, n *Node, call any) Value {
 	t.Helper()
 	reply, err := Post(n.URL+"/api/v1", nil, call)
 	if err != nil || reply.Status/100 != 2 {
@@ -123,7 +123,7 @@ func readAnswer(r *bufio.Reader) string {
 }
 
 // Healthy fails the test unless the node still answers.
-func Healthy(t testing.TB, n *Node) {
+func Healthy(t TB, n *Node) {
 	t.Helper()
 	if reply, err := Get(n.URL + "/health"); err != nil || reply.Status != http.StatusOK {
 		t.Fatalf("%s is no longer healthy: %v %v", n.Name, err, reply.Status)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"testing"
 )
 
 // Node is a running master or agent.
@@ -28,7 +27,7 @@ type Cluster struct {
 const AgentResources = "cpus:4;mem:4096;disk:8192;ports:[31000-32000]"
 
 // New starts a master and n agents and returns when all have registered.
-func New(t testing.TB, n int) *Cluster {
+func New(t TB, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{Master: StartMaster(t)}
 	for range n {
@@ -39,7 +38,7 @@ func New(t testing.TB, n int) *Cluster {
 
 // StartMaster starts a master with flags added to the usual ones and returns
 // when it answers. Nothing but these flags configures it.
-func StartMaster(t testing.TB, flags ...string) *Node {
+func StartMaster(t TB, flags ...string) *Node {
 	t.Helper()
 	work := t.TempDir()
 	port := FreePort(t)
@@ -55,7 +54,7 @@ func StartMaster(t testing.TB, flags ...string) *Node {
 
 // StartAgent starts an agent of the master and returns when the master lists it
 // as active. A flag given replaces the usual one of the same name.
-func StartAgent(t testing.TB, master *Node, flags ...string) *Node {
+func StartAgent(t TB, master *Node, flags ...string) *Node {
 	t.Helper()
 	n := NewAgent(t, master.Addr, flags...)
 	n.Ready(t)
@@ -64,7 +63,7 @@ func StartAgent(t testing.TB, master *Node, flags ...string) *Node {
 }
 
 // NewAgent starts an agent and returns at once.
-func NewAgent(t testing.TB, master string, flags ...string) *Node {
+func NewAgent(t TB, master string, flags ...string) *Node {
 	t.Helper()
 	work := t.TempDir()
 	t.Cleanup(func() { killInside(work) })
@@ -98,7 +97,7 @@ func override(usual, given []string) []string {
 }
 
 // Ready waits until the node answers on /health.
-func (n *Node) Ready(t testing.TB) {
+func (n *Node) Ready(t TB) {
 	t.Helper()
 	Eventually(t, Patience, func() error {
 		if !n.Running() {
@@ -114,7 +113,7 @@ func (n *Node) Ready(t testing.TB) {
 
 // Restart starts the node again, on the same port and directories, after it was
 // killed, and returns when it answers.
-func (n *Node) Restart(t testing.TB) {
+func (n *Node) Restart(t TB) {
 	t.Helper()
 	n.Start()
 	n.Ready(t)

@@ -3,7 +3,6 @@ package cluster
 import (
 	"fmt"
 	"os"
-	"testing"
 )
 
 // readProc returns /proc/<pid>/<name>.
@@ -27,7 +26,7 @@ func Alive(pid int) bool {
 
 // Unavailable ends a test whose third-party client cannot be had here: a skip
 // on a developer's machine, a failure where CI is set.
-func Unavailable(t testing.TB, format string, args ...any) {
+func Unavailable(t TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatalf(format, args...)

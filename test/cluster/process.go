@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -26,7 +25,7 @@ type Process struct {
 	// Dir is the working directory.
 	Dir string
 
-	t    testing.TB
+	t    TB
 	log  string // file that both outputs are appended to
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the current run has been waited for
@@ -34,7 +33,7 @@ type Process struct {
 
 // Start starts a program. When the test ends it is terminated, and if the test
 // failed its output is printed. env is added to a small fixed environment.
-func Start(t testing.TB, name string, env []string, args ...string) *Process {
+func Start(t TB, name string, env []string, args ...string) *Process {
 	t.Helper()
 	dir := t.TempDir()
 	p := &Process{

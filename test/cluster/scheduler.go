@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -27,7 +27,7 @@ type Scheduler struct {
 	// Header is the head of the answer to SUBSCRIBE.
 	Header http.Header
 
-	t      testing.TB
+	t      TB
 	cancel context.CancelFunc
 
 	mu     sync.Mutex
@@ -58,7 +58,7 @@ func Framework(name string, roles ...string) J {
 }
 
 // Subscribe subscribes a framework and waits for SUBSCRIBED.
-func Subscribe(t testing.TB, master *Node, info J) *Scheduler {
+func Subscribe(t TB, master *Node, info J) *Scheduler {
 	t.Helper()
 	call := J{"type": "SUBSCRIBE", "subscribe": J{"framework_info": info}}
 	if id, ok := info["id"]; ok {
@@ -74,7 +74,7 @@ func Subscribe(t testing.TB, master *Node, info J) *Scheduler {
 
 // Open sends a scheduler's SUBSCRIBE call as it is and starts to read the
 // stream. An answer other than 200 is an error.
-func Open(t testing.TB, master string, call J) (*Scheduler, error) {
+func Open(t TB, master string, call J) (*Scheduler, error) {
 	t.Helper()
 	s, err := OpenAt(t, master+"/api/v1/scheduler", call)
 	if err == nil {
@@ -84,7 +84,7 @@ func Open(t testing.TB, master string, call J) (*Scheduler, error) {
 }
 
 // OpenAt reads any event stream, such as an operator's.
-func OpenAt(t testing.TB, url string, call J) (*Scheduler, error) {
+func OpenAt(t TB, url string, call J) (*Scheduler, error) {
 	t.Helper()
 	body, err := json.Marshal(call)
 	if err != nil {
@@ -163,26 +163,39 @@ func (s *Scheduler) Await(kind string, match func(Event) bool) Event {
 
 // Poll is Await with a limit of its own and an error in place of a failure.
 func (s *Scheduler) Poll(kind string, match func(Event) bool, within time.Duration) (Event, error) {
+	deadline := time.Now().Add(within)
+	for {
+		event, err := s.Next(time.Until(deadline))
+		if err != nil {
+			return Event{}, fmt.Errorf("no %s within %v: %w", kind, within, err)
+		}
+		if event.Type == kind && (match == nil || match(event)) {
+			return event, nil
+		}
+	}
+}
+
+// Next returns the event after those returned so far, whatever it is, once it is
+// there.
+func (s *Scheduler) Next(within time.Duration) (Event, error) {
 	deadline := time.After(within)
 	for {
 		s.mu.Lock()
-		for s.next < len(s.events) {
+		if s.next < len(s.events) {
 			event := s.events[s.next]
 			s.next++
-			if event.Type == kind && (match == nil || match(event)) {
-				s.mu.Unlock()
-				return event, nil
-			}
+			s.mu.Unlock()
+			return event, nil
 		}
 		grown, ended := s.grown, s.ended
 		s.mu.Unlock()
 		if ended != nil {
-			return Event{}, fmt.Errorf("the stream ended before %s: %w", kind, ended)
+			return Event{}, fmt.Errorf("the stream has ended: %w", ended)
 		}
 		select {
 		case <-grown:
 		case <-deadline:
-			return Event{}, fmt.Errorf("no %s within %v", kind, within)
+			return Event{}, errors.New("no event")
 		}
 	}
 }

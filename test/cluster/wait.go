@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"testing"
 	"time"
 )
 
@@ -17,7 +16,7 @@ const poll = 10 * time.Millisecond
 
 // Eventually calls cond until it returns nil and fails the test with its last
 // error when within has passed.
-func Eventually(t testing.TB, within time.Duration, cond func() error) {
+func Eventually(t TB, within time.Duration, cond func() error) {
 	t.Helper()
 	if err := eventually(within, cond); err != nil {
 		t.Fatalf("not within %v: %v", within, err)
@@ -44,7 +43,7 @@ var ports struct {
 
 // FreePort returns a loopback TCP port that nobody listens on and that this
 // test process has not given out before.
-func FreePort(t testing.TB) int {
+func FreePort(t TB) int {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()
