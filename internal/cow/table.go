@@ -89,7 +89,7 @@ func (t *Table[K, V]) Len() int { return len(t.slots) }
 // the way: rows deleted ahead are not met, rows added may or may not be.
 func (t *Table[K, V]) All() iter.Seq[*V] {
 	return func(yield func(*V) bool) {
-		for i := 0; i < len(t.pages); i++ { // pages may be added on the way
+		for i := 0; i < len(t.pages); i++ { //nolint:intrange // pages may be added on the way
 			for j := range pageSize {
 				if row := t.pages[i].rows[j]; row != nil && !yield(row) {
 					return

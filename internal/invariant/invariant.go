@@ -13,7 +13,7 @@ import (
 )
 
 // A Violation is the value of the panic of a broken invariant.
-type Violation struct {
+type Violation struct { //nolint:errname // it names what happened, not a kind of error
 	Message string // constant text that names the invariant
 	Attrs   []any  // alternating keys and values, as for slog
 }

@@ -1,0 +1,73 @@
+# What people run: see `make help`. Tools are pinned in tools/go.mod and built
+# by the go command when first used.
+
+GO       ?= go
+TOOL      = $(GO) tool -modfile=tools/go.mod
+SEEDS    ?= 200
+FUZZTIME ?= 10s
+BENCH    ?= .
+COUNT    ?= 6
+PKG      ?= ./...
+
+# The packages whose tests run whole binaries, one after another, and the
+# simulator, whose many seeds are not run under the race detector: it has one
+# goroutine.
+E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/...
+UNIT  = $(shell $(GO) list ./... | grep -v -e /test/ -e /internal/sim$$)
+
+.PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e generate bench fuzz demo clean
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/meseta
+	$(GO) build -trimpath -o bin/meseta ./cmd/meseta
+
+test: prepare lint race sim e2e ## install what the tests need, then run all of them
+
+check: vet lint tidy unit ## the fast part of test, for before each commit
+
+prepare: ## install the Debian packages that the tests need (as root; else say which)
+	./scripts/debian-packages gcc:gcc libc6-dev:/usr/include/stdio.h git:git \
+		bzip2:bzip2 xz-utils:xz unzip:unzip tar:tar curl:curl
+
+vet: ## go vet
+	$(GO) vet ./...
+
+lint: ## run the linters of .golangci.yml
+	$(TOOL) golangci-lint run
+
+fmt: ## format, and fix what the linters can fix
+	$(TOOL) golangci-lint run --fix
+
+tidy: ## check the layering and the shape of the tree
+	$(GO) test ./internal/tidy
+
+unit: ## run the unit tests
+	$(GO) test $(UNIT)
+
+race: ## run the unit tests under the race detector
+	$(GO) test -race $(UNIT)
+
+sim: ## run the simulator with SEEDS=200 seeds
+	$(GO) test ./internal/sim/... -args -seeds $(SEEDS)
+
+e2e: build ## run whole binaries, with frameworks of others
+	MESETA_BINARY=$(CURDIR)/bin/meseta $(GO) test -count=1 -p 1 -timeout 20m $(E2E)
+
+generate: ## regenerate the Go code of api/ from its .proto files
+	$(TOOL) buf generate
+
+bench: ## run the benchmarks: BENCH=regexp COUNT=6 PKG=./...; results in bin/bench.txt
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee bin/bench.txt
+	$(TOOL) benchstat bin/bench.txt
+
+fuzz: ## fuzz each parser for FUZZTIME=10s: PKG=./...
+	./scripts/fuzz $(FUZZTIME) $(PKG)
+
+demo: build ## start a cluster and share it between two frameworks
+	./scripts/demo
+
+clean: ## remove what was built
+	rm -rf bin
