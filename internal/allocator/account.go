@@ -1,0 +1,232 @@
+package allocator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/sorter"
+	"github.com/meseta-project/meseta/resources"
+)
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
+
+// scalars returns the scalars of rs for which counts is true, of which nil is
+// all.
+func (a *Allocator) scalars(rs resources.Resources, counts func(resources.Resource) bool) sorter.Vector {
+	v := make(sorter.Vector, max(4, a.names.Len()))
+	for r := range rs.All() {
+		if !r.IsScalar() || counts != nil && !counts(r) {
+			continue
+		}
+		i := a.names.Index(r.Name())
+		for i >= len(v) {
+			v = append(v, 0)
+		}
+		v[i] += int64(r.Amount())
+	}
+	return v
+}
+
+// beside returns the scalars of rs, of which shared ones that a holder has
+// already, in the same role, do not count again.
+func (a *Allocator) beside(rs, has resources.Resources) sorter.Vector {
+	return a.scalars(rs, func(r resources.Resource) bool {
+		return !r.IsShared() || !has.Any(func(h resources.Resource) bool {
+			return h.IsShared() && h.Name() == r.Name() && h.Role() == r.Role() &&
+				h.PersistenceID() == r.PersistenceID() && h.AllocationRole() == r.AllocationRole()
+		})
+	})
+}
+
+// everybody returns what all frameworks have on an agent, allocated to roles.
+func (ag *agent) everybody() resources.Resources {
+	var all []resources.Resources
+	for _, h := range ag.holdings {
+		all = append(all, h.resources)
+	}
+	return resources.Sum(all...)
+}
+
+// A charge is what counts for the shares of a framework in a role and of the
+// role.
+type charge struct {
+	to        *subscription
+	own, role sorter.Vector
+}
+
+// weigh returns what it counts that the subscription has resources of an agent
+// beside what it and all others have there, which does not include them.
+func (a *Allocator) weigh(ag *agent, s *subscription, rs resources.Resources) charge {
+	if !rs.Any(resources.Resource.IsShared) {
+		v := a.scalars(rs, nil)
+		return charge{s, v, v}
+	}
+	var has resources.Resources
+	if h := ag.held(s.framework.id); h != nil {
+		has = h.resources
+	}
+	return charge{s, a.beside(rs, has), a.beside(rs, ag.everybody())}
+}
+
+// add counts a charge.
+func (a *Allocator) add(c charge) {
+	c.to.role.frameworks.Allocated(c.to.client, c.own)
+	a.order.Allocated(c.to.role.client, c.role)
+}
+
+// hold makes a framework, known or not, have resources on an agent.
+func (a *Allocator) hold(ag *agent, id ids.FrameworkID, rs resources.Resources) {
+	if rs.IsEmpty() {
+		return
+	}
+	f := a.frameworks[id]
+	if f == nil && ag.held(id) == nil {
+		a.orphan[id] = append(a.orphan[id], ag)
+	}
+	if f != nil {
+		parts := rs.ByAllocation()
+		for _, name := range sortedKeys(parts) {
+			invariant.Check(name != "", "what a framework has is allocated to a role", "framework_id", id, "resources", rs)
+			a.add(a.weigh(ag, a.subscription(f, name), parts[name]))
+		}
+	}
+	ag.take(id, rs)
+}
+
+// release makes resources that a framework, known or not, has on an agent
+// available.
+func (a *Allocator) release(ag *agent, id ids.FrameworkID, rs resources.Resources) {
+	ag.give(id, rs)
+	f := a.frameworks[id]
+	if f == nil {
+		a.unorphan(ag, id)
+		return
+	}
+	parts := rs.ByAllocation()
+	for _, name := range sortedKeys(parts) {
+		s := a.subscription(f, name)
+		c := a.weigh(ag, s, parts[name])
+		s.role.frameworks.Unallocated(s.client, c.own)
+		a.order.Unallocated(s.role.client, c.role)
+		a.drop(s)
+	}
+}
+
+// unorphan forgets that an unknown framework has something on an agent, if it
+// has nothing any more.
+func (a *Allocator) unorphan(ag *agent, id ids.FrameworkID) {
+	if ag.held(id) != nil {
+		return
+	}
+	a.orphan[id] = slices.DeleteFunc(a.orphan[id], func(o *agent) bool { return o == ag })
+	if len(a.orphan[id]) == 0 {
+		delete(a.orphan, id)
+	}
+}
+
+// Allocate makes a framework, which may be unknown yet, have resources,
+// allocated to its roles, that it was not offered: what an agent reports of
+// tasks that the master did not know of.
+func (a *Allocator) Allocate(id ids.FrameworkID, agent ids.AgentID, rs resources.Resources) {
+	a.hold(a.agent(agent), id, rs)
+}
+
+// Recover takes back resources that were offered to a framework or used by it,
+// allocated to one role. Without filters (nil: tasks that ended, offers
+// rescinded or timed out, what an operation changed) the agent becomes a
+// candidate at once. With filters (a refusal, the rest of an ACCEPT) the
+// framework does not get what it refused for RefuseSeconds, by default and if
+// negative 5, at most 365 days, at least the interval; and if RefuseSeconds is
+// 0, nobody gets it before the next batch. Agent and framework may be unknown,
+// for what has been removed meanwhile.
+func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID, rs resources.Resources, filters *mesos.Filters) {
+	a.tell(now)
+	ag := a.agents[agent]
+	if ag == nil || rs.IsEmpty() {
+		return
+	}
+	if f := a.frameworks[id]; f == nil && ag.held(id) == nil {
+		return
+	}
+	role := allocatedTo(rs)
+	a.release(ag, id, rs)
+	refuse := refuseFor(filters, a.cfg.Interval)
+	if filters != nil && refuse == 0 {
+		a.wait(ag)
+		return
+	}
+	if f := a.frameworks[id]; f != nil && refuse > 0 {
+		if s := f.subs[role]; s != nil && s.wanted && f.active {
+			a.refuse(ag, s, rs.Unallocated(), now.Add(refuse))
+		}
+	}
+	a.suggest(ag)
+}
+
+// allocatedTo returns the one role that resources are allocated to.
+func allocatedTo(rs resources.Resources) string {
+	role, first := "", true
+	for r := range rs.All() {
+		if first {
+			role, first = r.AllocationRole(), false
+		}
+		invariant.Check(r.AllocationRole() == role && role != "", "resources recovered are allocated to one role", "resources", rs)
+	}
+	return role
+}
+
+// UpdateAllocation applies conversions (those of RESERVE and the like) to
+// resources that a framework was offered, and to the agent's total. The
+// conversions' resources are allocated to the same role as those offered, and
+// must apply to them. A conversion into nothing takes its resources off the
+// agent, until it comes back with UpdateAgent.
+func (a *Allocator) UpdateAllocation(id ids.FrameworkID, agent ids.AgentID, offered resources.Resources, conversions []resources.Conversion) {
+	ag, f := a.agent(agent), a.framework(id)
+	role := allocatedTo(offered)
+	updated, err := offered.Apply(conversions...)
+	invariant.Check(err == nil, "conversions apply to what was offered", "error", err)
+	total := a.convert(ag.total, conversions)
+
+	s := f.subs[role]
+	h := ag.held(id)
+	invariant.Check(s != nil && h != nil && h.resources.Contains(offered), "what is converted was offered", "framework_id", id, "agent_id", agent, "resources", offered)
+	change := a.scalars(updated, nil)
+	change.Sub(a.scalars(offered, nil))
+	s.role.frameworks.Changed(s.client, change)
+	a.order.Changed(s.role.client, change)
+	h.resources = h.resources.Sub(offered).Add(updated)
+	ag.used = ag.used.Sub(offered.Unallocated()).Add(updated.Unallocated())
+	a.resize(ag, total)
+}
+
+// convert applies conversions of allocated resources to an agent's total.
+func (a *Allocator) convert(total resources.Resources, conversions []resources.Conversion) resources.Resources {
+	for _, c := range conversions {
+		after, err := total.Apply(resources.Conversion{Consumed: c.Consumed.Unallocated(), Converted: c.Converted.Unallocated()})
+		invariant.Check(err == nil, "conversions apply to the agent's total", "error", err)
+		total = after
+	}
+	return total
+}
+
+// UpdateAvailable applies conversions, of resources allocated to nobody, to
+// what is available on an agent (operators' RESERVE and the like). It fails
+// with a refusal, and changes nothing, if they do not apply: the master may
+// rescind offers and try again. The agent becomes a candidate.
+func (a *Allocator) UpdateAvailable(agent ids.AgentID, conversions []resources.Conversion) error {
+	ag := a.agent(agent)
+	if _, err := ag.available.Apply(conversions...); err != nil {
+		return err
+	}
+	a.resize(ag, a.convert(ag.total, conversions))
+	a.suggest(ag)
+	return nil
+}
+
+// Available returns what is neither offered nor used on an agent.
+func (a *Allocator) Available(agent ids.AgentID) resources.Resources { return a.agent(agent).available }

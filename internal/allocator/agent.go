@@ -1,0 +1,197 @@
+package allocator
+
+import (
+	"slices"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/sorter"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// An agent is one that the master has added and not removed.
+type agent struct {
+	id     ids.AgentID
+	num    uint32 // index in Allocator.byNum
+	info   *mesos.AgentInfo
+	total  resources.Resources
+	size   sorter.Vector // scalars of total
+	active bool
+
+	multiRole, hierarchicalRole bool
+	gpus                        bool
+	remote                      bool // in another region than the master
+
+	holdings  []holding
+	used      resources.Resources // of all holdings, allocated to nobody
+	available resources.Resources
+	// plain: nothing available is reserved, revocable or shared, so that it
+	// is the same for all roles and all frameworks.
+	plain    bool
+	reserved []string            // roles that something available is reserved to
+	lent     resources.Resources // shared volumes offered in this cycle
+
+	refusals
+	blocked bitset // slots that can get nothing as things are
+	sound   bool   // blocked is right
+	checked uint64 // the version of slots that blocked is right for
+
+	pending, waiting bool
+}
+
+// A holding is what a framework has on an agent, allocated to its roles.
+type holding struct {
+	framework ids.FrameworkID
+	resources resources.Resources
+}
+
+// held returns what the framework has, nil if nothing.
+func (ag *agent) held(id ids.FrameworkID) *holding {
+	for i := range ag.holdings {
+		if ag.holdings[i].framework == id {
+			return &ag.holdings[i]
+		}
+	}
+	return nil
+}
+
+// take gives resources, which are allocated, to a framework.
+func (ag *agent) take(id ids.FrameworkID, rs resources.Resources) {
+	h := ag.held(id)
+	if h == nil {
+		ag.holdings = append(ag.holdings, holding{framework: id})
+		h = &ag.holdings[len(ag.holdings)-1]
+	}
+	h.resources = h.resources.Add(rs)
+	ag.used = ag.used.Add(rs.Unallocated())
+	ag.settle()
+}
+
+// give takes resources, which it has, from a framework, and remembers nothing
+// any more of whom the agent is no use to.
+func (ag *agent) give(id ids.FrameworkID, rs resources.Resources) {
+	h := ag.held(id)
+	if h == nil || !h.resources.Contains(rs) {
+		invariant.Fail("what a framework gives back it has", "framework_id", id, "agent_id", ag.id, "resources", rs)
+	}
+	if h.resources = h.resources.Sub(rs); h.resources.IsEmpty() {
+		ag.holdings = slices.DeleteFunc(ag.holdings, func(h holding) bool { return h.framework == id })
+	}
+	ag.used = ag.used.Sub(rs.Unallocated())
+	ag.settle()
+	ag.sound = false
+}
+
+// settle works out what is available: what nobody has, and whatever can be
+// shared.
+func (ag *agent) settle() {
+	ag.available = ag.total.Sub(ag.used)
+	if ag.total.Any(resources.Resource.IsShared) {
+		ag.available = ag.total.NonShared().Sub(ag.used.NonShared()).Add(ag.total.Shared())
+	}
+	ag.plain, ag.reserved = true, ag.reserved[:0]
+	for r := range ag.available.All() {
+		if r.IsReserved() && !slices.Contains(ag.reserved, r.Role()) {
+			ag.reserved = append(ag.reserved, r.Role())
+		}
+		ag.plain = ag.plain && !r.IsReserved() && !r.IsRevocable() && !r.IsShared()
+	}
+}
+
+// AddAgent adds an agent, active, with what frameworks have on it: known ones,
+// and such as are added later. The agent becomes a candidate.
+func (a *Allocator) AddAgent(agent_ Agent, used map[ids.FrameworkID]resources.Resources) {
+	invariant.Check(a.agents[agent_.ID] == nil, "an agent is added once", "agent_id", agent_.ID)
+	ag := &agent{id: agent_.ID, active: true}
+	a.number(ag)
+	a.agents[ag.id] = ag
+	a.describeAgent(ag, agent_)
+	for _, id := range sortedKeys(used) {
+		a.hold(ag, id, used[id])
+	}
+	a.suggest(ag)
+}
+
+// number gives the agent a number.
+func (a *Allocator) number(ag *agent) {
+	if n := len(a.free); n > 0 {
+		ag.num, a.free = a.free[n-1], a.free[:n-1]
+		a.byNum[ag.num] = ag
+		return
+	}
+	ag.num = uint32(len(a.byNum))
+	a.byNum = append(a.byNum, ag)
+}
+
+// describeAgent takes over what is known of an agent and reports whether
+// anything changed.
+func (a *Allocator) describeAgent(ag *agent, from Agent) {
+	ag.info = from.Info
+	ag.multiRole = slices.Contains(from.Capabilities, mesos.AgentInfo_Capability_MULTI_ROLE)
+	ag.hierarchicalRole = slices.Contains(from.Capabilities, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE)
+	ag.remote = remote(a.cfg.Domain, from.Info.GetDomain())
+	a.resize(ag, from.Total)
+}
+
+// remote reports whether an agent is in another region than the master. What
+// has no domain is where the master is.
+func remote(master, agent *mesos.DomainInfo) bool {
+	m, o := master.GetFaultDomain(), agent.GetFaultDomain()
+	return m != nil && o != nil && m.GetRegion().GetName() != o.GetRegion().GetName()
+}
+
+// resize gives the agent another total.
+func (a *Allocator) resize(ag *agent, total resources.Resources) {
+	size := a.scalars(total, nil)
+	if !slices.Equal(size, ag.size) {
+		a.total.Change(ag.size, size)
+	}
+	ag.total, ag.size = total, size
+	ag.gpus = total.Scalar("gpus") > 0
+	ag.settle()
+	ag.sound = false
+}
+
+// UpdateAgent tells what is known of an agent now. Filters on it are dropped
+// if its attributes changed. The agent becomes a candidate if anything did.
+func (a *Allocator) UpdateAgent(agent_ Agent) {
+	ag := a.agent(agent_.ID)
+	changed := !ag.info.EqualVT(agent_.Info) || !ag.total.Equal(agent_.Total) ||
+		ag.multiRole != slices.Contains(agent_.Capabilities, mesos.AgentInfo_Capability_MULTI_ROLE) ||
+		ag.hierarchicalRole != slices.Contains(agent_.Capabilities, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE)
+	if !changed {
+		return
+	}
+	if !slices.EqualFunc(ag.info.GetAttributes(), agent_.Info.GetAttributes(), (*mesos.Attribute).EqualVT) {
+		a.dropFilters(ag)
+	}
+	a.describeAgent(ag, agent_)
+	a.suggest(ag)
+}
+
+// ActivateAgent makes an agent be offered again, from the next batch on.
+func (a *Allocator) ActivateAgent(id ids.AgentID) {
+	ag := a.agent(id)
+	ag.active = true
+	a.wait(ag)
+}
+
+// DeactivateAgent stops offers of an agent. What is offered and used stays.
+func (a *Allocator) DeactivateAgent(id ids.AgentID) { a.agent(id).active = false }
+
+// RemoveAgent forgets an agent, what frameworks have on it and their filters.
+// The master must not recover anything of it afterwards.
+func (a *Allocator) RemoveAgent(id ids.AgentID) {
+	ag := a.agent(id)
+	for len(ag.holdings) > 0 {
+		h := ag.holdings[0]
+		a.release(ag, h.framework, h.resources)
+	}
+	a.dropFilters(ag)
+	a.total.Change(ag.size, nil)
+	delete(a.agents, id)
+	a.byNum[ag.num] = nil
+	a.free = append(a.free, ag.num)
+	ag.active = false
+}

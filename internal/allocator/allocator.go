@@ -1,0 +1,98 @@
+package allocator
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/sorter"
+)
+
+// An Allocator knows all agents and frameworks and what they have. It is not
+// safe for concurrent use. Frameworks, agents and roles named in calls must be
+// known, unless a call says otherwise: to name others is a bug of the caller.
+type Allocator struct {
+	cfg Config
+	rng *rand.Rand
+
+	names   sorter.Names
+	total   sorter.Total
+	weights sorter.Weights
+
+	frameworks map[ids.FrameworkID]*framework
+	agents     map[ids.AgentID]*agent
+	roles      map[string]*role
+	order      *sorter.Tree[*role]
+
+	slots  slots
+	byNum  []*agent // by number, nil if free
+	free   []uint32 // numbers to give to new agents
+	orphan map[ids.FrameworkID][]*agent
+
+	whitelist map[string]bool // host names; nil: all
+
+	started    time.Time // the first time told: filters are dated from it
+	nextBatch  time.Time
+	expiries   expiries
+	waiting    []*agent // candidates at the next batch
+	allWaiting bool     // all agents are
+	pending    []*agent // candidates
+	all        bool     // all agents are
+	cycle      cycle
+	charges    []charge // of the visit that is going on
+}
+
+// New returns an allocator without agents and frameworks. It uses rng, which
+// it must not share, for the order of agents and for the random order.
+func New(cfg Config, rng *rand.Rand) *Allocator {
+	a := &Allocator{
+		cfg:        cfg,
+		rng:        rng,
+		frameworks: map[ids.FrameworkID]*framework{},
+		agents:     map[ids.AgentID]*agent{},
+		roles:      map[string]*role{},
+		orphan:     map[ids.FrameworkID][]*agent{},
+	}
+	a.order = sorter.New[*role](&a.total, &a.weights, cfg.RoleOrder, rng)
+	for _, name := range cfg.ExcludedFromFairShare {
+		a.total.Exclude(a.names.Index(name))
+	}
+	return a
+}
+
+// SetWeight gives a role a weight, more than 0, which counts from the next
+// decision on; what is offered and used stays. Roles weigh 1 otherwise.
+func (a *Allocator) SetWeight(role string, weight float64) {
+	invariant.Check(weight > 0, "weights are positive", "role", role, "weight", weight)
+	a.weights.Set(role, weight)
+}
+
+// SetWhitelist lets only agents on the hosts be offered; nil allows all
+// (--whitelist).
+func (a *Allocator) SetWhitelist(hosts []string) {
+	a.whitelist = nil
+	if hosts != nil {
+		a.whitelist = map[string]bool{}
+	}
+	for _, host := range hosts {
+		a.whitelist[host] = true
+	}
+	a.waitAll()
+}
+
+func (a *Allocator) framework(id ids.FrameworkID) *framework {
+	f := a.frameworks[id]
+	if f == nil {
+		invariant.Fail("the framework is known", "framework_id", id)
+	}
+	return f
+}
+
+func (a *Allocator) agent(id ids.AgentID) *agent {
+	ag := a.agents[id]
+	if ag == nil {
+		invariant.Fail("the agent is known", "agent_id", id)
+	}
+	return ag
+}

@@ -1,0 +1,56 @@
+package allocator
+
+import "math/bits"
+
+// A bitset is a set of small numbers. The zero value is empty.
+type bitset []uint64
+
+func (b *bitset) add(i uint32) {
+	for int(i/64) >= len(*b) {
+		*b = append(*b, 0)
+	}
+	(*b)[i/64] |= 1 << (i % 64)
+}
+
+func (b bitset) remove(i uint32) {
+	if int(i/64) < len(b) {
+		b[i/64] &^= 1 << (i % 64)
+	}
+}
+
+func (b bitset) has(i uint32) bool {
+	return int(i/64) < len(b) && b[i/64]&(1<<(i%64)) != 0
+}
+
+// removeAll removes what is in o.
+func (b bitset) removeAll(o bitset) {
+	for i := range min(len(b), len(o)) {
+		b[i] &^= o[i]
+	}
+}
+
+// within reports whether all of b is in o.
+func (b bitset) within(o bitset) bool {
+	n := min(len(b), len(o))
+	o = o[:n]
+	for i, w := range b[:n] {
+		if w&^o[i] != 0 {
+			return false
+		}
+	}
+	for _, w := range b[n:] {
+		if w != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// len returns how many numbers there are.
+func (b bitset) len() int {
+	n := 0
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}

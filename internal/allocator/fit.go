@@ -1,0 +1,114 @@
+package allocator
+
+import (
+	"slices"
+	"strings"
+
+	roles "github.com/meseta-project/meseta/internal/role"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// A Verdict is what stands between a framework and an offer of an agent.
+type Verdict int
+
+// The verdicts. All but those about quota can only change when the agent or
+// the framework does.
+const (
+	fits Verdict = iota
+	constrained
+	nothing
+	tooLittle
+	gpusHidden
+	farAway
+	agentSingleRole
+	agentFlatRoles
+	refusedBefore
+)
+
+// forRole returns what is available to a role on the agent: shared volumes to
+// one framework in each cycle.
+func (ag *agent) forRole(name string) resources.Resources {
+	rs := ag.available.Sub(ag.lent)
+	if len(ag.reserved) == 0 {
+		return rs
+	}
+	return rs.AllocatableTo(name)
+}
+
+// fit returns what the subscription would be offered of what is available to
+// its role on the agent, or why it would not.
+func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resources) (resources.Resources, Verdict) {
+	f := s.framework
+	switch {
+	case f.info.Constraints.unmet(s.role.name, ag.info) != "":
+		return available, constrained
+	case available.IsEmpty():
+		return available, nothing
+	case !enough(available, s.minimums):
+		return available, tooLittle
+	case ag.gpus && !a.cfg.ShowGPUs && !f.can.gpus:
+		return available, gpusHidden
+	case ag.remote && !f.can.regions:
+		return available, farAway
+	}
+	rs := f.can.strip(ag, available)
+	switch {
+	case !enough(rs, s.minimums):
+		return rs, tooLittle
+	case f.can.multiRole && !ag.multiRole:
+		return rs, agentSingleRole
+	case !ag.hierarchicalRole && strings.Contains(s.role.name, "/"):
+		return rs, agentFlatRoles
+	case ag.filtered(s, rs):
+		return rs, refusedBefore
+	}
+	return rs, fits
+}
+
+// enough reports whether resources are worth an offer: they have one of the
+// minimums, if there are any.
+func enough(rs resources.Resources, minimums []resources.Quantities) bool {
+	if rs.IsEmpty() {
+		return false
+	}
+	return len(minimums) == 0 || slices.ContainsFunc(minimums, rs.ContainsQuantities)
+}
+
+// strip returns what a framework with the capabilities understands.
+func (c capabilities) strip(ag *agent, rs resources.Resources) resources.Resources {
+	if ag.plain || c.shared && c.revocable && c.refinement {
+		return rs
+	}
+	return rs.Filter(func(r resources.Resource) bool {
+		return (c.shared || !r.IsShared()) && (c.revocable || !r.IsRevocable()) && (c.refinement || !r.IsRefined())
+	})
+}
+
+// remember makes ag.blocked right: whoever refused all that is available to it
+// can get nothing.
+func (a *Allocator) remember(ag *agent) {
+	if ag.sound && ag.checked == a.slots.version {
+		return
+	}
+	ag.sound, ag.checked = true, a.slots.version
+	clear(ag.blocked)
+	common := ag.available
+	if len(ag.reserved) > 0 {
+		common = common.Unreserved()
+	}
+	for i := range ag.refused {
+		r := &ag.refused[i]
+		r.covers = r.filters > 0 && r.resources.Contains(common)
+	}
+	for _, f := range ag.filters {
+		if ag.refused[f.what].covers && !ag.reservedFor(a.slots.of[f.slot].sub.role.name) {
+			ag.blocked.add(f.slot)
+		}
+	}
+}
+
+// reservedFor reports whether something available is reserved to a role or one
+// above it.
+func (ag *agent) reservedFor(name string) bool {
+	return slices.ContainsFunc(ag.reserved, func(r string) bool { return r == name || roles.IsStrictSubrole(name, r) })
+}

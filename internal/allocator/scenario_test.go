@@ -1,0 +1,413 @@
+package allocator
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// A world is an allocator together with what a master would remember: the
+// offers that are outstanding.
+type world struct {
+	*Allocator
+	t      *testing.T
+	now    time.Time
+	offers map[offerKey]resources.Resources
+	out    strings.Builder
+}
+
+type offerKey struct {
+	framework ids.FrameworkID
+	role      string
+	agent     ids.AgentID
+}
+
+func newWorld(t *testing.T, cfg Config) *world {
+	return &world{
+		Allocator: New(cfg, rand.New(rand.NewPCG(7, 7))),
+		t:         t,
+		now:       time.Unix(1_000_000, 0),
+		offers:    map[offerKey]resources.Resources{},
+	}
+}
+
+// TestScenarios runs testdata: each file is a history, a line of which is a
+// command. "run" prints the offers made, in order.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := newWorld(t, DefaultConfig())
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			w.out.Reset()
+			for line := range strings.Lines(d.Input) {
+				w.do(d, strings.Fields(line))
+				verify(t, w.Allocator)
+			}
+			if d.Cmd != "do" {
+				d.Fatalf(t, "unknown directive %s", d.Cmd)
+			}
+			return w.out.String()
+		})
+	})
+}
+
+// do carries out one command, of the form "name argument… key=value…".
+func (w *world) do(d *datadriven.TestData, words []string) {
+	if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+		return
+	}
+	c := command{name: words[0], options: map[string]string{}}
+	for _, word := range words[1:] {
+		if k, v, ok := strings.Cut(word, "="); ok {
+			c.options[k] = v
+		} else {
+			c.args = append(c.args, word)
+		}
+	}
+	do := commands()[c.name]
+	if do == nil {
+		d.Fatalf(w.t, "unknown command %q", c.name)
+	}
+	do(w, c)
+}
+
+// A command is a line of a scenario.
+type command struct {
+	name    string
+	args    []string
+	options map[string]string
+}
+
+func (c command) framework() ids.FrameworkID { return ids.FrameworkID(c.args[0]) }
+func (c command) agent(i int) ids.AgentID    { return ids.AgentID(c.args[i]) }
+
+func (c command) list(key string) []string {
+	if v, ok := c.options[key]; ok && v != "" {
+		return strings.Split(v, ",")
+	}
+	return nil
+}
+
+func (c command) filters() *mesos.Filters {
+	v, ok := c.options["refuse"]
+	if !ok {
+		return &mesos.Filters{}
+	}
+	if v == "none" {
+		return nil
+	}
+	seconds, err := strconv.ParseFloat(v, 64)
+	if err != nil {
+		panic(err)
+	}
+	return &mesos.Filters{RefuseSeconds: &seconds}
+}
+
+// commands returns what each command does.
+func commands() map[string]func(*world, command) {
+	return map[string]func(*world, command){
+		"config":     (*world).config,
+		"framework":  (*world).addFramework,
+		"update":     (*world).update,
+		"agent":      (*world).addAgent,
+		"total":      (*world).total,
+		"run":        (*world).run,
+		"wait":       (*world).wait,
+		"decline":    (*world).decline,
+		"launch":     (*world).launch,
+		"finish":     (*world).finish,
+		"shares":     (*world).shares,
+		"wake":       (*world).wake,
+		"play":       (*world).play,
+		"revive":     func(w *world, c command) { w.Revive(c.framework(), c.args[1:]) },
+		"suppress":   func(w *world, c command) { w.Suppress(c.framework(), c.args[1:]) },
+		"activate":   func(w *world, c command) { w.ActivateFramework(c.framework()) },
+		"deactivate": (*world).deactivate,
+		"remove":     (*world).remove,
+		"weight":     func(w *world, c command) { w.SetWeight(c.args[0], float(c.args[1])) },
+		"whitelist":  func(w *world, c command) { w.SetWhitelist(c.args) },
+		"drain":      func(w *world, c command) { w.DeactivateAgent(c.agent(0)) },
+		"undrain":    func(w *world, c command) { w.ActivateAgent(c.agent(0)) },
+		"lose":       (*world).lose,
+	}
+}
+
+func float(s string) float64 {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// config starts anew.
+func (w *world) config(c command) {
+	cfg := DefaultConfig()
+	if v, ok := c.options["min"]; ok {
+		cfg.MinAllocatable = nil
+		for q := range strings.SplitSeq(v, "|") {
+			parsed, err := resources.ParseQuantities(q)
+			if err != nil {
+				panic(err)
+			}
+			cfg.MinAllocatable = append(cfg.MinAllocatable, parsed)
+		}
+	}
+	cfg.ShowGPUs = c.options["gpus"] == "shown"
+	cfg.ExcludedFromFairShare = c.list("excluded")
+	if v, ok := c.options["region"]; ok {
+		cfg.Domain = domain(v)
+	}
+	*w = *newWorld(w.t, cfg)
+}
+
+func domain(region string) *mesos.DomainInfo {
+	zone := "z"
+	return &mesos.DomainInfo{FaultDomain: &mesos.DomainInfo_FaultDomain{
+		Region: &mesos.DomainInfo_FaultDomain_RegionInfo{Name: &region},
+		Zone:   &mesos.DomainInfo_FaultDomain_ZoneInfo{Name: &zone},
+	}}
+}
+
+// describe reads a framework: name roles=a,b caps=GPU_RESOURCES suppressed=a
+// min=role:cpus:1 .
+func (c command) describe() Framework {
+	info := &mesos.FrameworkInfo{Roles: c.list("roles")}
+	caps := append([]string{"MULTI_ROLE", "SHARED_RESOURCES", "RESERVATION_REFINEMENT"}, c.list("caps")...)
+	if role, ok := c.options["role"]; ok {
+		info.Role, caps = &role, c.list("caps")
+	}
+	for _, name := range caps {
+		typ := mesos.FrameworkInfo_Capability_Type(mesos.FrameworkInfo_Capability_Type_value[name])
+		info.Capabilities = append(info.Capabilities, &mesos.FrameworkInfo_Capability{Type: &typ})
+	}
+	if v, ok := c.options["min"]; ok {
+		role, text, _ := strings.Cut(v, ":")
+		min := &mesos.OfferFilters_MinAllocatableResources{}
+		if text != "" {
+			q, err := resources.ParseQuantities(text)
+			if err != nil {
+				panic(err)
+			}
+			min.Quantities = append(min.Quantities, &mesos.OfferFilters_ResourceQuantities{Quantities: q.Proto()})
+		}
+		info.OfferFilters = map[string]*mesos.OfferFilters{role: {MinAllocatableResources: min}}
+	}
+	return Framework{ID: c.framework(), Info: info, Suppressed: c.list("suppressed"), Active: c.options["active"] != "no"}
+}
+
+func (w *world) addFramework(c command) { w.AddFramework(c.describe()) }
+func (w *world) update(c command)       { w.UpdateFramework(c.describe()) }
+
+// described reads an agent: name resources caps=… host=… region=… attr=name:text.
+func (c command) described() Agent {
+	host := cmp.Or(c.options["host"], c.args[0])
+	a := Agent{ID: c.agent(0), Info: &mesos.AgentInfo{Hostname: &host}, Total: resources.MustParse(c.args[1])}
+	caps := c.list("caps")
+	if _, ok := c.options["caps"]; !ok {
+		caps = []string{"MULTI_ROLE", "HIERARCHICAL_ROLE"}
+	}
+	for _, name := range caps {
+		a.Capabilities = append(a.Capabilities, mesos.AgentInfo_Capability_Type(mesos.AgentInfo_Capability_Type_value[name]))
+	}
+	if v, ok := c.options["region"]; ok {
+		a.Info.Domain = domain(v)
+	}
+	for _, v := range c.list("attr") {
+		name, text, _ := strings.Cut(v, ":")
+		a.Info.Attributes = append(a.Info.Attributes, &mesos.Attribute{
+			Name: &name, Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: &text},
+		})
+	}
+	return a
+}
+
+func (w *world) addAgent(c command) {
+	used := map[ids.FrameworkID]resources.Resources{}
+	for _, v := range c.list("used") {
+		name, rest, _ := strings.Cut(v, "@")
+		role, text, _ := strings.Cut(rest, "@")
+		used[ids.FrameworkID(name)] = resources.MustParse(text).AllocatedTo(role)
+	}
+	w.AddAgent(c.described(), used)
+}
+
+func (w *world) total(c command) { w.UpdateAgent(c.described()) }
+
+// run does all there is to do at once and prints the offers.
+func (w *world) run(c command) {
+	budget := 1000
+	if v, ok := c.options["budget"]; ok {
+		budget, _ = strconv.Atoi(v)
+	}
+	for more := true; more; {
+		var offers []Offer
+		offers, more = w.Run(w.now, budget)
+		for _, o := range offers {
+			fmt.Fprintf(&w.out, "%s -> %s", o.Agent, o.Framework)
+			if o.Role != "*" {
+				fmt.Fprintf(&w.out, " (%s)", o.Role)
+			}
+			fmt.Fprintf(&w.out, ": %s\n", o.Resources.Unallocated())
+			k := offerKey{o.Framework, o.Role, o.Agent}
+			w.offers[k] = w.offers[k].Add(o.Resources)
+		}
+		if c.options["slices"] != "" {
+			fmt.Fprintf(&w.out, "(%d offers)\n", len(offers))
+		}
+	}
+}
+
+// wait lets time pass and then runs.
+func (w *world) wait(c command) {
+	by, err := time.ParseDuration(c.args[0])
+	if err != nil {
+		panic(err)
+	}
+	w.now = w.now.Add(by)
+	w.run(c)
+}
+
+// taken returns the offers to a framework of an agent and forgets them.
+func (w *world) taken(c command) []resources.Resources {
+	var all []resources.Resources
+	for _, k := range slices.SortedFunc(mapsKeys(w.offers), func(a, b offerKey) int { return cmp.Compare(a.role, b.role) }) {
+		if k.framework == c.framework() && (len(c.args) < 2 || k.agent == c.agent(1)) {
+			all = append(all, w.offers[k])
+			delete(w.offers, k)
+		}
+	}
+	if len(all) == 0 {
+		fmt.Fprintf(&w.out, "no such offer\n")
+	}
+	return all
+}
+
+func mapsKeys[K comparable, V any](m map[K]V) func(func(K) bool) {
+	return func(yield func(K) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func (w *world) decline(c command) {
+	for _, rs := range w.taken(c) {
+		w.Recover(w.now, c.framework(), c.agent(1), rs, c.filters())
+	}
+}
+
+// launch uses a part of an offer and gives the rest back.
+func (w *world) launch(c command) {
+	for _, rs := range w.taken(c) {
+		role := allocatedTo(rs)
+		used := resources.MustParse(c.args[2]).AllocatedTo(role)
+		if !rs.Contains(used) {
+			fmt.Fprintf(&w.out, "%s is not in the offer\n", used)
+		}
+		w.Recover(w.now, c.framework(), c.agent(1), rs.Sub(used), c.filters())
+	}
+}
+
+// finish ends tasks: framework agent resources role=r .
+func (w *world) finish(c command) {
+	rs := resources.MustParse(c.args[2]).AllocatedTo(cmp.Or(c.options["role"], "*"))
+	w.Recover(w.now, c.framework(), c.agent(1), rs, nil)
+}
+
+func (w *world) deactivate(c command) {
+	w.DeactivateFramework(c.framework())
+	w.forget(func(k offerKey) bool { return k.framework == c.framework() })
+}
+
+func (w *world) remove(c command) {
+	w.forget(func(k offerKey) bool { return k.framework == c.framework() })
+	w.RemoveFramework(c.framework())
+}
+
+func (w *world) lose(c command) {
+	w.forget(func(k offerKey) bool { return k.agent == c.agent(0) })
+	w.RemoveAgent(c.agent(0))
+}
+
+// forget recovers offers, as the master does with those it rescinds.
+func (w *world) forget(of func(offerKey) bool) {
+	for k, rs := range w.offers {
+		if of(k) {
+			delete(w.offers, k)
+			w.Recover(w.now, k.framework, k.agent, rs, nil)
+		}
+	}
+}
+
+func (w *world) shares(command) {
+	for _, name := range sortedKeys(w.roles) {
+		r := w.roles[name]
+		fmt.Fprintf(&w.out, "%s %.3f:", name, w.order.ShareOf(name))
+		var lines []string
+		for _, s := range w.slots.of {
+			if s.sub != nil && s.sub.role == r {
+				lines = append(lines, fmt.Sprintf(" %s %.3f", s.sub.framework.id, r.frameworks.Share(s.sub.client)))
+			}
+		}
+		slices.Sort(lines)
+		fmt.Fprintf(&w.out, "%s\n", strings.Join(lines, ""))
+	}
+}
+
+func (w *world) wake(command) {
+	switch at := w.Wake(w.now); {
+	case at.IsZero():
+		fmt.Fprintf(&w.out, "never\n")
+	default:
+		fmt.Fprintf(&w.out, "in %s\n", at.Sub(w.now))
+	}
+}
+
+// play lets frameworks, each with tasks of one size, launch one task of each
+// offer that it fits in, return the rest without a filter, and decline what it
+// does not fit in, until nobody gets an
+// offer: framework:resources… framework.max=tasks… .
+func (w *world) play(c command) {
+	tasks, runs := map[ids.FrameworkID]resources.Resources{}, map[ids.FrameworkID]int{}
+	for _, arg := range c.args {
+		name, text, _ := strings.Cut(arg, ":")
+		tasks[ids.FrameworkID(name)] = resources.MustParse(text)
+	}
+	for {
+		offers, more := w.Run(w.now, 1)
+		for _, o := range offers {
+			task := tasks[o.Framework].AllocatedTo(o.Role)
+			most, bounded := c.options[string(o.Framework)+".max"]
+			if !o.Resources.Contains(task) || bounded && float(most) <= float64(runs[o.Framework]) {
+				w.Recover(w.now, o.Framework, o.Agent, o.Resources, &mesos.Filters{})
+				continue
+			}
+			w.Recover(w.now, o.Framework, o.Agent, o.Resources.Sub(task), nil)
+			runs[o.Framework]++
+			if _, quiet := c.options["quiet"]; !quiet {
+				fmt.Fprintf(&w.out, "%s ", o.Framework)
+			}
+		}
+		if len(offers) == 0 && !more {
+			break
+		}
+	}
+	w.out.WriteByte('\n')
+	for _, id := range sortedKeys(runs) {
+		fmt.Fprintf(&w.out, "%s runs %d\n", id, runs[id])
+	}
+	w.shares(c)
+}

@@ -1,0 +1,137 @@
+package allocator
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/meseta-project/meseta/internal/sorter"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// fataler is what testing and rapid have in common.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+var _ fataler = (*testing.T)(nil)
+
+// verify works out anew all that the allocator keeps up to date.
+func verify(t fataler, a *Allocator) {
+	t.Helper()
+	own, role := map[*subscription]sorter.Vector{}, map[string]sorter.Vector{}
+	var total sorter.Vector
+	for _, id := range sortedKeys(a.agents) {
+		ag := a.agents[id]
+		verifyAgent(t, a, ag)
+		total.Add(a.scalars(ag.total, nil))
+		for _, h := range ag.holdings {
+			f := a.frameworks[h.framework]
+			if f == nil {
+				continue
+			}
+			for name, rs := range h.resources.ByAllocation() {
+				v := own[f.subs[name]]
+				v.Add(a.scalars(rs, nil))
+				own[f.subs[name]] = v
+			}
+		}
+		for name, rs := range ag.everybodyKnown(a).ByAllocation() {
+			v := role[name]
+			v.Add(a.scalars(rs, nil))
+			role[name] = v
+		}
+	}
+	if !same(total, a.total.Quantities()) {
+		t.Fatalf("the cluster has %v, not %v", total, a.total.Quantities())
+	}
+	verifyShares(t, a, own)
+}
+
+func (ag *agent) everybodyKnown(a *Allocator) resources.Resources {
+	var all resources.Resources
+	for _, h := range ag.holdings {
+		if a.frameworks[h.framework] != nil {
+			all = all.Add(h.resources)
+		}
+	}
+	return all
+}
+
+func verifyAgent(t fataler, a *Allocator, ag *agent) {
+	t.Helper()
+	if used := ag.everybody().Unallocated(); !used.Equal(ag.used) {
+		t.Fatalf("agent %s: %s is used, not %s", ag.id, used, ag.used)
+	}
+	if left := ag.total.NonShared().Sub(ag.used.NonShared()).Add(ag.total.Shared()); !left.Equal(ag.available) {
+		t.Fatalf("agent %s: %s is available, not %s", ag.id, left, ag.available)
+	}
+	if !slices.IsSortedFunc(ag.filters, func(x, y filter) int { return int(x.until) - int(y.until) }) {
+		t.Fatalf("agent %s: filters are not sorted: %v", ag.id, ag.filters)
+	}
+	if (len(ag.filters) > 0) != (ag.place > 0) {
+		t.Fatalf("agent %s has %d filters and is at place %d", ag.id, len(ag.filters), ag.place)
+	}
+	if ag.place > 0 && (a.expiries[ag.place-1] != ag || ag.ends != ag.filters[0].until) {
+		t.Fatalf("agent %s is not at its place among expiries", ag.id)
+	}
+	verifyBlocked(t, a, ag)
+}
+
+// verifyBlocked tries whom the agent is remembered to be no use to.
+func verifyBlocked(t fataler, a *Allocator, ag *agent) {
+	t.Helper()
+	if !ag.sound || ag.checked != a.slots.version || ag.swept != a.slots.retired {
+		return
+	}
+	for i, slot := range a.slots.of {
+		if slot.sub == nil || !ag.blocked.has(uint32(i)) {
+			continue
+		}
+		if rs, why := a.fit(ag, slot.sub, ag.forRole(slot.sub.role.name)); why == fits {
+			t.Fatalf("agent %s: %s could be offered %s", ag.id, slot.sub.framework.id, rs)
+		}
+	}
+}
+
+func verifyShares(t fataler, a *Allocator, own map[*subscription]sorter.Vector) {
+	t.Helper()
+	roles := 0
+	for _, f := range a.frameworks {
+		for _, s := range f.subs {
+			if !same(own[s], s.client.Allocation()) {
+				t.Fatalf("framework %s has %v in role %s, not %v", f.id, own[s], s.role.name, s.client.Allocation())
+			}
+			want := s.wanted && !s.suppressed && f.active
+			if s.client.Active() != want || a.slots.active.has(s.slot) != want {
+				t.Fatalf("framework %s in role %s is active: %t", f.id, s.role.name, !want)
+			}
+			if a.slots.of[s.slot].sub != s {
+				t.Fatalf("framework %s in role %s does not have its slot", f.id, s.role.name)
+			}
+			if a.roles[s.role.name] != s.role {
+				t.Fatalf("role %s is not known", s.role.name)
+			}
+		}
+	}
+	for _, r := range a.roles {
+		roles += r.frameworks.Len()
+	}
+	filters := 0
+	for _, s := range a.slots.of {
+		filters += s.filters
+	}
+	for _, ag := range a.agents {
+		filters -= len(ag.filters)
+	}
+	if filters != 0 {
+		t.Fatalf("%d filters are counted that are not there", filters)
+	}
+}
+
+// same reports whether two vectors are, zeros at the end aside.
+func same(a, b sorter.Vector) bool {
+	a = slices.Clone(a)
+	a.Sub(b)
+	return a.IsZero()
+}
