@@ -1,0 +1,124 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+)
+
+func TestMarshalRequires(t *testing.T) {
+	incomplete := &mesos.TaskStatus{TaskId: &mesos.TaskID{}}
+	if _, err := Marshal(incomplete); err == nil {
+		t.Error("protobuf: a message without required fields was written")
+	}
+	if _, err := MarshalJSON(incomplete); err == nil || err.Error() != "Missing required fields: state, task_id.value" {
+		t.Errorf("JSON: got %v", err)
+	}
+	if err := Unmarshal(nil, incomplete); err == nil {
+		t.Error("a message without required fields was read")
+	}
+}
+
+// TestDeepProtobuf sends container IDs inside each other: the generated code
+// recurses as deep as the message says.
+func TestDeepProtobuf(t *testing.T) {
+	nest := func(levels int) []byte {
+		b := []byte{}
+		for range levels {
+			inner := b
+			b = protowire.AppendTag(nil, 1, protowire.BytesType)
+			b = protowire.AppendString(b, "c")
+			b = protowire.AppendTag(b, 2, protowire.BytesType)
+			b = protowire.AppendBytes(b, inner)
+		}
+		return b
+	}
+	err := Unmarshal(nest(10_000), &mesos.ContainerID{})
+	if err == nil || !strings.Contains(err.Error(), "nested too deeply") {
+		t.Errorf("10,000 levels: %v", err)
+	}
+	deep := mesos.ContainerID{Value: proto.String("c")}
+	for range 50 {
+		deep = mesos.ContainerID{Value: proto.String("c"), Parent: proto.CloneOf(&deep)}
+	}
+	b, err := Marshal(&deep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Unmarshal(b, &mesos.ContainerID{}); err != nil {
+		t.Errorf("50 levels: %v", err)
+	}
+}
+
+func TestEncodeDecode(t *testing.T) {
+	call := &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum(), FrameworkId: &mesos.FrameworkID{Value: proto.String("f")}}
+	for _, contentType := range []string{JSON, Protobuf} {
+		body, err := Encode(contentType, call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := &schedulerpb.Call{Accept: &schedulerpb.Call_Accept{}}
+		if err := Decode(contentType, body, got); err != nil || !proto.Equal(got, call) {
+			t.Errorf("%s: %v, %v", contentType, got, err)
+		}
+	}
+	for _, test := range []struct{ contentType, body, want string }{
+		{JSON, `{`, "Failed to parse body into JSON: syntax error at line 1 near: "},
+		{JSON, `{"type":1}`, "Failed to convert JSON into Call protobuf: Not expecting a JSON number for field 'type'"},
+		{Protobuf, "\xff", "Failed to parse body into Call protobuf"},
+		{"text/html", "", `no decoding for media type "text/html"`},
+	} {
+		if err := Decode(test.contentType, []byte(test.body), &masterpb.Call{}); err == nil || err.Error() != test.want {
+			t.Errorf("%s %q: got %v, want %s", test.contentType, test.body, err, test.want)
+		}
+	}
+	if _, err := Encode(RecordIO, call); err == nil {
+		t.Error("a stream is no encoding of a message")
+	}
+}
+
+func TestAppendJSON(t *testing.T) {
+	for name, test := range map[string]struct {
+		m    proto.Message
+		want string
+	}{
+		"explicit defaults, but not deprecated ones": {
+			&mesos.Resource{Name: proto.String("cpus")}, `{"name":"cpus"}`,
+		},
+		"defaults": {
+			&mesos.CommandInfo_URI{Value: proto.String("x")}, `{"value":"x","extract":true}`,
+		},
+		"text": {
+			&mesos.TaskID{Value: proto.String("\"\\/<>&\b\f\n\r\t\x00\x1f\x7fé\u2028\xff")},
+			`{"value":"\"\\/<>&\b\f\n\r\t\u0000\u001F` + "\x7fé\u2028\xff" + `"}`,
+		},
+		"64-bit integers are numbers": {
+			&mesos.Value_Range{Begin: proto.Uint64(0), End: proto.Uint64(1<<64 - 1)},
+			`{"begin":0,"end":18446744073709551615}`,
+		},
+		"a number without a name is unset": {
+			&masterpb.Call{Type: masterpb.Call_Type(9999).Enum()}, `{}`,
+		},
+		"maps by rising key": {
+			&mesos.OfferFilters_ResourceQuantities{Quantities: map[string]*mesos.Value_Scalar{
+				"b": {Value: proto.Float64(1)}, "a": {Value: proto.Float64(0.5)},
+			}},
+			`{"quantities":{"a":{"value":0.5},"b":{"value":1.0}}}`,
+		},
+		"lists that Mesos always writes": {
+			&masterpb.Response_GetAgents{}, `{"agents":[],"recovered_agents":[]}`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := string(AppendJSON(nil, test.m)); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
