@@ -272,3 +272,11 @@ func includes(a, b []string) bool {
 	}
 	return true
 }
+
+// SameReservations reports whether r and o have the same stack of reservations.
+func (r Resource) SameReservations(o Resource) bool {
+	return slices.EqualFunc(r.kind.reservations, o.kind.reservations,
+		func(a, b *mesos.Resource_ReservationInfo) bool {
+			return string(appendReservation(nil, a)) == string(appendReservation(nil, b))
+		})
+}

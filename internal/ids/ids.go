@@ -58,13 +58,13 @@ const maxLen = 255
 func Validate[ID ~string](id ID) error {
 	switch s := string(id); {
 	case s == "":
-		return refusal.Invalidf("an ID must not be empty")
+		return refusal.Invalidf("ID must not be empty")
 	case len(s) > maxLen:
-		return refusal.Invalidf("an ID must not be longer than %d bytes, this one has %d", maxLen, len(s))
+		return refusal.Invalidf("ID must not be greater than %d characters", maxLen)
 	case s == "." || s == "..":
-		return refusal.Invalidf("the ID %q is a relative path", s)
+		return refusal.Invalidf("'%s' is disallowed", s)
 	case strings.ContainsFunc(s, disallowed):
-		return refusal.Invalidf("the ID %q contains a slash, a backslash or a control character", s)
+		return refusal.Invalidf("'%s' contains invalid characters", s)
 	}
 	return nil
 }

@@ -24,33 +24,33 @@ func Validate(name string) error {
 	case name == Default:
 		return nil
 	case name == "":
-		return refusal.Invalidf("a role name must not be empty")
+		return refusal.Invalidf("Role names cannot be the empty string")
 	case strings.HasPrefix(name, "/"):
-		return refusal.Invalidf("role %q must not start with a slash", name)
+		return refusal.Invalidf("Role '%s' cannot start with a slash", name)
 	case strings.HasSuffix(name, "/"):
-		return refusal.Invalidf("role %q must not end with a slash", name)
+		return refusal.Invalidf("Role '%s' cannot end with a slash", name)
 	}
 	for component := range strings.SplitSeq(name, "/") {
-		if why := wrongComponent(component); why != "" {
-			return refusal.Invalidf("role %q %s", name, why)
+		if err := validateComponent(name, component); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// wrongComponent says what is wrong with one component of a path, or nothing.
-func wrongComponent(c string) string {
+// validateComponent refuses one component of name's path.
+func validateComponent(name, c string) error {
 	switch {
 	case c == "":
-		return "must not contain two adjacent slashes"
+		return refusal.Invalidf("Role '%s' cannot contain two adjacent slashes", name)
 	case c == "." || c == ".." || c == Default:
-		return "must not have '" + c + "' as a component"
+		return refusal.Invalidf("Role '%s' cannot include '%s' as a component", name, c)
 	case c[0] == '-':
-		return "must not have a component that starts with a dash"
+		return refusal.Invalidf("Role component '%s' is invalid because it starts with a dash", c)
 	case strings.ContainsAny(c, whitespace):
-		return "must not contain white space or DEL"
+		return refusal.Invalidf("Role component '%s' is invalid because it contains backspace or whitespace", c)
 	}
-	return ""
+	return nil
 }
 
 // IsStrictSubrole reports whether name lies below ancestor: "a/b" below "a".

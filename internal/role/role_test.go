@@ -28,9 +28,9 @@ func TestValidate(t *testing.T) {
 		{"*/a", "'*'"},
 		{"-a", "dash"},
 		{"a/-b", "dash"},
-		{"a b", "white space"},
-		{"a\tb", "white space"},
-		{"a/b\x7f", "white space"},
+		{"a b", "whitespace"},
+		{"a\tb", "whitespace"},
+		{"a/b\x7f", "whitespace"},
 	} {
 		err := Validate(tc.name)
 		if refusal.ReasonOf(err) != refusal.Invalid || !strings.Contains(err.Error(), tc.want) {

@@ -1,0 +1,106 @@
+package validate
+
+import (
+	"maps"
+	"slices"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/role"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// What no quota may pass: fixed point has room for it in any sum.
+const (
+	exabyteInMegabytes = 1 << 40
+	trillion           = 1_000_000_000_000
+)
+
+// Quota refuses a quota for no valid role, with amounts that are none or too
+// large, or whose guarantees pass its limits.
+func Quota(q *quotapb.QuotaConfig) error {
+	if q.Role == nil {
+		return refusal.Invalidf("'QuotaConfig.role' must be set")
+	}
+	guarantees, limits := q.GetGuarantees(), q.GetLimits()
+	return first(
+		func() error { return within("Invalid 'QuotaConfig.role'", role.Validate(q.GetRole())) },
+		func() error { return within("Invalid 'QuotaConfig.guarantees'", notTooLarge(guarantees)) },
+		func() error { return within("Invalid 'QuotaConfig.limits'", notTooLarge(limits)) },
+		func() error { return scalars("guarantee", guarantees) },
+		func() error { return scalars("limit", limits) },
+		func() error { return guaranteesWithinLimits(guarantees, limits) },
+	)
+}
+
+func notTooLarge(m map[string]*mesos.Value_Scalar) error {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		switch v := m[name].GetValue(); {
+		case (name == "mem" || name == "disk") && v > exabyteInMegabytes:
+			return refusal.Invalidf("{'%s': %s} is invalid: values greater than 1 exabyte (%d) are not supported",
+				name, resources.FromFloat(v), exabyteInMegabytes)
+		case name != "mem" && name != "disk" && v > trillion:
+			return refusal.Invalidf("{'%s': %s} is invalid: values greater than 1 trillion (%d) are not supported",
+				name, resources.FromFloat(v), int64(trillion))
+		}
+	}
+	return nil
+}
+
+func scalars(what string, m map[string]*mesos.Value_Scalar) error {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if err := Scalar(m[name].GetValue()); err != nil {
+			return refusal.Invalidf("Invalid %s configuration {'%s': %s}: %s",
+				what, name, resources.FromFloat(m[name].GetValue()), err)
+		}
+	}
+	return nil
+}
+
+func guaranteesWithinLimits(guarantees, limits map[string]*mesos.Value_Scalar) error {
+	q, l := resources.QuantitiesFromProto(guarantees), resources.LimitsFromProto(limits)
+	if !l.Admits(q) {
+		return refusal.Invalidf("'QuotaConfig.guarantees' %s is not contained within the 'QuotaConfig.limits' %s", q, l)
+	}
+	return nil
+}
+
+// QuotaRequest refuses a quota of the older form for no valid role, or with
+// guarantees that are more than names and amounts.
+func QuotaRequest(q *quotapb.QuotaRequest) error {
+	if q.Role == nil {
+		return refusal.Invalidf("QuotaInfo must specify a role")
+	}
+	if err := role.Validate(q.GetRole()); err != nil {
+		return within("QuotaInfo with invalid role", err)
+	}
+	if len(q.GetGuarantee()) == 0 {
+		return refusal.Invalidf("QuotaInfo with empty 'guarantee'")
+	}
+	seen := map[string]bool{}
+	for _, r := range q.GetGuarantee() {
+		if err := guarantee(r); err != nil {
+			return err
+		}
+		if seen[r.GetName()] {
+			return refusal.Invalidf("QuotaInfo contains duplicate resource name '%s'", r.GetName())
+		}
+		seen[r.GetName()] = true
+	}
+	return nil
+}
+
+func guarantee(r *mesos.Resource) error {
+	switch {
+	case len(r.GetReservations()) > 0:
+		return refusal.Invalidf("QuotaInfo must not contain any ReservationInfo")
+	case r.GetDisk() != nil:
+		return refusal.Invalidf("QuotaInfo must not contain DiskInfo")
+	case r.GetRevocable() != nil:
+		return refusal.Invalidf("QuotaInfo must not contain RevocableInfo")
+	case r.GetType() != mesos.Value_SCALAR:
+		return refusal.Invalidf("QuotaInfo must not include non-scalar resources")
+	}
+	return nil
+}
