@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -65,7 +66,13 @@ func StartAgent(t TB, master *Node, flags ...string) *Node {
 // NewAgent starts an agent and returns at once.
 func NewAgent(t TB, master string, flags ...string) *Node {
 	t.Helper()
-	work := t.TempDir()
+	return NewAgentAs(t, os.Getuid(), master, flags...)
+}
+
+// NewAgentAs starts an agent as a user. Only root can do it for another.
+func NewAgentAs(t TB, uid int, master string, flags ...string) *Node {
+	t.Helper()
+	work := ownDir(t, uid)
 	t.Cleanup(func() { killInside(work) })
 	port := FreePort(t)
 	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work}
@@ -75,9 +82,26 @@ func NewAgent(t TB, master string, flags ...string) *Node {
 		"--runtime_dir=" + filepath.Join(work, "run"), "--fetcher_cache_dir=" + filepath.Join(work, "fetch"),
 		"--launcher=posix", "--resources=" + AgentResources, "--attributes=rack:r1;zone:a",
 	}
-	n.Process = Start(t, fmt.Sprintf("agent-%d", port), nil,
+	n.Process = newProcess(t, fmt.Sprintf("agent-%d", port), nil,
 		append([]string{Binary(t), "agent"}, override(usual, flags)...)...)
+	n.uid = uid
+	n.Start()
 	return n
+}
+
+// ownDir returns a temporary directory that belongs to a user, in folders that
+// everybody may pass.
+func ownDir(t TB, uid int) string {
+	dir := t.TempDir()
+	if err := os.Chown(dir, uid, -1); err != nil {
+		t.Fatal(err)
+	}
+	for folder := filepath.Dir(dir); folder != os.TempDir() && len(folder) > 1; folder = filepath.Dir(folder) {
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // override returns the usual flags without those given, then the given ones.

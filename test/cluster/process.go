@@ -26,6 +26,7 @@ type Process struct {
 	Dir string
 
 	t    TB
+	uid  int
 	log  string // file that both outputs are appended to
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the current run has been waited for
@@ -35,14 +36,21 @@ type Process struct {
 // failed its output is printed. env is added to a small fixed environment.
 func Start(t TB, name string, env []string, args ...string) *Process {
 	t.Helper()
+	p := newProcess(t, name, env, args...)
+	p.Start()
+	return p
+}
+
+// newProcess is Start without starting it.
+func newProcess(t TB, name string, env []string, args ...string) *Process {
+	t.Helper()
 	dir := t.TempDir()
 	p := &Process{
-		Name: name, Args: args, Dir: dir, t: t,
+		Name: name, Args: args, Dir: dir, t: t, uid: os.Getuid(),
 		Env: append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "LANG=C.UTF-8"}, env...),
 		log: filepath.Join(dir, name+".log"),
 	}
 	t.Cleanup(p.cleanup)
-	p.Start()
 	return p
 }
 
@@ -57,6 +65,9 @@ func (p *Process) Start() {
 	p.cmd = &exec.Cmd{
 		Path: p.Args[0], Args: p.Args, Env: p.Env, Dir: p.Dir, Stdout: out, Stderr: out,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	if p.uid != os.Getuid() {
+		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(p.uid), Gid: uint32(p.uid)}
 	}
 	p.done = make(chan struct{})
 	started := make(chan error)
@@ -155,6 +166,9 @@ func (p *Process) WaitLog(text string, within time.Duration) {
 var broken = []string{"\npanic: ", "\nfatal error: ", "WARNING: DATA RACE"}
 
 func (p *Process) cleanup() {
+	if p.done == nil {
+		return
+	}
 	p.stop()
 	for _, mark := range broken {
 		if strings.Contains("\n"+p.Log(), mark) {
@@ -168,7 +182,7 @@ func (p *Process) cleanup() {
 
 // stop ends the process, politely first.
 func (p *Process) stop() {
-	if p.done == nil || !p.Running() {
+	if !p.Running() {
 		return
 	}
 	for _, sig := range []syscall.Signal{syscall.SIGCONT, syscall.SIGTERM, syscall.SIGKILL} {
