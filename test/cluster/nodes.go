@@ -104,7 +104,8 @@ func ownDir(t TB, uid int) string {
 	return dir
 }
 
-// override returns the usual flags without those given, then the given ones.
+// override returns the usual flags without those given, then the given ones. One
+// given as "--name=" only takes the usual one away.
 func override(usual, given []string) []string {
 	named := map[string]bool{}
 	for _, flag := range given {
@@ -117,7 +118,12 @@ func override(usual, given []string) []string {
 			out = append(out, flag)
 		}
 	}
-	return append(out, given...)
+	for _, flag := range given {
+		if !strings.HasSuffix(flag, "=") {
+			out = append(out, flag)
+		}
+	}
+	return out
 }
 
 // Ready waits until the node answers on /health.

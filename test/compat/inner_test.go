@@ -1,0 +1,240 @@
+package compat
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/golden"
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// play repeats captures between servers with one of ours in the place of one of
+// theirs: it sends what the others sent, and expects of ours what theirs said.
+type play struct {
+	t *testing.T
+	// ours is the part that a real process plays: "master" or "agent".
+	ours string
+	// addr is its address.
+	addr string
+	// theirs plays the server on the other side.
+	theirs  *peer
+	words   dictionary
+	streams map[int]*eventStream // by the capture's connection
+}
+
+// TestMasterAgainstMesosAgent has our master talk to the captured agent and
+// scheduler: a registration, a task to its end, and one that is killed.
+func TestMasterAgainstMesosAgent(t *testing.T) {
+	t.Parallel()
+	golden.Dir(t)
+	addr := shortAddr(t)
+	master := cluster.StartMaster(t, portFlag(addr), "--hostname=master1.test",
+		"--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=5")
+	agent := newPeer(t)
+	agent.pong = true
+	p := &play{t: t, ours: "master", addr: addr, theirs: agent, streams: map[int]*eventStream{}}
+	p.words.add("127.0.0.1:5050", addr)
+	p.words.add("127.0.0.1:5051", agent.addr)
+	for _, name := range []string{"01_register_and_ping", "02_task_to_the_end", "03_task_killed", "04_agent_killed_and_restarted"} {
+		p.run(name)
+	}
+	agent.close()
+	agent.listen()
+	p.run("04b_agent_back")
+	cluster.Healthy(t, master)
+	if rest := agent.rest(); rest != "" {
+		t.Errorf("more messages than Mesos's master sends: %s", rest)
+	}
+}
+
+// TestAgentAgainstMesosMaster has our agent talk to the captured master: the
+// same tasks, then the death of the agent and, after it, of the master.
+func TestAgentAgainstMesosMaster(t *testing.T) {
+	t.Parallel()
+	golden.Dir(t)
+	master := newPeer(t)
+	addr := shortAddr(t)
+	agent := cluster.NewAgent(t, master.addr, portFlag(addr), "--hostname=agent1.test", "--attributes=", "--resources="+cluster.AgentResources)
+	p := &play{t: t, ours: "agent", addr: addr, theirs: master}
+	p.words.add("127.0.0.1:5050", master.addr)
+	p.words.add("127.0.0.1:5051", addr)
+	for _, name := range []string{"01_register_and_ping", "02_task_to_the_end", "03_task_killed", "04_agent_killed_and_restarted"} {
+		p.run(name)
+	}
+	agent.Kill9()
+	agent.Start()
+	p.run("04b_agent_back")
+	master.close()
+	master.listen()
+	p.run("05b_master_back")
+	if rest := master.rest(); rest != "" {
+		t.Errorf("more messages than Mesos's agent sends: %s", rest)
+	}
+}
+
+func portFlag(addr string) string { return "--port=" + addr[strings.LastIndexByte(addr, ':')+1:] }
+
+// run repeats one capture and stops the test at the first difference.
+func (p *play) run(name string) {
+	p.t.Helper()
+	for i, m := range readCapture(p.t, name) {
+		if m.Src == p.ours || m.Dst == p.ours {
+			p.take(name, i, m)
+		}
+		if p.t.Failed() {
+			p.t.Fatalf("in %s at %v", name, m)
+		}
+	}
+}
+
+func (p *play) take(name string, i int, m message) {
+	p.t.Helper()
+	inner := strings.HasPrefix(m.Type, "mesos.internal.")
+	switch {
+	case m.Src == "executor" || m.Dst == "executor": // built in here
+	case inner && pinging(m) && (name != "01_register_and_ping" || i > 8): // on their own clock
+	case inner && m.Type == "mesos.internal.PongSlaveMessage" && m.Dst == p.ours: // the peer has answered
+	case inner && m.Kind == "request" && m.Src == p.ours:
+		p.expect(m)
+	case inner && m.Kind == "request":
+		p.send(m)
+	case m.Kind == "request" && m.Dst == p.ours:
+		p.call(m)
+	case m.Kind == "record":
+		p.expectRecord(m)
+	case m.Kind == "close" && m.Src == "scheduler" && p.streams[m.Conn] != nil:
+		p.streams[m.Conn].cancel()
+	}
+}
+
+func pinging(m message) bool { return strings.HasSuffix(m.Type, "gSlaveMessage") }
+
+// send sends a captured message in this run's words.
+func (p *play) send(m message) {
+	process := strings.Split(strings.Fields(m.First)[1], "/")[1]
+	from, _, _ := strings.Cut(m.header("Libprocess-From"), "@")
+	p.theirs.send(p.addr, process, m.Type, from, []byte(p.words.translate(string(m.Body))))
+}
+
+// expect waits for a message like the captured one and compares the two, head
+// and body.
+func (p *play) expect(m message) {
+	p.t.Helper()
+	got := p.theirs.await(m.Type)
+	if got.first != m.First {
+		p.t.Errorf("%v: %q, in Mesos %q", m, got.first, m.First)
+	}
+	var want [][2]string
+	for _, header := range m.Headers {
+		want = append(want, [2]string{header[0], p.words.translate(header[1])})
+	}
+	if fmt.Sprint(got.header) != fmt.Sprint(want) {
+		p.t.Errorf("%v: the headers are\n%q, in Mesos\n%q", m, got.header, want)
+	}
+	if len(got.chunks) > 1 {
+		p.t.Errorf("%v: comes in %d chunks", m, len(got.chunks))
+	}
+	p.words.compareMessages(p.t, m, m.Body, p.portless(got.body))
+}
+
+// portless puts the captured agent's port where our agent says its own.
+func (p *play) portless(body []byte) []byte {
+	if p.ours != "agent" {
+		return body
+	}
+	return bytes.ReplaceAll(body, varintPort(p.addr), varintPort("x:5051"))
+}
+
+// varintPort is SlaveInfo.port, field 8, as encoded.
+func varintPort(addr string) []byte {
+	var port uint64
+	fmt.Sscan(addr[strings.LastIndexByte(addr, ':')+1:], &port)
+	return []byte{8 << 3, byte(port) | 0x80, byte(port >> 7)}
+}
+
+// eventStream is an open subscription.
+type eventStream struct {
+	cancel context.CancelFunc
+	events chan []byte // closed at its end
+}
+
+// call makes a captured scheduler's call. The answer to SUBSCRIBE stays open.
+func (p *play) call(m message) {
+	p.t.Helper()
+	ctx, cancel := context.WithCancel(p.t.Context())
+	path := strings.Fields(m.First)[1]
+	request, err := http.NewRequestWithContext(ctx, "POST", "http://"+p.addr+path, strings.NewReader(p.words.translate(string(m.Body))))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, header := range m.Headers {
+		if header[0] != "Host" && header[0] != "Content-Length" {
+			request.Header.Set(header[0], p.words.translate(header[1]))
+		}
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		p.t.Fatalf("%v: %v", m, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer cancel()
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusAccepted {
+			p.t.Errorf("%v: answered %s", m, response.Status)
+		}
+		return
+	}
+	p.words.add(p.streamID(m.Conn), response.Header.Get("Mesos-Stream-Id"))
+	s := &eventStream{cancel: cancel, events: make(chan []byte, 1000)}
+	p.streams[m.Conn] = s
+	go func() {
+		defer close(s.events)
+		defer response.Body.Close()
+		for r := bufio.NewReader(response.Body); ; {
+			record, err := cluster.ReadRecord(r)
+			if err != nil {
+				return
+			}
+			s.events <- record
+		}
+	}()
+}
+
+// streamID is the captured Mesos-Stream-Id of a connection.
+func (p *play) streamID(conn int) string {
+	for _, name := range []string{"02_task_to_the_end", "03_task_killed", "04_agent_killed_and_restarted", "05b_master_back"} {
+		for _, m := range readCapture(p.t, name) {
+			if m.Conn == conn && m.Kind == "response" && m.header("Mesos-Stream-Id") != "" {
+				return m.header("Mesos-Stream-Id")
+			}
+		}
+	}
+	return ""
+}
+
+// expectRecord waits for an event of the captured one's type and compares the
+// two. Heartbeats come when they come.
+func (p *play) expectRecord(m message) {
+	p.t.Helper()
+	timeout := time.After(cluster.Patience)
+	for {
+		select {
+		case event, open := <-p.streams[m.Conn].events:
+			if !open {
+				p.t.Fatalf("%v: the stream has ended", m)
+			}
+			if len(event) > 1 && event[1] == m.Body[1] { // Event.type is first
+				p.words.compareMessages(p.t, m, m.Body, event)
+				return
+			}
+		case <-timeout:
+			p.t.Fatalf("%v: has not come", m)
+		}
+	}
+}
