@@ -238,3 +238,25 @@ func (p *play) expectRecord(m message) {
 		}
 	}
 }
+
+// TestPlay lets the captured master and the captured agent play to each other,
+// which shows that nothing of the player itself is different.
+func TestPlay(t *testing.T) {
+	t.Parallel()
+	golden.Dir(t)
+	master, agent := newPeer(t), newPeer(t)
+	agent.pong = true
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		p := &play{t: t, ours: "master", addr: master.addr, theirs: agent}
+		p.words.add("127.0.0.1:5050", master.addr)
+		p.words.add("127.0.0.1:5051", agent.addr)
+		p.run("01_register_and_ping")
+	}()
+	p := &play{t: t, ours: "agent", addr: agent.addr, theirs: master}
+	p.words.add("127.0.0.1:5050", master.addr)
+	p.words.add("127.0.0.1:5051", agent.addr)
+	p.run("01_register_and_ping")
+	<-done
+}
