@@ -36,6 +36,9 @@ type Spec struct {
 	Sandbox string // absolute; made if it is missing
 	User    string // owns the sandbox and runs the processes; "": the agent's own
 	URIs    []*mesos.CommandInfo_URI
+	// Tethered kills the container when the agent's process ends: it is for
+	// frameworks that do not checkpoint.
+	Tethered bool
 }
 
 // Fetcher brings files into a sandbox, with no more rights than the user has.
@@ -59,8 +62,12 @@ type Containerizer struct {
 }
 
 // New returns a containerizer over the posix launcher.
-func New(cfg Config, fetcher Fetcher) *Containerizer {
-	return &Containerizer{cfg: cfg, launcher: posix.New(), fetcher: fetcher}
+func New(cfg Config, fetcher Fetcher) (*Containerizer, error) {
+	launcher, err := posix.New()
+	if err != nil {
+		return nil, err
+	}
+	return &Containerizer{cfg: cfg, launcher: launcher, fetcher: fetcher}, nil
 }
 
 // Prepare makes the sandbox, with empty stdout and stderr, and fetches the URIs.
@@ -112,7 +119,7 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	path, args := argv(command)
 	process, err := c.launcher.Fork(&posix.Spec{
 		ID: string(spec.ID), Path: path, Args: args, Env: withPath(env), Dir: spec.Sandbox,
-		User: who, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
+		User: who, Tethered: spec.Tethered, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
 	})
 	if err != nil {
 		return nil, err

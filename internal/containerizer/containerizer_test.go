@@ -25,10 +25,19 @@ func (f fetchFunc) Fetch(_ context.Context, sandbox, user string, _ []*mesos.Com
 	return f(sandbox, user)
 }
 
+func containerizer(t *testing.T, cfg Config, fetcher Fetcher) *Containerizer {
+	t.Helper()
+	c, err := New(cfg, fetcher)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func prepared(t *testing.T, change func(*Spec)) (*Containerizer, *Spec) {
 	t.Helper()
 	dir := t.TempDir()
-	c := New(Config{RuntimeDir: filepath.Join(dir, "run"), SwitchUser: true}, fetchFunc(func(string, string) error { return nil }))
+	c := containerizer(t, Config{RuntimeDir: filepath.Join(dir, "run"), SwitchUser: true}, fetchFunc(func(string, string) error { return nil }))
 	spec := &Spec{ID: "c1", Sandbox: filepath.Join(dir, "slaves", "s1", "runs", "c1")}
 	if change != nil {
 		change(spec)
@@ -105,7 +114,7 @@ func TestLayout(t *testing.T) {
 }
 
 func TestNestedRuntimeDir(t *testing.T) {
-	c := New(Config{RuntimeDir: "/run/x"}, nil)
+	c := containerizer(t, Config{RuntimeDir: "/run/x"}, nil)
 	if got, want := c.runtimeDir("a.b"), "/run/x/containers/a/containers/b"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -114,7 +123,7 @@ func TestNestedRuntimeDir(t *testing.T) {
 func TestFetchIsLoggedAndItsFailureTold(t *testing.T) {
 	dir := t.TempDir()
 	broken := errors.New("no such host")
-	c := New(Config{RuntimeDir: dir}, fetchFunc(func(string, string) error { return broken }))
+	c := containerizer(t, Config{RuntimeDir: dir}, fetchFunc(func(string, string) error { return broken }))
 	spec := &Spec{ID: "c1", Sandbox: filepath.Join(dir, "box"), URIs: []*mesos.CommandInfo_URI{{Value: proto.String("http://x/")}}}
 	if err := c.Prepare(t.Context(), spec); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
@@ -125,7 +134,7 @@ func TestFetchIsLoggedAndItsFailureTold(t *testing.T) {
 }
 
 func TestUnknownUser(t *testing.T) {
-	c := New(Config{RuntimeDir: t.TempDir(), SwitchUser: true}, nil)
+	c := containerizer(t, Config{RuntimeDir: t.TempDir(), SwitchUser: true}, nil)
 	err := c.Prepare(t.Context(), &Spec{ID: "c1", Sandbox: t.TempDir(), User: "no-such-user"})
 	if err == nil || !strings.Contains(err.Error(), "--no-switch_user") {
 		t.Errorf("got %v, want a way out", err)

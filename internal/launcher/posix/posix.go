@@ -50,17 +50,29 @@ type Spec struct {
 	Stdin  *os.File // nil: /dev/null
 	Stdout *os.File // nil: /dev/null
 	Stderr *os.File // nil: /dev/null
-	Status string   // file that receives the raw wait status; its directory must exist
+	// Tethered ties the container's life to the agent's process: when that ends,
+	// however it ends, the container is killed.
+	Tethered bool
+	Status   string // file that receives the raw wait status; its directory must exist
 }
 
 // Launcher starts and adopts process trees.
 type Launcher struct {
-	exe string
+	exe    string
+	tether *os.File // the end that containers watch
+	held   *os.File // the end that closes with this process
 }
 
 // New returns a launcher that re-executes the running binary as its shim. The
-// binary may be replaced on disk while it runs.
-func New() *Launcher { return &Launcher{exe: "/proc/self/exe"} }
+// binary may be replaced on disk while it runs. A process needs one launcher;
+// what is tethered dies when the launcher is collected.
+func New() (*Launcher, error) {
+	tether, held, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make the tether of containers: %w", err)
+	}
+	return &Launcher{exe: "/proc/self/exe", tether: tether, held: held}, nil
+}
 
 // Fork starts a container. It returns once the task's process exists; that the program
 // itself could not be started shows as exit status 1 and a line on stderr.
@@ -90,9 +102,12 @@ func (l *Launcher) Fork(spec *Spec) (*Process, error) {
 
 	pidfd := -1
 	pid, err := syscall.ForkExec(l.exe, shimArgs(spec), &syscall.ProcAttr{
-		Dir:   spec.Dir,
-		Files: []uintptr{fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null), status.Fd(), env.Fd(), forkedEnd.Fd()},
-		Sys:   &syscall.SysProcAttr{PidFD: &pidfd},
+		Dir: spec.Dir,
+		Files: []uintptr{
+			fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null),
+			status.Fd(), env.Fd(), forkedEnd.Fd(), l.tether.Fd(),
+		},
+		Sys: &syscall.SysProcAttr{PidFD: &pidfd},
 	})
 	forkedEnd.Close()
 	if err != nil {
@@ -155,12 +170,15 @@ func environment(vars []string) (*os.File, error) {
 }
 
 func shimArgs(spec *Spec) []string {
-	args := []string{shimName, spec.ID, "-", "-", "-", "--", spec.Path}
+	args := []string{shimName, spec.ID, "-", "-", "-", "-", spec.Path}
 	if u := spec.User; u != nil {
 		args[2], args[3] = fmt.Sprint(u.UID), fmt.Sprint(u.GID)
 		if len(u.Groups) > 0 {
 			args[4] = strings.Trim(strings.ReplaceAll(fmt.Sprint(u.Groups), " ", ","), "[]")
 		}
+	}
+	if spec.Tethered {
+		args[5] = "tethered"
 	}
 	return append(args, spec.Args...)
 }

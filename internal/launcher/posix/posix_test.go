@@ -10,6 +10,16 @@ import (
 	"testing"
 )
 
+func newLauncher(tb testing.TB) *Launcher {
+	tb.Helper()
+	l, err := New()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { l.held.Close() })
+	return l
+}
+
 // start launches a shell command and returns it with its output file.
 func start(t *testing.T, command string, change func(*Spec)) (*Process, *Spec) {
 	t.Helper()
@@ -27,7 +37,7 @@ func start(t *testing.T, command string, change func(*Spec)) (*Process, *Spec) {
 	if change != nil {
 		change(spec)
 	}
-	p, err := New().Fork(spec)
+	p, err := newLauncher(t).Fork(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,13 +184,36 @@ func TestKilledShimTakesItsTaskAlong(t *testing.T) {
 	}
 }
 
+func TestTetheredContainersDieWithTheAgent(t *testing.T) {
+	p, spec := start(t, "echo up > ready; sleep 1000", func(s *Spec) { mkfifo("ready")(s) })
+	line(t, spec, "ready")
+	l := newLauncher(t)
+	spec.Args, spec.Tethered, spec.Status = []string{"sh", "-c", "echo up > ready; sleep 1000"}, true, spec.Status+"2"
+	tied, err := l.Fork(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line(t, spec, "ready")
+	l.held.Close() // as the kernel does when the process ends
+	if got := wait(t, tied); got.Signal() != syscall.SIGKILL {
+		t.Errorf("tethered: wait status %#x, want killed", int(got))
+	}
+	if tree := descendants(p.PID()); len(tree) == 0 {
+		t.Error("the container that was not tethered is gone too")
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p)
+}
+
 func TestAdopt(t *testing.T) {
 	p, spec := start(t, "echo up > ready; read x < go; exit 5", func(s *Spec) { mkfifo("ready")(s); mkfifo("go")(s) })
 	line(t, spec, "ready")
-	if _, err := New().Adopt("c2", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
+	if _, err := newLauncher(t).Adopt("c2", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
 		t.Errorf("adopting under another id: %v, want ErrGone", err)
 	}
-	again, err := New().Adopt("c1", p.PID(), spec.Status)
+	again, err := newLauncher(t).Adopt("c1", p.PID(), spec.Status)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +224,7 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("adopted: wait status %#x, want exit 5", int(got))
 	}
 	wait(t, p)
-	if _, err := New().Adopt("c1", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
+	if _, err := newLauncher(t).Adopt("c1", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
 		t.Errorf("adopting what has ended: %v, want ErrGone", err)
 	}
 }
@@ -220,9 +253,9 @@ func TestUsage(t *testing.T) {
 }
 
 func BenchmarkLaunchTrue(b *testing.B) {
-	dir := b.TempDir()
+	dir, l := b.TempDir(), newLauncher(b)
 	for b.Loop() {
-		p, err := New().Fork(&Spec{ID: "c1", Path: "/bin/true", Args: []string{"true"}, Dir: dir, Status: filepath.Join(dir, "status")})
+		p, err := l.Fork(&Spec{ID: "c1", Path: "/bin/true", Args: []string{"true"}, Dir: dir, Status: filepath.Join(dir, "status")})
 		if err != nil {
 			b.Fatal(err)
 		}

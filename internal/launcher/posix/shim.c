@@ -11,16 +11,19 @@
 //   - the task's raw wait status is in the status file before the shim ends;
 //   - nothing of the task outlives it.
 //
-// Arguments: meseta-shim CONTAINER UID GID GROUPS -- PATH ARGV0 [ARG…]
-// (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-").
+// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER PATH ARGV0 [ARG…]
+// (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-";
+// TETHER: "tethered", or "-").
 // Descriptors: 0, 1, 2 are the task's; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
 // 5 is a pipe on which the agent waits until the task has been forked, for
-// before that there is nobody whom it could kill.
+// before that there is nobody whom it could kill. 6, if tethered, is a pipe
+// whose other end is the agent's: when the agent dies, so does the task.
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, GROUPS_MAX = 1024, ARGS_MIN = 8 };
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 8 };
 
 static void fail(const char *what, const char *name) {
 	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
@@ -85,6 +88,7 @@ static void run_task(char **argv, pid_t shim) {
 	signals(SIG_DFL);
 	close(STATUS_FD);
 	close(FORKED_FD);
+	close(TETHER_FD);
 	use_environment();
 	switch_user(argv);
 	// A task whose shim is gone could not be accounted for any more. Changing
@@ -116,8 +120,36 @@ static void kill_children(void) {
 	}
 }
 
+static void on_child(int s) {
+	(void)s; // interrupts ppoll
+}
+
+// wait_for returns the task's wait status. Orphans are reaped on the way. When
+// the agent at the other end of the tether is gone, everything is killed.
+static int wait_for(pid_t task, int tether) {
+	sigset_t child, before;
+	int status;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, &before);
+	signal(SIGCHLD, on_child);
+	for (;;) {
+		struct pollfd p = {.fd = tether, .events = 0};
+		pid_t pid;
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+			if (pid == task)
+				return status;
+		if (pid < 0)
+			return SIGKILL; // cannot be: the task is ours to wait for
+		if (ppoll(&p, 1, NULL, &before) > 0) {
+			kill_children();
+			return SIGKILL;
+		}
+	}
+}
+
 static void shim(char **argv) {
-	pid_t self, task, pid;
+	pid_t self, task;
 	int status = 0;
 
 	setsid();
@@ -134,9 +166,7 @@ static void shim(char **argv) {
 	for (int fd = 0; fd <= FORKED_FD; fd++)
 		if (fd != STATUS_FD)
 			close(fd); // the task's pipes and files are not ours to keep open
-	do {
-		pid = waitpid(-1, &status, 0);
-	} while (pid != task && (pid > 0 || errno == EINTR));
+	status = wait_for(task, strcmp(argv[5], "tethered") == 0 ? TETHER_FD : -1);
 	dprintf(STATUS_FD, "%d", status);
 	close(STATUS_FD);
 	kill_children();
