@@ -380,3 +380,38 @@ func TestSchedulerGone(t *testing.T) {
 	}
 	s.AwaitEnd()
 }
+
+// TestTaskEndsWhileSchedulerIsAway: a master that loses a task of a framework
+// that is not connected goes on (MESOS-10146), whether the task ends by itself or
+// its agent comes back without it.
+func TestTaskEndsWhileSchedulerIsAway(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	info := cluster.Framework("away", "*")
+	info["failover_timeout"] = 600.0 // and no checkpoints
+	s := cluster.Subscribe(t, c.Master, info)
+	offer := s.AwaitOffer()
+	ends := newGate(t)
+	s.Launch(offer, 0, cluster.Task(offer, "ends", ends.command()), cluster.Task(offer, "dies", "sleep 1000"))
+	awaitAll(t, s, "TASK_RUNNING", "ends", "dies")
+	s.Close()
+	ends.open(t)
+	cluster.Eventually(t, soon, func() error {
+		row := cluster.MustGet(t, c.Master.URL+"/tasks").Find("tasks", "id", "ends")
+		if row.Text("state") != "TASK_FINISHED" {
+			return fmt.Errorf("the task is %s", row.Text("state"))
+		}
+		return nil
+	})
+	c.Agents[0].Kill9()
+	c.Agents[0].Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
+	s = cluster.Subscribe(t, c.Master, withID(info, s.ID))
+	cluster.Eventually(t, soon, func() error {
+		if err := reconciled(s, "dies", "TASK_RUNNING"); err == nil {
+			return fmt.Errorf("the task of an agent that forgot it is said to run")
+		}
+		return nil
+	})
+	cluster.Healthy(t, c.Master)
+}

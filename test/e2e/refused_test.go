@@ -172,6 +172,10 @@ func TestSandboxWalls(t *testing.T) {
 	if reply := readFile(t, agent, sandbox+"/file"); !strings.Contains(reply.Body, "inside") {
 		t.Errorf("the sandbox's own file: %d %s", reply.Status, reply.Body)
 	}
+	if reply, err := cluster.Get(agent.URL + "/files/download?path=" + url.QueryEscape(sandbox+"/file")); err != nil ||
+		reply.Header.Get("X-Content-Type-Options") != "nosniff" || !strings.HasPrefix(reply.Header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("a browser might run what a task wrote: %v %v", err, reply.Header)
+	}
 	for _, path := range []string{
 		"/link", "/root" + secret, "/../../../../../../../../../../.." + secret, "/%2e%2e/%2e%2e" + secret,
 		"/up/../../../../../../../../../.." + secret, "//" + secret,

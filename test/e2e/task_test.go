@@ -128,6 +128,7 @@ func TestFetcher(t *testing.T) {
 	c := cluster.New(t, 1)
 	dir := t.TempDir()
 	archive(t, filepath.Join(dir, "some.tar.gz"), "inner/file", "packed")
+	archive(t, filepath.Join(dir, "other.tgz"), "größer/ファイル", "far") // MESOS-9393
 	plain := filepath.Join(dir, "plain")
 	if err := os.WriteFile(plain, []byte("#!/bin/sh\necho ran\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -142,13 +143,14 @@ func TestFetcher(t *testing.T) {
 	defer server.Close()
 	uris := []J{
 		{"value": "file://" + dir + "/some.tar.gz"},
+		{"value": "file://" + dir + "/other.tgz"},
 		{"value": "file://" + dir + "/some.tar.gz", "extract": false, "output_file": "kept.tar.gz"},
 		{"value": plain, "executable": true, "output_file": "runs"},
 		{"value": server.URL + "/a/script?x=1", "output_file": "below/script"},
 		{"value": server.URL + "/cached", "cache": true},
 	}
 	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
-	const look = `test "$(cat inner/file)" = packed && test -f kept.tar.gz && test "$(./runs)" = ran && ` +
+	const look = `test "$(cat inner/file)" = packed && test "$(cat größer/ファイル)" = far && test -f kept.tar.gz && test "$(./runs)" = ran && ` +
 		`test -f below/script && test ! -x below/script && test -f cached`
 	for _, id := range []string{"first", "second"} {
 		offer := s.AwaitOffer()
