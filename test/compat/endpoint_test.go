@@ -34,7 +34,14 @@ var masterEndpoints = []endpoint{
 	{"master/version", "/version", buildRules},
 	{"master/state", "/state", legacyRules()},
 	{"master/state", "/master/state", legacyRules()},
+	{"v0alias/master_state", "/master/state", legacyRules()},
+	{"master/state", "/state.json", legacyRules()}, // not in Mesos any more, but clients ask
+	{"master/state", "/master/state.json", legacyRules()},
 	{"master/state-summary", "/state-summary", legacyRules()},
+	{"v0alias/master_state-summary", "/master/state-summary", legacyRules()},
+	{"v0alias/master_health", "/master/health", Rules{}},
+	{"v0alias/master_roles", "/master/roles", legacyRules()},
+	{"v0alias/master_slaves", "/master/slaves", legacyRules()},
 	{"master/slaves", "/slaves", legacyRules()},
 	{"master/frameworks", "/frameworks", legacyRules()},
 	{"master/frameworks", "/master/frameworks/", legacyRules()},
@@ -43,7 +50,7 @@ var masterEndpoints = []endpoint{
 	{"master/roles", "/roles", legacyRules()},
 	{"master/flags", "/flags", Rules{Open: []string{"flags"}}},
 	{"master/redirect", "/redirect", Rules{}},
-	{"master/redirect", "/master/redirect", Rules{}},
+	{"v0alias/master_redirect", "/master/redirect", Rules{}},
 	{"master/metrics_snapshot", "/metrics/snapshot", Rules{Open: []string{""}}},
 }
 
@@ -68,10 +75,21 @@ func agentRules() Rules {
 	return rules
 }
 
-// TestEndpoints compares the older GET endpoints.
-func TestEndpoints(t *testing.T) {
+// TestLive compares what master and agent say of a cluster in the state in which
+// the samples were taken.
+func TestLive(t *testing.T) {
 	t.Parallel()
 	l := startLive(t)
+	for name, test := range map[string]func(*testing.T, *live){
+		"endpoints": testEndpoints, "metrics": testMetricNames, "calls": testOperatorCalls,
+		"protobuf": testOperatorCallsInProtobuf, "jsonp": testJSONP,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, l) })
+	}
+}
+
+// testEndpoints compares the older GET endpoints.
+func testEndpoints(t *testing.T, l *live) {
 	for node, endpoints := range map[*cluster.Node][]endpoint{l.Master: masterEndpoints, l.Agents[0]: agentEndpoints} {
 		for _, e := range endpoints {
 			t.Run(strings.ReplaceAll(e.sample+e.path, "/", " "), func(t *testing.T) {
@@ -108,11 +126,9 @@ func checkShape(t *testing.T, want, got []byte, rules Rules) {
 	}
 }
 
-// TestMetricNames: a metric that Mesos has and that counts something we have
+// testMetricNames: a metric that Mesos has and that counts something we have
 // must be there under its name.
-func TestMetricNames(t *testing.T) {
-	t.Parallel()
-	l := startLive(t)
+func testMetricNames(t *testing.T, l *live) {
 	for node, sample := range map[*cluster.Node]string{l.Master: "master/metrics_snapshot.json", l.Agents[0]: "agent/metrics_snapshot.json"} {
 		reply, err := cluster.Get(node.URL + "/metrics/snapshot")
 		if err != nil {
@@ -162,10 +178,8 @@ var v1Rules = Rules{
 	Extra:   []string{"get_version.version_info.meseta_version"},
 }
 
-// TestOperatorCalls compares the v1 read calls, in JSON.
-func TestOperatorCalls(t *testing.T) {
-	t.Parallel()
-	l := startLive(t)
+// testOperatorCalls compares the v1 read calls, in JSON.
+func testOperatorCalls(t *testing.T, l *live) {
 	for folder, calls := range operatorCalls {
 		node := map[string]*cluster.Node{"v1master": l.Master, "v1agent": l.Agents[0]}[folder]
 		for _, call := range calls {
@@ -183,4 +197,62 @@ func TestOperatorCalls(t *testing.T) {
 			})
 		}
 	}
+}
+
+// testJSONP: a browser's GET may name a function to call with the answer.
+func testJSONP(t *testing.T, l *live) {
+	reply, err := cluster.Get(l.Master.URL + "/state-summary?jsonp=cb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkHead(t, string(golden.Read(t, "master/state_jsonp.hdr")), reply)
+	unwrap := func(text string) []byte {
+		inner, ok := strings.CutPrefix(strings.TrimSuffix(text, ");"), "cb(")
+		if !ok || inner == text {
+			t.Errorf("%.40q is no call of cb", text)
+		}
+		return []byte(inner)
+	}
+	checkShape(t, unwrap(string(golden.Read(t, "master/state_jsonp.json"))), unwrap(reply.Body), legacyRules())
+}
+
+// testOperatorCallsInProtobuf compares the v1 calls that were captured in
+// protobuf: which fields the answers have.
+func testOperatorCallsInProtobuf(t *testing.T, l *live) {
+	for call, number := range map[string]string{"GET_HEALTH": "\x01", "GET_VERSION": "\x03", "GET_AGENTS": "\x0a", "GET_MASTER": "\x11"} {
+		header := map[string]string{"Content-Type": "application/x-protobuf", "Accept": "application/x-protobuf"}
+		reply, err := cluster.Do("POST", l.Master.URL+"/api/v1", header, "\x08"+number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkHead(t, string(golden.Read(t, "v1master/"+call+".pb.hdr")), reply)
+		theirs, ours := places(t, golden.Read(t, "v1master/"+call+".pb")), places(t, []byte(reply.Body))
+		for place := range theirs {
+			if !ours[place] && !unbuilt[call+" "+place] {
+				t.Errorf("%s: lacks field %s", call, place)
+			}
+		}
+		for place := range ours {
+			if !theirs[place] {
+				t.Errorf("%s: has field %s, in Mesos it has not", call, place)
+			}
+		}
+	}
+}
+
+// unbuilt are the fields of VersionInfo that tell where Mesos was built from.
+var unbuilt = map[string]bool{"GET_VERSION 4.1.5": true, "GET_VERSION 4.1.6": true, "GET_VERSION 4.1.7": true}
+
+// places are the fields that a message has, at all depths.
+func places(t *testing.T, message []byte) map[string]bool {
+	t.Helper()
+	lines, err := Lines(message)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := map[string]bool{}
+	for _, line := range lines {
+		set[line.Path] = true
+	}
+	return set
 }
