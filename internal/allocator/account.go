@@ -57,23 +57,29 @@ func (ag *agent) everybody() resources.Resources {
 type charge struct {
 	to        *subscription
 	own, role sorter.Vector
+	quota     sorter.Vector // what of it quota counts
 }
 
 // weigh returns what it counts that the subscription has resources of an agent
 // beside what it and all others have there, which does not include them.
 func (a *Allocator) weigh(ag *agent, s *subscription, rs resources.Resources) charge {
-	if !rs.Any(resources.Resource.IsShared) {
+	if plain(rs) {
 		v := a.scalars(rs, nil)
-		return charge{s, v, v}
+		return charge{s, v, v, v}
 	}
 	var has resources.Resources
 	if h := ag.held(s.framework.id); h != nil {
 		has = h.resources
 	}
-	return charge{s, a.beside(rs, has), a.beside(rs, ag.everybody())}
+	return charge{s, a.beside(rs, has), a.beside(rs, ag.everybody()), a.scalars(rs, countsForQuota)}
 }
 
-// add counts a charge.
+// plain reports whether nothing is reserved, revocable or shared.
+func plain(rs resources.Resources) bool {
+	return !rs.Any(func(r resources.Resource) bool { return r.IsReserved() || r.IsRevocable() || r.IsShared() })
+}
+
+// add counts a charge for shares. For quota it is counted already.
 func (a *Allocator) add(c charge) {
 	c.to.role.frameworks.Allocated(c.to.client, c.own)
 	a.order.Allocated(c.to.role.client, c.role)
@@ -92,16 +98,18 @@ func (a *Allocator) hold(ag *agent, id ids.FrameworkID, rs resources.Resources) 
 		parts := rs.ByAllocation()
 		for _, name := range sortedKeys(parts) {
 			invariant.Check(name != "", "what a framework has is allocated to a role", "framework_id", id, "resources", rs)
-			a.add(a.weigh(ag, a.subscription(f, name), parts[name]))
+			c := a.weigh(ag, a.subscription(f, name), parts[name])
+			a.consume(c.to.role.tree, c.quota, 1)
+			a.add(c)
 		}
 	}
-	ag.take(id, rs)
+	a.take(ag, id, rs)
 }
 
 // release makes resources that a framework, known or not, has on an agent
 // available.
 func (a *Allocator) release(ag *agent, id ids.FrameworkID, rs resources.Resources) {
-	ag.give(id, rs)
+	a.give(ag, id, rs)
 	f := a.frameworks[id]
 	if f == nil {
 		a.unorphan(ag, id)
@@ -113,6 +121,7 @@ func (a *Allocator) release(ag *agent, id ids.FrameworkID, rs resources.Resource
 		c := a.weigh(ag, s, parts[name])
 		s.role.frameworks.Unallocated(s.client, c.own)
 		a.order.Unallocated(s.role.client, c.role)
+		a.consume(s.role.tree, c.quota, -1)
 		a.drop(s)
 	}
 }
@@ -199,6 +208,8 @@ func (a *Allocator) UpdateAllocation(id ids.FrameworkID, agent ids.AgentID, offe
 	change.Sub(a.scalars(offered, nil))
 	s.role.frameworks.Changed(s.client, change)
 	a.order.Changed(s.role.client, change)
+	a.consume(s.role.tree, a.scalars(updated, countsForQuota), 1)
+	a.consume(s.role.tree, a.scalars(offered, countsForQuota), -1)
 	h.resources = h.resources.Sub(offered).Add(updated)
 	ag.used = ag.used.Sub(offered.Unallocated()).Add(updated.Unallocated())
 	a.resize(ag, total)

@@ -26,6 +26,7 @@ type agent struct {
 	holdings  []holding
 	used      resources.Resources // of all holdings, allocated to nobody
 	available resources.Resources
+	open      sorter.Vector // scalars available that count for quota; kept while there are quotas
 	// plain: nothing available is reserved, revocable or shared, so that it
 	// is the same for all roles and all frameworks.
 	plain    bool
@@ -57,7 +58,7 @@ func (ag *agent) held(id ids.FrameworkID) *holding {
 }
 
 // take gives resources, which are allocated, to a framework.
-func (ag *agent) take(id ids.FrameworkID, rs resources.Resources) {
+func (a *Allocator) take(ag *agent, id ids.FrameworkID, rs resources.Resources) {
 	h := ag.held(id)
 	if h == nil {
 		ag.holdings = append(ag.holdings, holding{framework: id})
@@ -65,12 +66,12 @@ func (ag *agent) take(id ids.FrameworkID, rs resources.Resources) {
 	}
 	h.resources = h.resources.Add(rs)
 	ag.used = ag.used.Add(rs.Unallocated())
-	ag.settle()
+	a.settle(ag)
 }
 
 // give takes resources, which it has, from a framework, and remembers nothing
 // any more of whom the agent is no use to.
-func (ag *agent) give(id ids.FrameworkID, rs resources.Resources) {
+func (a *Allocator) give(ag *agent, id ids.FrameworkID, rs resources.Resources) {
 	h := ag.held(id)
 	if h == nil || !h.resources.Contains(rs) {
 		invariant.Fail("what a framework gives back it has", "framework_id", id, "agent_id", ag.id, "resources", rs)
@@ -79,13 +80,13 @@ func (ag *agent) give(id ids.FrameworkID, rs resources.Resources) {
 		ag.holdings = slices.DeleteFunc(ag.holdings, func(h holding) bool { return h.framework == id })
 	}
 	ag.used = ag.used.Sub(rs.Unallocated())
-	ag.settle()
+	a.settle(ag)
 	ag.sound = false
 }
 
 // settle works out what is available: what nobody has, and whatever can be
 // shared.
-func (ag *agent) settle() {
+func (a *Allocator) settle(ag *agent) {
 	ag.available = ag.total.Sub(ag.used)
 	if ag.total.Any(resources.Resource.IsShared) {
 		ag.available = ag.total.NonShared().Sub(ag.used.NonShared()).Add(ag.total.Shared())
@@ -96,6 +97,11 @@ func (ag *agent) settle() {
 			ag.reserved = append(ag.reserved, r.Role())
 		}
 		ag.plain = ag.plain && !r.IsReserved() && !r.IsRevocable() && !r.IsShared()
+	}
+	if a.quotas > 0 {
+		a.headroom.Sub(ag.open)
+		ag.open = a.scalars(ag.available, countsForQuota)
+		a.headroom.Add(ag.open)
 	}
 }
 
@@ -147,9 +153,11 @@ func (a *Allocator) resize(ag *agent, total resources.Resources) {
 	if !slices.Equal(size, ag.size) {
 		a.total.Change(ag.size, size)
 	}
+	a.reserve(ag.total, -1)
+	a.reserve(total, 1)
 	ag.total, ag.size = total, size
 	ag.gpus = total.Scalar("gpus") > 0
-	ag.settle()
+	a.settle(ag)
 	ag.sound = false
 }
 
@@ -189,7 +197,7 @@ func (a *Allocator) RemoveAgent(id ids.AgentID) {
 		a.release(ag, h.framework, h.resources)
 	}
 	a.dropFilters(ag)
-	a.total.Change(ag.size, nil)
+	a.resize(ag, resources.Resources{})
 	delete(a.agents, id)
 	a.byNum[ag.num] = nil
 	a.free = append(a.free, ag.num)

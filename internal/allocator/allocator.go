@@ -25,6 +25,11 @@ type Allocator struct {
 	roles      map[string]*role
 	order      *sorter.Tree[*role]
 
+	trees    map[string]*tree // by top-level role
+	quotas   int              // how many trees have a quota
+	required sorter.Vector    // sum of what guarantees are unsatisfied
+	headroom sorter.Vector    // sum of what of agents is open; kept while there are quotas
+
 	slots  slots
 	byNum  []*agent // by number, nil if free
 	free   []uint32 // numbers to give to new agents
@@ -52,6 +57,7 @@ func New(cfg Config, rng *rand.Rand) *Allocator {
 		frameworks: map[ids.FrameworkID]*framework{},
 		agents:     map[ids.AgentID]*agent{},
 		roles:      map[string]*role{},
+		trees:      map[string]*tree{},
 		orphan:     map[ids.FrameworkID][]*agent{},
 	}
 	a.order = sorter.New[*role](&a.total, &a.weights, cfg.RoleOrder, rng)

@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -23,6 +24,20 @@ const (
 	agentSingleRole
 	agentFlatRoles
 	refusedBefore
+	// overQuota: what is left by limits and guarantees of others is too little,
+	// or was refused.
+	overQuota
+	// noHelp: it does not help to satisfy a guarantee.
+	noHelp
+)
+
+// A stage is a pass over the candidates: one to satisfy guarantees, if any are
+// not, and then one to share out the rest.
+type stage int
+
+const (
+	fairShare stage = iota
+	guarantees
 )
 
 // forRole returns what is available to a role on the agent: shared volumes to
@@ -36,8 +51,9 @@ func (ag *agent) forRole(name string) resources.Resources {
 }
 
 // fit returns what the subscription would be offered of what is available to
-// its role on the agent, or why it would not.
-func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resources) (resources.Resources, Verdict) {
+// its role on the agent, or why it would not. What quota cuts is drawn from
+// rnd, or follows the order of resources if rnd is nil.
+func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resources, st stage, rnd *rand.Rand) (resources.Resources, Verdict) {
 	f := s.framework
 	switch {
 	case f.info.Constraints.unmet(s.role.name, ag.info) != "":
@@ -59,10 +75,27 @@ func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resource
 		return rs, agentSingleRole
 	case !ag.hierarchicalRole && strings.Contains(s.role.name, "/"):
 		return rs, agentFlatRoles
-	case ag.filtered(s, rs):
-		return rs, refusedBefore
+	case st == guarantees:
+		return a.fitGuarantee(ag, s, rs, rnd)
 	}
-	return rs, fits
+	offer, cut := a.capped(s, rs, rnd)
+	switch {
+	case cut && (!enough(offer, s.minimums) || ag.filtered(s, offer)):
+		return offer, overQuota
+	case !cut && ag.filtered(s, offer):
+		return offer, refusedBefore
+	}
+	return offer, fits
+}
+
+// fitGuarantee is fit's end for the first stage. Whatever it finds against an
+// offer, there may be one in the second.
+func (a *Allocator) fitGuarantee(ag *agent, s *subscription, rs resources.Resources, rnd *rand.Rand) (resources.Resources, Verdict) {
+	offer := a.guaranteed(s, rs, rnd)
+	if !enough(offer, s.minimums) || ag.filtered(s, offer) {
+		return offer, noHelp
+	}
+	return offer, fits
 }
 
 // enough reports whether resources are worth an offer: they have one of the

@@ -35,6 +35,7 @@ type subscription struct {
 // A role is one that frameworks are subscribed to, or still have something in.
 type role struct {
 	name       string
+	tree       *tree
 	client     *sorter.Client[*role]
 	frameworks *sorter.Tree[*subscription]
 }
@@ -47,10 +48,11 @@ func (a *Allocator) subscription(f *framework, name string) *subscription {
 	}
 	r := a.roles[name]
 	if r == nil {
-		r = &role{name: name, frameworks: sorter.New[*subscription](&a.total, &sorter.Weights{}, a.cfg.FrameworkOrder, a.rng)}
+		r = &role{name: name, tree: a.tree(name), frameworks: sorter.New[*subscription](&a.total, &sorter.Weights{}, a.cfg.FrameworkOrder, a.rng)}
 		r.client = a.order.Add(name, r)
 		a.order.Activate(r.client)
 		a.roles[name] = r
+		r.tree.roles++
 	}
 	s := &subscription{framework: f, role: r}
 	s.client = r.frameworks.Add(string(f.id), s)
@@ -70,6 +72,8 @@ func (a *Allocator) drop(s *subscription) {
 	if s.role.frameworks.Len() == 0 {
 		a.order.Remove(s.role.client)
 		delete(a.roles, s.role.name)
+		s.role.tree.roles--
+		a.prune(s.role.tree)
 	}
 }
 
@@ -119,7 +123,7 @@ func (a *Allocator) AddFramework(fw Framework) {
 	a.describe(f, fw)
 	for _, ag := range a.orphan[fw.ID] {
 		rs := ag.held(fw.ID).resources
-		ag.give(fw.ID, rs)
+		a.give(ag, fw.ID, rs)
 		a.hold(ag, fw.ID, rs)
 	}
 	delete(a.orphan, fw.ID)

@@ -8,11 +8,12 @@ import (
 
 // A cycle visits the agents that were candidates when it began.
 type cycle struct {
+	stage  stage
 	agents []*agent
 	next   int
 }
 
-func (c *cycle) done() bool { return c.next == len(c.agents) }
+func (c *cycle) done() bool { return c.next == len(c.agents) && c.stage == fairShare }
 
 // tell makes the allocator know the time, from which its batches count.
 func (a *Allocator) tell(now time.Time) {
@@ -76,9 +77,7 @@ func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 		if a.cycle.done() && !a.begin() {
 			break
 		}
-		ag := a.cycle.agents[a.cycle.next]
-		a.cycle.next++
-		offers = a.visit(ag, offers)
+		offers = a.visit(a.nextAgent(), offers)
 	}
 	return offers, a.hasWork()
 }
@@ -120,9 +119,29 @@ func (a *Allocator) begin() bool {
 	clear(a.pending)
 	a.pending, a.all = a.pending[:0], false
 	clear(a.cycle.agents[min(len(agents), len(a.cycle.agents)):])
-	a.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
-	a.cycle = cycle{agents: agents}
+	a.cycle = cycle{agents: agents, stage: fairShare}
+	if !a.required.IsZero() && len(agents) > 0 {
+		a.cycle.stage = guarantees
+	}
+	a.shuffle()
 	return len(agents) > 0
+}
+
+// shuffle puts the cycle's agents in random order.
+func (a *Allocator) shuffle() {
+	agents := a.cycle.agents
+	a.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
+}
+
+// nextAgent returns the agent that is to be visited next in a cycle that is
+// not done.
+func (a *Allocator) nextAgent() *agent {
+	if a.cycle.next == len(a.cycle.agents) {
+		a.cycle.stage, a.cycle.next = fairShare, 0
+		a.shuffle()
+	}
+	a.cycle.next++
+	return a.cycle.agents[a.cycle.next-1]
 }
 
 // visit offers what is available on an agent, role by role and framework by
@@ -147,7 +166,7 @@ func (a *Allocator) visit(ag *agent, offers []Offer) []Offer {
 	for _, c := range a.charges {
 		a.add(c)
 	}
-	if !ag.lent.IsEmpty() {
+	if a.cycle.stage == fairShare && !ag.lent.IsEmpty() {
 		ag.lent = resources.Resources{}
 		a.wait(ag)
 	}
@@ -156,29 +175,38 @@ func (a *Allocator) visit(ag *agent, offers []Offer) []Offer {
 
 // offerRole offers the frameworks of a role what is left.
 func (a *Allocator) offerRole(ag *agent, r *role, offers []Offer) []Offer {
+	st := a.cycle.stage
+	if st == guarantees && r.tree.unsatisfied.IsZero() {
+		return offers
+	}
 	available := ag.forRole(r.name)
 	for client := range r.frameworks.All() {
 		s := client.Value
 		if ag.blocked.has(s.slot) {
 			continue
 		}
-		rs, why := a.fit(ag, s, available)
+		rs, why := a.fit(ag, s, available, st, a.rng)
 		if why != fits {
-			a.remark(ag, s)
+			a.remark(ag, s, why)
 			continue
 		}
 		offers = append(offers, a.offer(ag, s, rs))
-		if available = ag.forRole(r.name); available.IsEmpty() {
+		available = ag.forRole(r.name)
+		if available.IsEmpty() || st == guarantees && r.tree.unsatisfied.IsZero() {
 			break
 		}
 	}
 	return offers
 }
 
-// remark remembers that the agent is no use to the subscription, unless that
-// is for this cycle only.
-func (a *Allocator) remark(ag *agent, s *subscription) {
-	if ag.lent.IsEmpty() {
+// remark remembers that the agent is no use to the subscription. If that is
+// for reasons of quota it may be at any time, and the agent is visited with
+// each batch.
+func (a *Allocator) remark(ag *agent, s *subscription, why Verdict) {
+	switch {
+	case why == overQuota:
+		a.wait(ag)
+	case why != noHelp && ag.lent.IsEmpty():
 		ag.blocked.add(s.slot)
 	}
 }
@@ -186,10 +214,15 @@ func (a *Allocator) remark(ag *agent, s *subscription) {
 // offer makes an offer. It counts for shares after the visit.
 func (a *Allocator) offer(ag *agent, s *subscription, rs resources.Resources) Offer {
 	o := Offer{Framework: s.framework.id, Role: s.role.name, Agent: ag.id, Resources: rs.AllocatedTo(s.role.name)}
-	a.charges = append(a.charges, a.weigh(ag, s, o.Resources))
-	ag.take(o.Framework, o.Resources)
+	c := a.weigh(ag, s, o.Resources)
+	a.consume(s.role.tree, c.quota, 1)
+	a.charges = append(a.charges, c)
 	if !ag.plain {
 		ag.lent = ag.lent.Add(rs.Shared())
+	}
+	a.take(ag, o.Framework, o.Resources)
+	if a.quotas > 0 && !ag.available.IsEmpty() {
+		a.wait(ag)
 	}
 	return o
 }

@@ -129,6 +129,10 @@ func commands() map[string]func(*world, command) {
 		"shares":     (*world).shares,
 		"wake":       (*world).wake,
 		"play":       (*world).play,
+		"quota":      (*world).quota,
+		"consumed":   func(w *world, c command) { fmt.Fprintf(&w.out, "%s\n", w.Consumed(c.args[0])) },
+		"reserve":    (*world).reserve,
+		"hoard":      (*world).hoard,
 		"revive":     func(w *world, c command) { w.Revive(c.framework(), c.args[1:]) },
 		"suppress":   func(w *world, c command) { w.Suppress(c.framework(), c.args[1:]) },
 		"activate":   func(w *world, c command) { w.ActivateFramework(c.framework()) },
@@ -411,3 +415,46 @@ func (w *world) play(c command) {
 	}
 	w.shares(c)
 }
+
+// quota sets a quota: role guarantee=cpus:1;mem:2 limit=cpus:3 .
+func (w *world) quota(c command) {
+	guarantees, err := resources.ParseQuantities(c.options["guarantee"])
+	if err != nil {
+		panic(err)
+	}
+	limits, err := resources.ParseLimits(c.options["limit"])
+	if err != nil {
+		panic(err)
+	}
+	w.SetQuota(c.args[0], Quota{Guarantees: guarantees, Limits: limits})
+}
+
+// reserve reserves a part: of an offer, or of what is available on an agent if
+// the framework is "operator": framework agent resources role .
+func (w *world) reserve(c command) {
+	part := resources.MustParse(c.args[2])
+	typ := mesos.Resource_ReservationInfo_DYNAMIC
+	reserved, err := part.PushReservation(&mesos.Resource_ReservationInfo{Role: &c.args[3], Type: &typ})
+	if err != nil {
+		panic(err)
+	}
+	if c.args[0] == "operator" {
+		err := w.UpdateAvailable(c.agent(1), []resources.Conversion{{Consumed: part, Converted: reserved}})
+		if err != nil {
+			fmt.Fprintf(&w.out, "%v\n", err)
+		}
+		return
+	}
+	for _, rs := range w.taken(c) {
+		conversion := resources.Conversion{Consumed: part.AllocatedTo(c.args[3]), Converted: reserved.AllocatedTo(c.args[3])}
+		w.UpdateAllocation(c.framework(), c.agent(1), rs, []resources.Conversion{conversion})
+		after, err := rs.Apply(conversion)
+		if err != nil {
+			panic(err)
+		}
+		w.Recover(w.now, c.framework(), c.agent(1), after, nil)
+	}
+}
+
+// hoard forgets offers without giving them back.
+func (w *world) hoard(c command) { w.taken(c) }

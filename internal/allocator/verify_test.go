@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	roles "github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/internal/sorter"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -46,6 +47,45 @@ func verify(t fataler, a *Allocator) {
 		t.Fatalf("the cluster has %v, not %v", total, a.total.Quantities())
 	}
 	verifyShares(t, a, own)
+	verifyQuota(t, a)
+}
+
+// verifyQuota works out anew what trees consume and are owed.
+func verifyQuota(t fataler, a *Allocator) {
+	t.Helper()
+	reserved, used := map[string]*sorter.Vector{}, map[string]*sorter.Vector{}
+	for name := range a.trees {
+		reserved[name], used[name] = &sorter.Vector{}, &sorter.Vector{}
+	}
+	var headroom, required sorter.Vector
+	for _, ag := range a.agents {
+		for name, rs := range ag.total.ByReservation() {
+			reserved[roles.Top(name)].Add(a.scalars(rs, nil))
+		}
+		for name, rs := range ag.everybodyKnown(a).ByAllocation() {
+			used[roles.Top(name)].Add(a.scalars(rs, countsForQuota))
+		}
+		headroom.Add(a.scalars(ag.available, countsForQuota))
+	}
+	if a.quotas > 0 && !same(headroom, a.headroom) {
+		t.Fatalf("the headroom is %v, not %v", headroom, a.headroom)
+	}
+	for name, tree := range a.trees {
+		if !same(*reserved[name], tree.reserved) || !same(*used[name], tree.used) {
+			t.Fatalf("role %s has reserved %v and uses %v, not %v and %v", name, reserved[name], used[name], tree.reserved, tree.used)
+		}
+		for i, g := range tree.guarantee {
+			required.Add(unit(i, max(0, g-reserved[name].At(i)-used[name].At(i))))
+		}
+	}
+	if !same(required, a.required) {
+		t.Fatalf("%v is owed to roles, not %v", required, a.required)
+	}
+}
+
+func unit(i int, q int64) (v sorter.Vector) {
+	v.Set(i, q, 0)
+	return v
 }
 
 func (ag *agent) everybodyKnown(a *Allocator) resources.Resources {
@@ -88,7 +128,7 @@ func verifyBlocked(t fataler, a *Allocator, ag *agent) {
 		if slot.sub == nil || !ag.blocked.has(uint32(i)) {
 			continue
 		}
-		if rs, why := a.fit(ag, slot.sub, ag.forRole(slot.sub.role.name)); why == fits {
+		if rs, why := a.fit(ag, slot.sub, ag.forRole(slot.sub.role.name), fairShare, nil); why == fits {
 			t.Fatalf("agent %s: %s could be offered %s", ag.id, slot.sub.framework.id, rs)
 		}
 	}

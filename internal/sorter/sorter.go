@@ -159,7 +159,7 @@ func (t *Tree[T]) change(c *Client[T], v Vector, sign int64, made uint64) {
 		if sorted && n.listed {
 			at = n.parent.find(n)
 		}
-		n.allocation.addScaled(v, sign)
+		n.allocation.AddScaled(v, sign)
 		n.made += made
 		if at >= 0 {
 			n.share = t.shareOf(n)

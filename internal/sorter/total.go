@@ -4,8 +4,8 @@ package sorter
 // index that a [Names] gave its name. What is beyond its end is 0.
 type Vector []int64
 
-// addScaled adds by times o.
-func (v *Vector) addScaled(o Vector, by int64) {
+// AddScaled adds by times o to v.
+func (v *Vector) AddScaled(o Vector, by int64) {
 	for len(*v) < len(o) {
 		*v = append(*v, 0)
 	}
@@ -15,10 +15,10 @@ func (v *Vector) addScaled(o Vector, by int64) {
 }
 
 // Add adds o to v.
-func (v *Vector) Add(o Vector) { v.addScaled(o, 1) }
+func (v *Vector) Add(o Vector) { v.AddScaled(o, 1) }
 
 // Sub takes o from v.
-func (v *Vector) Sub(o Vector) { v.addScaled(o, -1) }
+func (v *Vector) Sub(o Vector) { v.AddScaled(o, -1) }
 
 // At returns the quantity at an index.
 func (v Vector) At(i int) int64 {
@@ -26,6 +26,15 @@ func (v Vector) At(i int) int64 {
 		return 0
 	}
 	return v[i]
+}
+
+// Set makes the quantity at an index q. A vector that is too short is filled
+// up with rest.
+func (v *Vector) Set(i int, q, rest int64) {
+	for len(*v) <= i {
+		*v = append(*v, rest)
+	}
+	(*v)[i] = q
 }
 
 // IsZero reports whether there is nothing.
