@@ -8,12 +8,15 @@ import (
 
 // Filter returns the entries that keep is true for.
 func (r Resources) Filter(keep func(Resource) bool) Resources {
-	first := slices.IndexFunc(r.entries, func(e Resource) bool { return !keep(e) })
-	if first < 0 {
+	kept := 0
+	for kept < len(r.entries) && keep(r.entries[kept]) {
+		kept++
+	}
+	if kept == len(r.entries) {
 		return r
 	}
-	out := slices.Clone(r.entries[:first])
-	for _, e := range r.entries[first+1:] {
+	out := append(make([]Resource, 0, len(r.entries)-1), r.entries[:kept]...)
+	for _, e := range r.entries[kept+1:] {
 		if keep(e) {
 			out = append(out, e)
 		}
@@ -92,7 +95,7 @@ func (r Resources) ByProvider(id string) Resources {
 
 // AllocatedTo returns r allocated to the role (Resource.allocation_info).
 func (r Resources) AllocatedTo(role string) Resources {
-	if !r.Any(func(e Resource) bool { return e.allocation != role }) {
+	if n := len(r.entries); n == 0 || r.entries[0].allocation == role && r.entries[n-1].allocation == role {
 		return r
 	}
 	out := slices.Clone(r.entries)

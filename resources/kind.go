@@ -79,7 +79,7 @@ func (k *kind) complete() *kind {
 	if n := len(k.reservations); n > 0 {
 		k.role = k.reservations[n-1].GetRole()
 	}
-	k.fixed = k.shared == nil && isFixed(k.disk)
+	k.fixed = k.shared == nil && (isFixed(k.disk) || !hasValue(k.typ))
 	k.key = string(k.appendKey(nil))
 	return k
 }
@@ -98,6 +98,12 @@ func isFixed(d *mesos.Resource_DiskInfo) bool {
 	default:
 		return false
 	}
+}
+
+// hasValue reports whether resources can be of the type. What is not has been
+// let through by somebody else, and is taken as a whole.
+func hasValue(typ mesos.Value_Type) bool {
+	return typ == mesos.Value_SCALAR || typ == mesos.Value_RANGES || typ == mesos.Value_SET
 }
 
 // appendKey writes the parts that make entries the same, those first that

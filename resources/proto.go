@@ -90,30 +90,41 @@ func stackOf(r *mesos.Resource) []*mesos.Resource_ReservationInfo {
 	return []*mesos.Resource_ReservationInfo{info}
 }
 
+// A message is all that a new Resource message of a scalar consists of, in one
+// piece of memory.
+type message struct {
+	resource   mesos.Resource
+	scalar     mesos.Value_Scalar
+	value      float64
+	allocation mesos.Resource_AllocationInfo
+	role       string
+}
+
 // Proto returns a new message for r, in the form with the stack of
 // reservations (post-refinement). Its parts are shared and must not be changed.
-func (r Resource) Proto() *mesos.Resource {
-	m := &mesos.Resource{
-		Name:         &r.kind.name,
-		Type:         r.kind.typ.Enum(),
-		Reservations: r.kind.reservations,
-		Disk:         r.kind.disk,
-		ProviderId:   r.kind.provider,
-		Revocable:    r.kind.revocable,
-		Shared:       r.kind.shared,
-	}
+func (r Resource) Proto() *mesos.Resource { return r.fill(&message{}) }
+
+func (r *Resource) fill(m *message) *mesos.Resource {
+	p := &m.resource
+	p.Name, p.Type = &r.kind.name, &r.kind.typ
+	p.Reservations, p.Disk, p.ProviderId = r.kind.reservations, r.kind.disk, r.kind.provider
+	p.Revocable, p.Shared = r.kind.revocable, r.kind.shared
 	if r.allocation != "" {
-		m.AllocationInfo = &mesos.Resource_AllocationInfo{Role: &r.allocation}
+		m.role = r.allocation
+		m.allocation.Role = &m.role
+		p.AllocationInfo = &m.allocation
 	}
 	switch r.kind.typ {
 	case mesos.Value_SCALAR:
-		m.Scalar = &mesos.Value_Scalar{Value: new(r.amount.Float64())}
+		m.value = r.amount.Float64()
+		m.scalar.Value = &m.value
+		p.Scalar = &m.scalar
 	case mesos.Value_RANGES:
-		m.Ranges = r.items().ranges.proto()
+		p.Ranges = r.items().ranges.proto()
 	case mesos.Value_SET:
-		m.Set = &mesos.Value_Set{Item: r.items().set}
+		p.Set = &mesos.Value_Set{Item: r.items().set}
 	}
-	return m
+	return p
 }
 
 func (a Ranges) proto() *mesos.Value_Ranges {
@@ -129,9 +140,9 @@ func (a Ranges) proto() *mesos.Value_Ranges {
 // Proto returns a new message for each entry, in the form with the stack of
 // reservations (post-refinement). Copies of a shared resource are one message.
 func (r Resources) Proto() []*mesos.Resource {
-	out := make([]*mesos.Resource, len(r.entries))
+	out, messages := make([]*mesos.Resource, len(r.entries)), make([]message, len(r.entries))
 	for i := range r.entries {
-		out[i] = r.entries[i].Proto()
+		out[i] = r.entries[i].fill(&messages[i])
 	}
 	return out
 }
