@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/meseta-project/meseta/internal/allocator"
 )
 
 // Config is what operators set, mostly by the flag of the same name.
@@ -37,6 +39,9 @@ type Config struct {
 	RootSubmissions    bool               // --root_submissions
 	RequireAgentDomain bool               // --require_agent_domain
 
+	// RegexLimits bound the expressions in offer constraints.
+	RegexLimits allocator.RegexLimits
+
 	// AllocationBudget is how many candidate agents the allocator works
 	// through in one call of Effects.
 	AllocationBudget int
@@ -64,6 +69,7 @@ func DefaultConfig() Config {
 		RegistryMaxAgentAge:             14 * 24 * time.Hour,
 		RegistryMaxAgentCount:           102_400,
 		RootSubmissions:                 true,
+		RegexLimits:                     allocator.DefaultRegexLimits(),
 		AllocationBudget:                1000,
 	}
 }

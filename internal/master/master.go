@@ -2,16 +2,16 @@ package master
 
 import (
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/registry"
 )
-
-// An Allocator decides whom to offer what.
-type Allocator interface{}
 
 // A Master is the state of a leading master.
 type Master struct {
@@ -21,9 +21,38 @@ type Master struct {
 	alloc Allocator
 
 	now      time.Time
-	info     *mesos.MasterInfo
+	info     *mesos.MasterInfo // nil until it leads
+	id       ids.MasterID
 	elected  time.Time
 	registry *registry.Registry
+
+	agents     map[ids.AgentID]*agent
+	frameworks map[ids.FrameworkID]*framework // registered ones
+	offers     map[ids.OfferID]*offer
+	completed  []*framework // oldest first, bounded
+
+	agentAt     map[ids.UPID]*agent
+	observers   map[uint64]*agent // by the number of the process that pings
+	frameworkAt map[ids.UPID]*framework
+	conns       map[ConnID]*framework
+	processes   map[string][]ids.UPID // agents and drivers by address
+
+	recovered map[ids.AgentID]*mesos.AgentInfo // of an earlier leader, not back
+	toRecover int                              // how many those were at first
+	removed   removedAgents
+	admitting map[ids.UPID]bool    // agents on their way into the registry
+	returning map[ids.AgentID]bool // agents that re-register
+	leaving   map[ids.AgentID]bool // agents on their way out of the registry
+	removals  removals
+
+	puts    []registry.Put // not handed out yet
+	batch   uint64         // number of the batch that puts will be
+	waiting []waiting      // for batches to be durable, in their order
+
+	deadlines   deadlines
+	deadlineSeq uint64
+
+	frameworkCount, agentCount, offerCount, observerCount, serial uint64
 
 	agentRows     shelf[ids.AgentID, AgentRow]
 	frameworkRows shelf[ids.FrameworkID, FrameworkRow]
@@ -35,8 +64,8 @@ type Master struct {
 	out Effects
 }
 
-// New returns a master that is not elected yet: it drops what it is told until
-// [Master.Recover].
+// New returns a master that does not lead yet: it refuses and drops what it is
+// told until [Master.Recover].
 func New(cfg Config, deps Deps) *Master {
 	return &Master{
 		cfg:           cfg,
@@ -44,32 +73,100 @@ func New(cfg Config, deps Deps) *Master {
 		log:           deps.Log,
 		alloc:         deps.Allocator,
 		registry:      registry.New(),
+		agents:        map[ids.AgentID]*agent{},
+		frameworks:    map[ids.FrameworkID]*framework{},
+		offers:        map[ids.OfferID]*offer{},
+		agentAt:       map[ids.UPID]*agent{},
+		observers:     map[uint64]*agent{},
+		frameworkAt:   map[ids.UPID]*framework{},
+		conns:         map[ConnID]*framework{},
+		processes:     map[string][]ids.UPID{},
+		recovered:     map[ids.AgentID]*mesos.AgentInfo{},
+		removed:       newRemovedAgents(cfg.MaxRemovedAgents),
+		admitting:     map[ids.UPID]bool{},
+		returning:     map[ids.AgentID]bool{},
+		leaving:       map[ids.AgentID]bool{},
+		batch:         1,
 		agentRows:     newShelf[ids.AgentID, AgentRow](),
 		frameworkRows: newShelf[ids.FrameworkID, FrameworkRow](),
 		taskRows:      newShelf[uint64, TaskRow](),
 		executorRows:  newShelf[uint64, ExecutorRow](),
 		offerRows:     newShelf[ids.OfferID, OfferRow](),
+		counters:      Counters{TaskStates: map[TaskStateKey]uint64{}},
 	}
 }
 
-// Recover makes the master lead: it was elected as info, and the registry is
-// what the store holds.
-func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.MasterInfo) {
-	m.now, m.elected, m.registry, m.info = now, now, r, info
+// Step tells the master one thing that happened at now, which must not go
+// back. What was due before now happens first.
+func (m *Master) Step(now time.Time, in Input) {
+	if now.After(m.now) {
+		m.now = now
+	}
+	if m.info == nil {
+		m.refuseAll(in)
+		return
+	}
+	m.fire()
+	switch in := in.(type) {
+	case Subscribe:
+		m.subscribe(in)
+	case SchedulerCall:
+		m.schedulerCall(in)
+	case PeerClosed:
+		m.peerClosed(in.Conn)
+	case DriverStopped:
+		m.driverStopped(in)
+	case Exited:
+		m.exited(in.Address)
+	case AgentMessage:
+		m.agentMessage(in)
+	case OperatorCall:
+		m.operatorCall(in)
+	case Committed:
+		m.committed(in.Seq)
+	case Tick:
+	default:
+		invariant.Fail("unknown input", "input", in)
+	}
 }
 
-// Step tells the master one thing that happened at now, which must not go
-// back.
-func (m *Master) Step(now time.Time, in Input) {
-	m.now = now
+// refuseAll answers those who wait for an answer of a master that does not
+// lead.
+func (m *Master) refuseAll(in Input) {
+	err := refusal.Unavailablef("Master has not finished recovery")
+	switch in := in.(type) {
+	case Subscribe:
+		m.refuseSubscription(in.Peer, err.Message)
+	case SchedulerCall:
+		m.reply(in.Request, err)
+	case OperatorCall:
+		m.reply(in.Request, err)
+	}
 }
 
 // Effects returns what the steps since the last call ask for, after the
 // allocator has had its turn.
 func (m *Master) Effects() Effects {
+	if m.info != nil {
+		m.allocate()
+	}
 	out := m.out
 	m.out = Effects{}
+	out.Wake = soonest(out.Wake, m.nextDeadline())
+	if len(m.puts) > 0 {
+		out.Persist = &registry.Batch{Seq: m.batch, Puts: m.puts}
+		m.batch++
+		m.puts = nil
+	}
 	return out
+}
+
+// soonest returns the earlier of two times, of which zero is never.
+func soonest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // Registry returns what the master would find again after a restart. It is the
@@ -78,24 +175,30 @@ func (m *Master) Registry() *registry.Registry { return m.registry }
 
 // Snapshot freezes the master's state for readers.
 func (m *Master) Snapshot() *Snapshot {
-	return &Snapshot{
-		At:         m.now,
-		Info:       m.info,
-		Elected:    m.elected,
-		Agents:     m.agentRows.snapshot(),
-		Frameworks: m.frameworkRows.snapshot(),
-		Tasks:      m.taskRows.snapshot(),
-		Executors:  m.executorRows.snapshot(),
-		Offers:     m.offerRows.snapshot(),
-		Counters:   m.counters,
+	s := &Snapshot{
+		At:          m.now,
+		Info:        m.info,
+		Elected:     m.elected,
+		Agents:      m.agentRows.snapshot(),
+		Recovered:   m.recoveredInfos(),
+		Unreachable: m.registry.UnreachableLen(),
+		Frameworks:  m.frameworkRows.snapshot(),
+		Tasks:       m.taskRows.snapshot(),
+		Executors:   m.executorRows.snapshot(),
+		Offers:      m.offerRows.snapshot(),
+		Weights:     maps.Clone(m.registry.Weights()),
+		Quotas:      maps.Clone(m.registry.Quotas()),
+		Counters:    m.counters,
 	}
+	s.Counters.TaskStates = maps.Clone(m.counters.TaskStates)
+	for _, f := range m.completed {
+		s.Completed = append(s.Completed, f.row)
+	}
+	return s
 }
 
-func rolesOf(info *mesos.FrameworkInfo) []string {
-	for _, c := range info.GetCapabilities() {
-		if c.GetType() == mesos.FrameworkInfo_Capability_MULTI_ROLE {
-			return info.GetRoles()
-		}
-	}
-	return []string{info.GetRole()}
+// nextSerial numbers rows in the order of their arrival.
+func (m *Master) nextSerial() uint64 {
+	m.serial++
+	return m.serial
 }

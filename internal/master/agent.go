@@ -1,0 +1,231 @@
+package master
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/validate"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// An agent's life:
+//
+//	Register            Reregister (from nowhere, recovered, unreachable)
+//	   │                    │
+//	admitting           returning          in the registry's hands
+//	   └────────┬───────────┘
+//	            ▼
+//	        connected ◀───Reregister──┐
+//	            │                     │
+//	            ├───connection ends──▶ disconnected
+//	            │                     │
+//	            │ pings unanswered    │ not back in time
+//	            ├─────────────────────┤
+//	            ▼                     ▼
+//	         leaving                leaving         in the registry's hands
+//	            └──────────┬──────────┘
+//	                       ▼
+//	       unreachable, or removed, or gone
+//
+// Only connected and disconnected ones (also while they are leaving) are in
+// [Master.agents]; of the others there is an ID in admitting, returning and
+// the registry, and no more.
+//
+//	from          to            by
+//	connected     disconnected  disconnectAgent
+//	disconnected  connected     reconnectAgent
+type agentState uint8
+
+const (
+	connected agentState = iota
+	disconnected
+)
+
+// An agent is one that is registered. Its row has what is shown of it.
+type agent struct {
+	cell[AgentRow]
+	id    ids.AgentID
+	state agentState
+	caps  agentCaps
+
+	tasks     map[taskKey]*task
+	executors map[executorKey]*executor
+	offers    map[ids.OfferID]*offer
+	killed    map[taskKey]bool // tasks that a framework asked to kill
+
+	version []byte // resource_version_uuid, nil if the agent has none
+	known   *mesos.AgentInfo
+
+	observer uint64 // number of the process that pings it
+	pinged   bool   // and has not answered
+	missed   int    // pings in a row without an answer
+	ping     *deadline
+	away     *deadline // while it is disconnected
+}
+
+// agentCaps are the capabilities that the master asks an agent for.
+type agentCaps struct {
+	validate.Capabilities
+	reservationRefinement bool
+}
+
+func agentCapsOf(caps []*mesos.AgentInfo_Capability) agentCaps {
+	c := validate.CapabilitiesOf(caps)
+	return agentCaps{Capabilities: c, reservationRefinement: c.ReservationRefinement}
+}
+
+func capabilityTypes(caps []*mesos.AgentInfo_Capability) []mesos.AgentInfo_Capability_Type {
+	types := make([]mesos.AgentInfo_Capability_Type, 0, len(caps))
+	for _, c := range caps {
+		types = append(types, c.GetType())
+	}
+	return types
+}
+
+func (m *Master) editAgent(a *agent) *AgentRow { return m.agentRows.edit(a.id, &a.cell) }
+
+// setState changes an agent's state.
+func (a *agent) setState(to agentState) {
+	invariant.Check(a.state != to, "agent is in the state already", "agent", a.id, "state", to)
+	a.state = to
+}
+
+// addAgent puts an agent that is in the registry on the books, connected and
+// without tasks. total is what it has, operations applied.
+func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
+	caps []*mesos.AgentInfo_Capability, total resources.Resources, resourceVersion *mesos.UUID,
+) *agent {
+	id := ids.AgentID(info.GetId().GetValue())
+	invariant.Check(m.agents[id] == nil, "agent is registered already", "agent", id)
+	a := &agent{
+		id:        id,
+		caps:      agentCapsOf(caps),
+		tasks:     map[taskKey]*task{},
+		executors: map[executorKey]*executor{},
+		offers:    map[ids.OfferID]*offer{},
+		killed:    map[taskKey]bool{},
+		version:   resourceVersion.GetValue(),
+		known:     info,
+	}
+	a.cell = m.agentRows.add(id, &AgentRow{
+		Serial:       m.nextSerial(),
+		ID:           id,
+		Info:         upgradedInfo(info),
+		PID:          from,
+		Version:      version,
+		Capabilities: capabilityTypes(caps),
+		Registered:   m.now,
+		Connected:    true,
+		Active:       true,
+		Total:        total,
+	})
+	m.agents[id] = a
+	m.agentAt[from] = a
+	m.removed.forget(id)
+	m.link(from)
+	m.observe(a)
+	return a
+}
+
+// offerAgent tells the allocator of an agent just added, with what runs there.
+func (m *Master) offerAgent(a *agent) {
+	used := map[ids.FrameworkID]resources.Resources{}
+	for _, t := range inOrder(a.tasks) {
+		if !t.released {
+			used[t.framework.id] = used[t.framework.id].Add(t.row.Resources)
+		}
+	}
+	for _, e := range inOrder(a.executors) {
+		used[e.framework.id] = used[e.framework.id].Add(e.row.Resources)
+	}
+	m.alloc.AddAgent(m.allocatorAgent(a), used)
+	m.tell(AgentAdded{a.freeze()})
+}
+
+func (m *Master) allocatorAgent(a *agent) allocator.Agent {
+	return allocator.Agent{ID: a.id, Info: a.row.Info, Capabilities: a.row.Capabilities, Total: a.row.Total}
+}
+
+// disconnectAgent notes that nothing reaches an agent any more. Its tasks run
+// on, whether their frameworks checkpoint or not: the agent says which are
+// lost when it comes back.
+func (m *Master) disconnectAgent(a *agent) {
+	a.setState(disconnected)
+	row := m.editAgent(a)
+	row.Connected, row.Active = false, false
+	m.alloc.DeactivateAgent(a.id)
+	m.rescindAll(a)
+	a.away = m.after(m.cfg.AgentReregisterTimeout, deadline{kind: agentAway, agent: a.id})
+	m.log.Info("agent disconnected", "agent_id", string(a.id))
+}
+
+// reconnectAgent undoes disconnectAgent.
+func (m *Master) reconnectAgent(a *agent) {
+	a.setState(connected)
+	m.cancel(a.away)
+	m.cancelRemoval(a)
+	row := m.editAgent(a)
+	row.Connected = true
+	if !row.Deactivated {
+		row.Active = true
+		m.alloc.ActivateAgent(a.id)
+	}
+}
+
+func (m *Master) rescindAll(a *agent) {
+	for _, o := range inOrder(a.offers) {
+		m.rescind(o, nil)
+	}
+}
+
+// takeOff takes an agent off the books. Its tasks, executors and offers must
+// be gone.
+func (m *Master) takeOff(a *agent) {
+	invariant.Check(len(a.tasks)+len(a.executors)+len(a.offers) == 0, "agent is not empty", "agent", a.id)
+	m.alloc.RemoveAgent(a.id)
+	m.cancel(a.ping)
+	m.cancel(a.away)
+	m.cancelRemoval(a)
+	delete(m.observers, a.observer)
+	delete(m.agents, a.id)
+	if m.agentAt[a.row.PID] == a {
+		delete(m.agentAt, a.row.PID)
+		m.unlink(a.row.PID)
+	}
+	m.agentRows.remove(a.id)
+	m.removed.remember(a.id)
+	m.tell(AgentRemoved{a.id})
+}
+
+// welcome is what a registered agent is told about its connection.
+func (m *Master) welcome() *messages.MasterSlaveConnection {
+	total := m.cfg.AgentPingTimeout.Seconds() * float64(m.cfg.MaxAgentPingTimeouts)
+	return &messages.MasterSlaveConnection{TotalPingTimeoutSeconds: &total}
+}
+
+// upgradedInfo returns info with resources in the form with the stack of
+// reservations.
+func upgradedInfo(info *mesos.AgentInfo) *mesos.AgentInfo {
+	up := info.CloneVT()
+	resources.UpgradeMessage(up)
+	return up
+}
+
+// serialled is a noun on the books.
+type serialled interface{ order() uint64 }
+
+func (a *agent) order() uint64 { return a.row.Serial }
+
+// inOrder returns the values of a map in the order of their arrival: what is
+// sent must not depend on the order of a map.
+func inOrder[K comparable, V serialled](m map[K]V) []V {
+	return slices.SortedFunc(maps.Values(m), func(a, b V) int {
+		return cmp.Compare(a.order(), b.order())
+	})
+}

@@ -1,0 +1,232 @@
+package master
+
+import (
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+// Two ways lead off the books. An agent that is *unreachable* may come back
+// with its tasks, so those of PARTITION_AWARE frameworks become
+// TASK_UNREACHABLE. One that is *removed* left for good: its tasks are lost.
+
+// A removalReason says why an agent was removed.
+type removalReason uint8
+
+const (
+	removedUnregistered removalReason = iota // it said goodbye
+	removedForNew                            // a new agent registered at its address
+)
+
+func (r removalReason) String() string {
+	if r == removedForNew {
+		return "a new agent registered at the same address"
+	}
+	return "the agent unregistered"
+}
+
+// unregisterAgent answers UnregisterSlaveMessage.
+func (m *Master) unregisterAgent(from ids.UPID, msg *messages.UnregisterSlaveMessage) {
+	m.counters.Messages.UnregisterAgent++
+	a := m.agents[ids.AgentID(msg.GetSlaveId().GetValue())]
+	switch {
+	case a == nil:
+		m.unwanted(msg, from, "the agent is not registered")
+	case a.row.PID != from:
+		m.unwanted(msg, from, "it is not from the agent it names")
+	default:
+		m.dismiss(a, removedUnregistered)
+	}
+}
+
+// dismiss takes an agent out of the registry, and then off the books.
+func (m *Master) dismiss(a *agent, why removalReason) {
+	if m.leaving[a.id] {
+		return
+	}
+	puts, err := m.registry.Remove(a.id)
+	if err != nil { // marked gone meanwhile
+		m.log.Warn("agent is not in the registry", "agent_id", string(a.id), "error", err)
+		return
+	}
+	m.leaving[a.id] = true
+	m.persist(puts, dismissed{a.id, why})
+}
+
+// agentDismissed tells the frameworks of an agent that was removed.
+func (m *Master) agentDismissed(d dismissed) {
+	delete(m.leaving, d.agent)
+	a := m.agents[d.agent]
+	if a == nil {
+		return
+	}
+	m.counters.AgentRemovals++
+	if d.why == removedForNew {
+		m.counters.AgentRemovalsRegistered++
+	} else {
+		m.counters.AgentRemovalsUnregistered++
+	}
+	text := "Agent " + a.row.Info.GetHostname() + " removed: " + d.why.String()
+	for _, t := range inOrder(a.tasks) {
+		m.endTask(t, mesos.TaskState_TASK_LOST, mesos.TaskStatus_REASON_AGENT_REMOVED, text, nil)
+	}
+	m.vacate(a)
+}
+
+// markUnreachable has the registry note that an agent is not heard of: one on
+// the books, or (recovered) one of an earlier leader's.
+func (m *Master) markUnreachable(id ids.AgentID, why string, recovered bool) {
+	if m.leaving[id] || m.returning[id] {
+		return
+	}
+	puts, err := m.registry.MarkUnreachable(id, m.now)
+	if err != nil { // removed meanwhile
+		m.log.Warn("agent is not in the registry", "agent_id", string(id), "error", err)
+		return
+	}
+	m.leaving[id] = true
+	m.persist(puts, lost{id, why, recovered})
+}
+
+// agentLost tells the frameworks of an agent that is unreachable.
+func (m *Master) agentLost(l lost) {
+	delete(m.leaving, l.agent)
+	m.counters.AgentRemovals++
+	m.counters.AgentRemovalsUnhealthy++
+	if l.recovered {
+		delete(m.recovered, l.agent)
+		m.counters.RecoveryAgentRemovals++
+		m.announceLoss(l.agent)
+		return
+	}
+	a := m.agents[l.agent]
+	if a == nil {
+		return
+	}
+	m.log.Warn("agent is unreachable", "agent_id", string(l.agent), "reason", l.why)
+	since, _ := m.registry.Unreachable(l.agent)
+	for _, t := range inOrder(a.tasks) {
+		state := mesos.TaskState_TASK_UNREACHABLE
+		if !t.framework.caps.partitionAware {
+			state = mesos.TaskState_TASK_LOST
+		}
+		m.endTask(t, state, mesos.TaskStatus_REASON_AGENT_REMOVED, l.why, since)
+	}
+	m.vacate(a)
+}
+
+// vacate takes executors and offers off an agent whose tasks are gone, then
+// the agent off the books, and tells all frameworks.
+func (m *Master) vacate(a *agent) {
+	for _, e := range inOrder(a.executors) {
+		m.removeExecutor(e)
+	}
+	m.rescindAll(a)
+	m.takeOff(a)
+	m.announceLoss(a.id)
+}
+
+// announceLoss sends FAILURE to every connected framework.
+func (m *Master) announceLoss(id ids.AgentID) {
+	for row := range m.frameworkRows.table.All() {
+		m.notify(m.frameworks[row.ID], &schedulerpb.Event{
+			Type:    schedulerpb.Event_FAILURE.Enum(),
+			Failure: &schedulerpb.Event_Failure{AgentId: agentID(id)},
+		})
+	}
+}
+
+// removals are the agents that wait for --agent_removal_rate_limit to be given
+// up, first come first served.
+type removals struct {
+	queue []removal
+	// next is when the limit lets another go; it is in use while timer is set.
+	next  time.Time
+	timer *deadline
+}
+
+type removal struct {
+	agent     ids.AgentID
+	why       string
+	recovered bool
+}
+
+// scheduleRemoval gives an agent up, when the rate limit lets it. The limit
+// is there to protect tasks: an agent whose frameworks are all
+// PARTITION_AWARE, and so lose nothing, does not wait.
+func (m *Master) scheduleRemoval(a *agent, why string) {
+	if m.leaving[a.id] || m.removalWaits(a.id) {
+		return
+	}
+	m.counters.AgentUnreachableScheduled++
+	r := removal{agent: a.id, why: why}
+	if m.cfg.AgentRemovalRate.Events == 0 || !losesTasks(a) {
+		m.remove(r)
+		return
+	}
+	m.queueRemoval(r)
+}
+
+func losesTasks(a *agent) bool {
+	for _, t := range a.tasks {
+		if !t.framework.caps.partitionAware {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Master) queueRemoval(r removal) {
+	m.removals.queue = append(m.removals.queue, r)
+	if m.removals.timer == nil {
+		wait := max(0, m.removals.next.Sub(m.now))
+		m.removals.timer = m.after(wait, deadline{kind: removalAllowed})
+	}
+}
+
+// removalTurn gives up the agent that waited longest.
+func (m *Master) removalTurn() {
+	rs := &m.removals
+	rs.timer = nil
+	if len(rs.queue) == 0 {
+		return
+	}
+	r := rs.queue[0]
+	rs.queue = rs.queue[1:]
+	every := m.cfg.AgentRemovalRate.Per / time.Duration(m.cfg.AgentRemovalRate.Events)
+	rs.next = m.now.Add(every)
+	if len(rs.queue) > 0 {
+		rs.timer = m.after(every, deadline{kind: removalAllowed})
+	}
+	m.remove(r)
+}
+
+func (m *Master) remove(r removal) {
+	if !r.recovered {
+		m.counters.AgentUnreachableCompleted++
+	}
+	m.markUnreachable(r.agent, r.why, r.recovered)
+}
+
+func (m *Master) removalWaits(id ids.AgentID) bool {
+	for _, r := range m.removals.queue {
+		if r.agent == id {
+			return true
+		}
+	}
+	return false
+}
+
+// cancelRemoval keeps an agent that was heard of in time.
+func (m *Master) cancelRemoval(a *agent) {
+	for i, r := range m.removals.queue {
+		if r.agent == a.id {
+			m.removals.queue = append(m.removals.queue[:i:i], m.removals.queue[i+1:]...)
+			m.counters.AgentUnreachableCanceled++
+			return
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package master
+
+import (
+	"strconv"
+	"strings"
+
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+// agentMessage hands a message from an agent to whom it concerns. Those that
+// only a registered agent may send are dropped if it is not, so that it sends
+// them again after it has registered.
+func (m *Master) agentMessage(in AgentMessage) {
+	switch msg := in.Message.(type) {
+	case *messages.RegisterSlaveMessage:
+		m.registerAgent(in.From, msg)
+	case *messages.ReregisterSlaveMessage:
+		m.reregisterAgent(in.From, msg)
+	case *messages.PongSlaveMessage:
+		m.pong(in.To)
+	case *messages.UnregisterSlaveMessage:
+		m.unregisterAgent(in.From, msg)
+	case *messages.UpdateSlaveMessage:
+		m.updateAgent(in.From, msg)
+	case *messages.StatusUpdateMessage:
+		m.statusUpdate(in.From, msg)
+	case *messages.ExitedExecutorMessage:
+		m.exitedExecutor(in.From, msg)
+	case *messages.ExecutorToFrameworkMessage:
+		m.executorMessage(in.From, msg)
+	case *messages.UpdateOperationStatusMessage:
+		m.operationUpdate(in.From, msg)
+	default:
+		m.unwanted(in.Message, in.From, "masters do not take such messages")
+	}
+}
+
+// pong notes that an agent answered a ping. A transition to unreachable that
+// waits for the rate limit is off.
+func (m *Master) pong(to string) {
+	number, ok := strings.CutPrefix(to, "slave-observer(")
+	n, err := strconv.ParseUint(strings.TrimSuffix(number, ")"), 10, 64)
+	a := m.observers[n]
+	if !ok || err != nil || a == nil { // of an agent that has been removed
+		return
+	}
+	a.pinged, a.missed = false, 0
+	if a.row.Connected {
+		m.cancelRemoval(a)
+	}
+}
+
+// observe starts to ping an agent, from a process of its own.
+func (m *Master) observe(a *agent) {
+	m.observerCount++
+	a.observer = m.observerCount
+	m.observers[a.observer] = a
+	m.pingNow(a)
+}
+
+func (m *Master) pingNow(a *agent) {
+	a.pinged = true
+	a.ping = m.after(m.cfg.AgentPingTimeout, deadline{kind: pingAgent, agent: a.id})
+	m.emit(ToProcess{
+		From:    "slave-observer(" + strconv.FormatUint(a.observer, 10) + ")",
+		To:      a.row.PID,
+		Message: &messages.PingSlaveMessage{Connected: new(a.row.Connected)},
+	})
+}
+
+// pingTimeout counts a ping that was not answered, and pings again.
+func (m *Master) pingTimeout(a *agent) {
+	if a.pinged {
+		a.missed++
+		if a.missed >= m.cfg.MaxAgentPingTimeouts {
+			m.scheduleRemoval(a, "health check timed out")
+		}
+	}
+	m.pingNow(a)
+}
+
+// agentAwayTooLong gives up a disconnected agent.
+func (m *Master) agentAwayTooLong(a *agent) {
+	m.scheduleRemoval(a, "agent did not reregister within "+
+		durationText(m.cfg.AgentReregisterTimeout)+" after disconnecting")
+}
+
+// registered returns the agent with an ID that sent a message, or nil: then
+// the message is dropped.
+func (m *Master) registered(id ids.AgentID) *agent {
+	if m.removed.has(id) {
+		return nil
+	}
+	return m.agents[id]
+}

@@ -1,0 +1,100 @@
+package master
+
+import (
+	"strconv"
+	"strings"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/validate"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// registerAgent answers RegisterSlaveMessage of an agent that has no ID yet.
+func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage) {
+	m.counters.Messages.RegisterAgent++
+	if err := validate.RegisterAgent(msg); err != nil {
+		m.unwanted(msg, from, err.Error())
+		return
+	}
+	if m.admitting[from] {
+		m.unwanted(msg, from, "its admission is under way")
+		return
+	}
+	if why := m.mayJoin(msg.Slave, from, msg.GetVersion()); why != "" {
+		m.unwanted(msg, from, why)
+		return
+	}
+	if old := m.agentAt[from]; old != nil {
+		if old.row.Connected { // it has not had the answer
+			m.send(old, &messages.SlaveRegisteredMessage{SlaveId: agentID(old.id), Connection: m.welcome()})
+			return
+		}
+		m.dismiss(old, removedForNew)
+	}
+	id := ids.AgentIDFor(m.id, m.agentCount)
+	m.agentCount++
+	info := msg.Slave.CloneVT()
+	info.Id = agentID(id)
+	puts, err := m.registry.Admit(info)
+	if err != nil {
+		m.unwanted(msg, from, err.Error())
+		return
+	}
+	m.admitting[from] = true
+	m.persist(puts, admitted{from, &messages.RegisterSlaveMessage{
+		Slave:                 info,
+		CheckpointedResources: msg.CheckpointedResources,
+		Version:               msg.Version,
+		AgentCapabilities:     msg.AgentCapabilities,
+		ResourceVersionUuid:   msg.ResourceVersionUuid,
+	}})
+}
+
+// agentAdmitted welcomes an agent that the registry has.
+func (m *Master) agentAdmitted(from ids.UPID, msg *messages.RegisterSlaveMessage) {
+	delete(m.admitting, from)
+	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
+	if err != nil {
+		m.shutdown(from, err.Error())
+		return
+	}
+	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
+	m.counters.AgentRegistrations++
+	m.offerAgent(a)
+	m.send(a, &messages.SlaveRegisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
+	m.log.Info("agent registered", "agent_id", string(a.id), "pid", string(from), "resources", total.String())
+}
+
+// mayJoin says why an agent that wants to register or re-register is not let
+// in, or nothing.
+func (m *Master) mayJoin(info *mesos.AgentInfo, from ids.UPID, version string) string {
+	machine := m.registry.Machine(info.GetHostname(), from.AddrPort().Addr().String())
+	switch {
+	case machine != nil && machine.GetMode() == mesos.MachineInfo_DOWN:
+		m.shutdown(from, "Machine is `DOWN`")
+		return "its machine is down for maintenance"
+	case !recentEnough(version):
+		return "its version is older than 1.0.0 or cannot be read"
+	case info.Domain != nil && m.info.Domain == nil:
+		return "it has a domain, the master has none"
+	case info.Domain == nil && m.cfg.RequireAgentDomain:
+		return "it has no domain, which --require_agent_domain asks for"
+	}
+	return ""
+}
+
+// recentEnough reports whether a version, "1.2.3" with or without more, is at
+// least 1.0.0.
+func recentEnough(version string) bool {
+	major, rest, _ := strings.Cut(version, ".")
+	n, err := strconv.Atoi(major)
+	return err == nil && n >= 1 && rest != ""
+}
+
+// totalOf returns what an agent has, given what it checkpointed of the
+// operations on it. Its resources have been validated.
+func totalOf(info *mesos.AgentInfo, checkpointed []*mesos.Resource) (resources.Resources, error) {
+	return resources.Trusted(info.Resources).WithCheckpointed(resources.Trusted(checkpointed))
+}

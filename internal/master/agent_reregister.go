@@ -1,0 +1,217 @@
+package master
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/registry"
+	"github.com/meseta-project/meseta/internal/validate"
+)
+
+// reregisterAgent answers ReregisterSlaveMessage of an agent that has an ID:
+// it restarted, or we did, or we lost sight of each other. What is new about
+// it goes to the registry first.
+func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+	m.counters.Messages.ReregisterAgent++
+	id := ids.AgentID(msg.GetSlave().GetId().GetValue())
+	if m.returning[id] || m.leaving[id] { // it tries again
+		m.unwanted(msg, from, "its registration is changing")
+		return
+	}
+	if m.registry.IsGone(id) {
+		m.shutdown(from, "Agent has been marked gone")
+		return
+	}
+	if err := validate.ReregisterAgent(msg); err != nil {
+		m.unwanted(msg, from, err.Error())
+		return
+	}
+	if why := m.mayJoin(msg.Slave, from, msg.GetVersion()); why != "" {
+		m.unwanted(msg, from, why)
+		return
+	}
+	a := m.agents[id]
+	if a != nil && (a.row.PID.AddrPort().Addr() != from.AddrPort().Addr() ||
+		a.row.Info.GetHostname() != msg.Slave.GetHostname()) {
+		m.shutdown(from, "Agent attempted to reregister with different IP / hostname")
+		return
+	}
+	puts, err := m.recordReturn(id, msg.Slave)
+	if err != nil {
+		m.unwanted(msg, from, err.Error())
+		return
+	}
+	if len(puts) == 0 { // nothing new
+		m.agentReadmitted(from, msg)
+		return
+	}
+	m.returning[id] = true
+	m.persist(puts, readmitted{from, msg})
+}
+
+// recordReturn puts into the registry what is new about an agent that is back.
+func (m *Master) recordReturn(id ids.AgentID, info *mesos.AgentInfo) ([]registry.Put, error) {
+	recorded := m.registry.Agent(id)
+	switch {
+	case recorded == nil:
+		return m.registry.MarkReachable(info)
+	case proto.Equal(recorded.Info, info):
+		return nil, nil
+	}
+	return m.registry.Update(info)
+}
+
+// agentReadmitted takes back an agent that the registry has.
+func (m *Master) agentReadmitted(from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+	id := ids.AgentID(msg.GetSlave().GetId().GetValue())
+	delete(m.returning, id)
+	switch {
+	case m.registry.IsGone(id):
+		m.shutdown(from, "Agent has been marked gone")
+	case m.agents[id] != nil:
+		m.knownAgentBack(m.agents[id], from, msg)
+	default:
+		m.agentBack(id, from, msg)
+	}
+	m.counters.AgentReregistrations++
+}
+
+// knownAgentBack reconciles an agent on the books with what it says of itself.
+func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
+	if err != nil {
+		m.shutdown(from, err.Error())
+		return
+	}
+	m.move(a, from)
+	a.caps = agentCapsOf(msg.AgentCapabilities)
+	a.version = msg.GetResourceVersionUuid().GetValue()
+	a.known = msg.Slave
+	row := m.editAgent(a)
+	row.Info, row.Version, row.Total = upgradedInfo(msg.Slave), msg.GetVersion(), total
+	row.Capabilities = capabilityTypes(msg.AgentCapabilities)
+	row.Reregistered = m.now
+	m.alloc.UpdateAgent(m.allocatorAgent(a))
+	m.reconcileAgent(a, msg)
+	if a.state == disconnected {
+		m.reconnectAgent(a)
+	}
+	m.updateFrameworksAt(a, msg.Frameworks)
+	m.log.Info("agent re-registered", "agent_id", string(a.id), "pid", string(from))
+}
+
+// move notes that an agent has another address, and watches that.
+func (m *Master) move(a *agent, to ids.UPID) {
+	if old := a.row.PID; old != to {
+		if m.agentAt[old] == a {
+			delete(m.agentAt, old)
+			m.unlink(old)
+		}
+		m.editAgent(a).PID = to
+		m.agentAt[to] = a
+	}
+	m.link(to)
+}
+
+// reconcileAgent sends SlaveReregistered with the tasks that the agent does
+// not know of, which it will report as lost; forgets the executors that it
+// does not run; and repeats the kills that it may have missed.
+func (m *Master) reconcileAgent(a *agent, msg *messages.ReregisterSlaveMessage) {
+	runs := map[taskKey]bool{}
+	for _, t := range msg.Tasks {
+		runs[keyOfTask(t)] = true
+	}
+	m.send(a, &messages.SlaveReregisteredMessage{
+		SlaveId:         agentID(a.id),
+		Connection:      m.welcome(),
+		Reconciliations: m.reconciliations(a, runs),
+	})
+	has := map[executorKey]bool{}
+	for _, e := range msg.ExecutorInfos {
+		has[keyOfExecutor(a.id, e)] = true
+	}
+	for _, e := range inOrder(a.executors) {
+		if !has[e.key()] {
+			m.removeExecutor(e)
+		}
+	}
+	for _, t := range msg.Tasks {
+		if !isTerminal(t.GetState()) && a.killed[keyOfTask(t)] {
+			m.send(a, &messages.KillTaskMessage{FrameworkId: t.FrameworkId, TaskId: t.TaskId})
+		}
+	}
+	m.shutdownCompleted(a, msg.Frameworks)
+}
+
+// reconciliations lists by framework the tasks of an agent that it does not
+// run any more.
+func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.ReconcileTasksMessage {
+	var all []*messages.ReconcileTasksMessage
+	byFramework := map[ids.FrameworkID]*messages.ReconcileTasksMessage{}
+	for _, t := range inOrder(a.tasks) {
+		if runs[t.key()] {
+			continue
+		}
+		f := t.framework
+		r := byFramework[f.id]
+		if r == nil {
+			r = &messages.ReconcileTasksMessage{FrameworkId: frameworkID(f.id), Framework: f.row.Info}
+			byFramework[f.id] = r
+			all = append(all, r)
+		}
+		r.Statuses = append(r.Statuses, &mesos.TaskStatus{
+			TaskId:    t.row.Desc.TaskId,
+			AgentId:   t.row.Desc.AgentId,
+			State:     t.reportedState().Enum(),
+			Source:    mesos.TaskStatus_SOURCE_MASTER.Enum(),
+			Message:   new("Reconciliation request"),
+			Reason:    mesos.TaskStatus_REASON_RECONCILIATION.Enum(),
+			Timestamp: m.secs(),
+		})
+	}
+	return all
+}
+
+// agentBack puts an agent on the books that was not: an earlier leader had it,
+// or it was unreachable, or removed, or even forgotten.
+func (m *Master) agentBack(id ids.AgentID, from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
+	if err != nil {
+		m.shutdown(from, err.Error())
+		return
+	}
+	wasRecovered := m.recovered[id] != nil
+	delete(m.recovered, id)
+	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
+	m.editAgent(a).Reregistered = m.now
+	m.recoverFrameworks(msg.Frameworks)
+	m.recoverExecutors(a, msg.ExecutorInfos)
+	m.recoverTasks(a, msg, !wasRecovered)
+	m.offerAgent(a)
+	m.send(a, &messages.SlaveReregisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
+	m.shutdownCompleted(a, msg.Frameworks)
+	m.updateFrameworksAt(a, msg.Frameworks)
+	m.log.Info("agent back", "agent_id", string(a.id), "pid", string(from), "tasks", len(a.tasks))
+}
+
+// shutdownCompleted has an agent end what it runs of frameworks that are over.
+func (m *Master) shutdownCompleted(a *agent, infos []*mesos.FrameworkInfo) {
+	for _, info := range infos {
+		if m.isCompleted(ids.FrameworkID(info.GetId().GetValue())) {
+			m.send(a, &messages.ShutdownFrameworkMessage{FrameworkId: info.Id})
+		}
+	}
+}
+
+// updateFrameworksAt tells an agent where the frameworks that it runs tasks of
+// are now.
+func (m *Master) updateFrameworksAt(a *agent, infos []*mesos.FrameworkInfo) {
+	for _, info := range infos {
+		f := m.frameworks[ids.FrameworkID(info.GetId().GetValue())]
+		if f != nil && !f.row.Recovered {
+			m.send(a, updateFrameworkMessage(f))
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package master
+
+import (
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// updateAgent takes an UpdateSlaveMessage: what an agent has to offer beside
+// its own resources (oversubscribed ones), and by which version it goes.
+func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
+	m.counters.Messages.UpdateAgent++
+	a := m.registered(ids.AgentID(msg.GetSlaveId().GetValue()))
+	if a == nil {
+		m.unwanted(msg, from, "the agent is not registered")
+		return
+	}
+	if err := resources.ValidateAll(msg.OversubscribedResources); err != nil {
+		m.unwanted(msg, from, err.Error())
+		return
+	}
+	if v := msg.ResourceVersionUuid; v != nil {
+		a.version = v.Value
+	}
+	total := a.row.Total
+	if msg.UpdateOversubscribedResources == nil || msg.GetUpdateOversubscribedResources() {
+		total = total.NonRevocable().Add(resources.Trusted(msg.OversubscribedResources))
+	}
+	if total.Equal(a.row.Total) {
+		return
+	}
+	for _, o := range inOrder(a.offers) {
+		if o.row.Resources.Any(resources.Resource.IsRevocable) {
+			m.rescind(o, nil)
+		}
+	}
+	m.editAgent(a).Total = total
+	m.alloc.UpdateAgent(m.allocatorAgent(a))
+}

@@ -1,0 +1,36 @@
+package master
+
+import (
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// An Allocator decides whom to offer what. It is a part of the master: told of
+// every change in the step that makes it, so the two never disagree. What it
+// offered counts as allocated until it is recovered; what tasks use stays so.
+// The methods are those of [allocator.Allocator].
+type Allocator interface {
+	AddFramework(allocator.Framework)
+	UpdateFramework(allocator.Framework)
+	RemoveFramework(ids.FrameworkID)
+	ActivateFramework(ids.FrameworkID)
+	DeactivateFramework(ids.FrameworkID)
+	Revive(f ids.FrameworkID, roles []string)
+	Suppress(f ids.FrameworkID, roles []string)
+
+	AddAgent(a allocator.Agent, used map[ids.FrameworkID]resources.Resources)
+	UpdateAgent(allocator.Agent)
+	RemoveAgent(ids.AgentID)
+	ActivateAgent(ids.AgentID)
+	DeactivateAgent(ids.AgentID)
+
+	Recover(now time.Time, f ids.FrameworkID, a ids.AgentID, rs resources.Resources, filters *mesos.Filters)
+	SetWeight(role string, weight float64)
+
+	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
+	Wake(now time.Time) time.Time
+}

@@ -1,0 +1,115 @@
+package master
+
+import (
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// Check verifies that the books agree with each other, and breaks an invariant
+// where they do not. It looks at everything: it is for tests and the simulator,
+// after every step.
+func (m *Master) Check() {
+	for _, a := range inOrder(m.agents) {
+		m.checkAgent(a)
+	}
+	for _, f := range inOrder(m.frameworks) {
+		m.checkFrameworkBooks(f)
+	}
+	for _, f := range m.completed {
+		invariant.Check(len(f.tasks)+len(f.executors)+len(f.offers)+len(f.unreachable) == 0,
+			"completed framework is empty", "framework", f.id)
+		invariant.Check(f.row.Allocated.IsEmpty() && f.row.Offered.IsEmpty(),
+			"completed framework has nothing", "framework", f.id, "allocated", f.row.Allocated)
+	}
+	for id, o := range m.offers {
+		invariant.Check(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
+	}
+	m.checkIndexes()
+}
+
+// checkAgent verifies that an agent's resources are conserved: what it has is
+// available, offered or allocated, and its tasks and executors are all that
+// uses any.
+func (m *Master) checkAgent(a *agent) {
+	var allocated, offered resources.Resources
+	for key, t := range a.tasks {
+		invariant.Check(t.agent == a && t.key() == key && t.framework.tasks[t.row.ID] == t,
+			"task is on all books", "task", t.row.ID)
+		invariant.Check(t.released == frees(t.row.State), "task has resources while it may use them",
+			"task", t.row.ID, "state", t.row.State)
+		if !t.released {
+			allocated = allocated.Add(t.row.Resources)
+		}
+	}
+	for key, e := range a.executors {
+		invariant.Check(e.agent == a && e.framework.executors[key] == e, "executor is on all books", "executor", key.executor)
+		allocated = allocated.Add(e.row.Resources)
+	}
+	for id, o := range a.offers {
+		invariant.Check(m.offers[id] == o, "offer of agent is on the books", "offer", id)
+		offered = offered.Add(o.row.Resources)
+	}
+	invariant.Check(allocated.Equal(a.row.Allocated), "what tasks and executors use is what is allocated",
+		"agent", a.id, "use", allocated, "allocated", a.row.Allocated)
+	invariant.Check(offered.Equal(a.row.Offered), "what offers hold is what is offered",
+		"agent", a.id, "hold", offered, "offered", a.row.Offered)
+	taken := allocated.Add(offered).Unallocated().NonShared()
+	invariant.Check(!a.row.Connected || a.row.Total.Contains(taken), "nothing is given away twice",
+		"agent", a.id, "total", a.row.Total, "taken", taken)
+	invariant.Check(a.row.Active || len(a.offers) == 0, "inactive agent has no offers", "agent", a.id)
+	invariant.Check(a.row.Connected == (a.state == connected), "row shows the agent's state", "agent", a.id)
+}
+
+func (m *Master) checkFrameworkBooks(f *framework) {
+	var allocated, offered resources.Resources
+	for id, t := range f.tasks {
+		invariant.Check(t.framework == f && t.row.ID == id && m.agents[t.agent.id] == t.agent && t.agent.tasks[t.key()] == t,
+			"task of framework is on its agent's books", "task", id)
+		if !t.released {
+			allocated = allocated.Add(t.row.Resources)
+		}
+	}
+	for key, e := range f.executors {
+		invariant.Check(m.agents[key.agent] == e.agent && e.agent.executors[key] == e,
+			"executor of framework is on its agent's books", "executor", key.executor)
+		allocated = allocated.Add(e.row.Resources)
+	}
+	for _, o := range f.offers {
+		offered = offered.Add(o.row.Resources)
+	}
+	invariant.Check(allocated.Equal(f.row.Allocated), "what a framework uses is what is allocated to it",
+		"framework", f.id, "uses", allocated, "allocated", f.row.Allocated)
+	invariant.Check(offered.Equal(f.row.Offered), "what a framework is offered is what its offers hold",
+		"framework", f.id, "hold", offered, "offered", f.row.Offered)
+	invariant.Check(f.state == active || len(f.offers) == 0, "inactive framework has no offers", "framework", f.id)
+	invariant.Check(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
+		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)
+}
+
+// checkIndexes verifies that whatever an index finds is there.
+func (m *Master) checkIndexes() {
+	for conn, f := range m.conns {
+		invariant.Check(m.frameworks[f.id] == f && f.row.Peer.Conn == conn, "stream belongs to its framework", "framework", f.id)
+	}
+	for pid, f := range m.frameworkAt {
+		invariant.Check(m.frameworks[f.id] == f && f.row.Peer.Driver == pid, "driver belongs to its framework", "framework", f.id)
+	}
+	for pid, a := range m.agentAt {
+		invariant.Check(m.agents[a.id] == a && a.row.PID == pid, "address belongs to its agent", "agent", a.id)
+	}
+	for n, a := range m.observers {
+		invariant.Check(m.agents[a.id] == a && a.observer == n, "observer belongs to its agent", "agent", a.id)
+	}
+	for id := range m.recovered {
+		invariant.Check(m.agents[id] == nil, "agent that is back is not waited for", "agent", id)
+		invariant.Check(m.registry.Agent(id) != nil || m.leaving[id], "agent waited for is in the registry", "agent", id)
+	}
+	for id := range m.agents {
+		invariant.Check(m.registry.Agent(id) != nil || m.leaving[id], "agent on the books is in the registry", "agent", id)
+	}
+	for i, d := range m.deadlines {
+		invariant.Check(d.index == i, "deadline knows its place", "kind", d.kind)
+	}
+	invariant.Check(len(m.completed) <= m.cfg.MaxCompletedFrameworks, "completed frameworks are bounded")
+	invariant.Check(len(m.removed.list) <= m.cfg.MaxRemovedAgents, "removed agents are bounded")
+}

@@ -1,0 +1,86 @@
+package master
+
+import (
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+// What waits for the registry says what it is about by ID, and looks the world
+// up again when its turn comes: much may have happened meanwhile.
+
+// A waiting thing happens once the batch with its number is durable.
+type waiting struct {
+	seq  uint64
+	then action
+}
+
+// An action is something that must be durable before anybody hears of it. The
+// set is closed.
+type action interface{ action() }
+
+type (
+	// admitted: a new agent is in the registry, as agent.Slave.Id.
+	admitted struct {
+		from ids.UPID
+		msg  *messages.RegisterSlaveMessage
+	}
+	// readmitted: a re-registering agent is in the registry.
+	readmitted struct {
+		from ids.UPID
+		msg  *messages.ReregisterSlaveMessage
+	}
+	// lost: an agent is marked unreachable.
+	lost struct {
+		agent     ids.AgentID
+		why       string
+		recovered bool // it was of an earlier leader
+	}
+	// dismissed: an agent is out of the registry.
+	dismissed struct {
+		agent ids.AgentID
+		why   removalReason
+	}
+	// pruned: agents are forgotten.
+	pruned struct{ unreachable []ids.AgentID }
+)
+
+func (admitted) action()   {}
+func (readmitted) action() {}
+func (lost) action()       {}
+func (dismissed) action()  {}
+func (pruned) action()     {}
+
+// persist hands puts to the store; then happens when they are durable.
+func (m *Master) persist(puts []registry.Put, then action) {
+	m.puts = append(m.puts, puts...)
+	m.waiting = append(m.waiting, waiting{m.batch, then})
+}
+
+// committed does what waited for a batch, and for those before it.
+func (m *Master) committed(seq uint64) {
+	invariant.Check(seq < m.batch, "batch was committed that was never handed out", "seq", seq)
+	for len(m.waiting) > 0 && m.waiting[0].seq <= seq {
+		then := m.waiting[0].then
+		m.waiting = m.waiting[1:]
+		m.proceed(then)
+	}
+}
+
+func (m *Master) proceed(a action) {
+	switch a := a.(type) {
+	case admitted:
+		m.agentAdmitted(a.from, a.msg)
+	case readmitted:
+		m.agentReadmitted(a.from, a.msg)
+	case lost:
+		m.agentLost(a)
+	case dismissed:
+		m.agentDismissed(a)
+	case pruned:
+		m.forgetUnreachable(a.unreachable)
+	default:
+		invariant.Fail("unknown action", "action", a)
+	}
+}

@@ -1,0 +1,284 @@
+package master
+
+import (
+	"slices"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+)
+
+// A framework's life:
+//
+//	  SUBSCRIBE         an agent brings its tasks
+//	      │                      │
+//	      │                  recovered
+//	      ▼                      │ SUBSCRIBE
+//	   active ◀──────────────────┤
+//	   │   ▲ SUBSCRIBE           │
+//	   │   ├────────── inactive  │   a driver that wants no offers
+//	   │   │             ▲       │
+//	   ├───┼──stopped────┘       │
+//	   │   │                     │
+//	   ▼   │ SUBSCRIBE           │
+//	disconnected                 │
+//	   │ failover_timeout over   │
+//	   ▼                         ▼
+//	completed ◀──────────────TEARDOWN (from any)
+//
+// A framework that is recovered stays so until it subscribes or is torn down:
+// no timeout runs, since nobody knows when it went away.
+type frameworkState uint8
+
+const (
+	recovered frameworkState = iota
+	active
+	inactive
+	away
+	completed
+)
+
+var frameworkStates = [...]string{"recovered", "active", "inactive", "disconnected", "completed"}
+
+func (s frameworkState) String() string { return frameworkStates[s] }
+
+// frameworkMoves lists which states may follow a state.
+var frameworkMoves = [...][]frameworkState{
+	recovered: {active, completed},
+	active:    {inactive, away, completed},
+	inactive:  {active, away, completed},
+	away:      {active, completed},
+	completed: nil,
+}
+
+// A framework is one that is registered or completed. Its row has what is
+// shown of it.
+type framework struct {
+	cell[FrameworkRow]
+	id    ids.FrameworkID
+	state frameworkState
+	caps  frameworkCaps
+	roles []string
+
+	tasks       map[ids.TaskID]*task
+	executors   map[executorKey]*executor
+	offers      map[ids.OfferID]*offer
+	unreachable []*task // oldest first
+	completed   []*task // oldest first
+	failover    *deadline
+	constraints *allocator.Constraints
+	driver      ids.UPID // the last that connected, "" if it speaks HTTP
+}
+
+// frameworkCaps are the capabilities that the master asks a framework for.
+type frameworkCaps struct {
+	multiRole, partitionAware, reservationRefinement, sharedResources bool
+}
+
+func frameworkCapsOf(info *mesos.FrameworkInfo) (caps frameworkCaps) {
+	for _, c := range info.Capabilities {
+		switch c.GetType() {
+		case mesos.FrameworkInfo_Capability_MULTI_ROLE:
+			caps.multiRole = true
+		case mesos.FrameworkInfo_Capability_PARTITION_AWARE:
+			caps.partitionAware = true
+		case mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT:
+			caps.reservationRefinement = true
+		case mesos.FrameworkInfo_Capability_SHARED_RESOURCES:
+			caps.sharedResources = true
+		}
+	}
+	return caps
+}
+
+func (f *framework) order() uint64 { return f.row.Serial }
+
+// onlyRole returns the role of what is allocated to none, as agents say that
+// know nothing of several roles.
+func (f *framework) onlyRole() string {
+	if len(f.roles) == 0 {
+		return "*"
+	}
+	return slices.Min(f.roles)
+}
+
+func (m *Master) editFramework(f *framework) *FrameworkRow {
+	return m.frameworkRows.edit(f.id, &f.cell)
+}
+
+// setState changes a framework's state, and what is shown of it.
+func (m *Master) setState(f *framework, to frameworkState) {
+	invariant.Check(slices.Contains(frameworkMoves[f.state], to), "framework cannot change its state so",
+		"framework", f.id, "from", f.state, "to", to)
+	f.state = to
+	row := m.editFramework(f)
+	row.Connected = to == active || to == inactive
+	row.Active = to == active
+	row.Recovered = to == recovered
+	if !row.Connected {
+		row.Peer = Peer{}
+	}
+}
+
+// addFramework puts a framework on the books; its ID is in info.
+func (m *Master) addFramework(info *mesos.FrameworkInfo, w wishes, state frameworkState, peer Peer) *framework {
+	id := ids.FrameworkID(info.GetId().GetValue())
+	invariant.Check(m.frameworks[id] == nil, "framework is registered already", "framework", id)
+	f := &framework{
+		id:        id,
+		state:     state,
+		tasks:     map[ids.TaskID]*task{},
+		executors: map[executorKey]*executor{},
+		offers:    map[ids.OfferID]*offer{},
+	}
+	f.cell = m.frameworkRows.add(id, &FrameworkRow{
+		Serial:       m.nextSerial(),
+		ID:           id,
+		Peer:         peer,
+		Connected:    state == active,
+		Active:       state == active,
+		Recovered:    state == recovered,
+		Registered:   m.now,
+		Reregistered: m.now,
+	})
+	m.describe(f, info, w)
+	m.frameworks[id] = f
+	return f
+}
+
+// describe notes what a framework says of itself.
+func (m *Master) describe(f *framework, info *mesos.FrameworkInfo, w wishes) {
+	f.caps, f.roles, f.constraints = frameworkCapsOf(info), rolesOf(info), w.compiled
+	row := m.editFramework(f)
+	row.Info, row.Constraints, row.Suppressed = info, w.constraints, w.suppressed
+}
+
+func rolesOf(info *mesos.FrameworkInfo) []string {
+	if frameworkCapsOf(info).multiRole {
+		return info.GetRoles()
+	}
+	return []string{info.GetRole()}
+}
+
+func (m *Master) allocatorFramework(f *framework) allocator.Framework {
+	return allocator.Framework{
+		ID:          f.id,
+		Info:        f.row.Info,
+		Suppressed:  f.row.Suppressed,
+		Constraints: f.constraints,
+		Active:      f.row.Active,
+	}
+}
+
+// recoverFramework puts a framework on the books that others told us of.
+func (m *Master) recoverFramework(info *mesos.FrameworkInfo) *framework {
+	f := m.addFramework(info, wishes{}, recovered, Peer{})
+	m.alloc.AddFramework(m.allocatorFramework(f))
+	m.tell(FrameworkAdded{f.freeze()})
+	return f
+}
+
+// connect notes where a framework's events go.
+func (m *Master) connect(f *framework, peer Peer) {
+	m.cancel(f.failover)
+	f.failover = nil
+	m.editFramework(f).Peer = peer
+	f.driver = peer.Driver
+	if peer.Driver != "" {
+		m.frameworkAt[peer.Driver] = f
+		m.link(peer.Driver)
+		return
+	}
+	m.conns[peer.Conn] = f
+}
+
+// detach forgets where a framework's events went.
+func (m *Master) detach(f *framework) {
+	peer := f.row.Peer
+	if peer.Driver != "" && m.frameworkAt[peer.Driver] == f {
+		delete(m.frameworkAt, peer.Driver)
+		m.unlink(peer.Driver)
+	}
+	delete(m.conns, peer.Conn)
+}
+
+// peerClosed disconnects the framework whose stream ended.
+func (m *Master) peerClosed(conn ConnID) {
+	if f := m.conns[conn]; f != nil {
+		m.disconnectFramework(f)
+	}
+}
+
+// disconnectFramework takes back a framework's offers and gives it its
+// failover timeout to subscribe again.
+func (m *Master) disconnectFramework(f *framework) {
+	m.detach(f)
+	m.setState(f, away)
+	m.alloc.DeactivateFramework(f.id)
+	for _, o := range inOrder(f.offers) {
+		m.rescind(o, nil)
+	}
+	f.failover = m.after(failoverTimeout(f.row.Info), deadline{kind: frameworkAway, framework: f.id})
+	m.log.Info("framework disconnected", "framework_id", string(f.id))
+}
+
+func failoverTimeout(info *mesos.FrameworkInfo) time.Duration {
+	const most = float64(1<<63 - 1)
+	return time.Duration(min(max(0, info.GetFailoverTimeout())*float64(time.Second), most/2))
+}
+
+func (m *Master) frameworkAwayTooLong(f *framework) {
+	m.log.Info("framework failover timeout", "framework_id", string(f.id))
+	m.removeFramework(f)
+}
+
+// driverStopped ends offers to a driver's framework until it subscribes again.
+func (m *Master) driverStopped(in DriverStopped) {
+	m.counters.Messages.DeactivateFramework++
+	f := m.frameworks[in.Framework]
+	if f == nil || f.row.Peer.Driver != in.Driver || f.state != active {
+		return
+	}
+	m.setState(f, inactive)
+	m.alloc.DeactivateFramework(f.id)
+	for _, o := range inOrder(f.offers) {
+		m.rescind(o, nil)
+	}
+}
+
+// updateFrameworkMessage tells an agent who a framework is and where.
+func updateFrameworkMessage(f *framework) *messages.UpdateFrameworkMessage {
+	return &messages.UpdateFrameworkMessage{
+		FrameworkId:   frameworkID(f.id),
+		Pid:           new(f.pid()),
+		FrameworkInfo: f.row.Info,
+	}
+}
+
+// noDriver is where a framework is that speaks HTTP, in messages to agents.
+const noDriver = "@0.0.0.0:0"
+
+// pid returns the address of a framework's driver, as agents are told it.
+func (f *framework) pid() string {
+	if f.driver != "" {
+		return string(f.driver)
+	}
+	return noDriver
+}
+
+// announceFramework tells operators and all agents of a framework's new
+// description or address.
+func (m *Master) announceFramework(f *framework) {
+	m.tell(FrameworkUpdated{f.freeze()})
+	for row := range m.agentRows.table.All() {
+		m.send(m.agents[row.ID], updateFrameworkMessage(f))
+	}
+}
+
+// isCompleted reports whether a framework is over, as far as is remembered.
+func (m *Master) isCompleted(id ids.FrameworkID) bool {
+	return slices.ContainsFunc(m.completed, func(f *framework) bool { return f.id == id })
+}

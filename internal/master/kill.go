@@ -1,0 +1,62 @@
+package master
+
+import (
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+// kill answers KILL. A kill that an agent may have missed is repeated when it
+// is back.
+func (m *Master) kill(f *framework, call *schedulerpb.Call_Kill) {
+	m.counters.Messages.KillTask++
+	t := f.tasks[ids.TaskID(call.GetTaskId().GetValue())]
+	if t == nil {
+		m.reconcile(f, []*schedulerpb.Call_Reconcile_Task{{TaskId: call.TaskId, AgentId: call.AgentId}})
+		return
+	}
+	if call.AgentId != nil && ids.AgentID(call.AgentId.GetValue()) != t.agent.id {
+		m.log.Warn("dropping KILL", "framework_id", string(f.id), "task_id", string(t.row.ID),
+			"reason", "the task is on another agent")
+		return
+	}
+	t.agent.killed[t.key()] = true
+	if t.agent.row.Connected {
+		m.send(t.agent, &messages.KillTaskMessage{
+			FrameworkId: frameworkID(f.id),
+			TaskId:      call.TaskId,
+			KillPolicy:  call.KillPolicy,
+		})
+	}
+}
+
+// shutdownExecutor answers SHUTDOWN.
+func (m *Master) shutdownExecutor(f *framework, call *schedulerpb.Call_Shutdown) {
+	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
+	if a == nil || !a.row.Connected {
+		m.log.Warn("dropping SHUTDOWN", "framework_id", string(f.id), "reason", "the agent is not connected")
+		return
+	}
+	m.send(a, &messages.ShutdownExecutorMessage{
+		ExecutorId:  call.ExecutorId,
+		FrameworkId: frameworkID(f.id),
+	})
+}
+
+// frameworkMessage answers MESSAGE: it goes to the executor, or is lost.
+func (m *Master) frameworkMessage(f *framework, call *schedulerpb.Call_Message) {
+	m.counters.Messages.FrameworkToExecutor++
+	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
+	if a == nil || !a.row.Connected {
+		m.counters.InvalidFrameworkToExecutor++
+		m.log.Warn("dropping MESSAGE", "framework_id", string(f.id), "reason", "the agent is not connected")
+		return
+	}
+	m.counters.ValidFrameworkToExecutor++
+	m.send(a, &messages.FrameworkToExecutorMessage{
+		SlaveId:     call.AgentId,
+		FrameworkId: frameworkID(f.id),
+		ExecutorId:  call.ExecutorId,
+		Data:        call.Data,
+	})
+}

@@ -1,0 +1,114 @@
+package master
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+// A new leader knows from the registry which agents there are, and nothing of
+// what runs on them. Until the agents are back, or their time is up, what they
+// run is in doubt: frameworks that ask get no answer about it.
+
+// Recover makes the master lead: it was elected as info, and the registry is
+// what the store holds. Its first batch of records says who leads.
+func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.MasterInfo) {
+	invariant.Check(m.info == nil, "master leads already")
+	m.now, m.elected, m.registry, m.info = now, now, r, info
+	m.id = ids.MasterID(info.GetId())
+	for _, a := range r.Agents() {
+		m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info
+	}
+	m.toRecover = len(m.recovered)
+	m.puts = append(m.puts, r.SetMaster(info)...)
+	m.recoverWeights()
+	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
+	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
+	m.log.Info("elected", "master_id", string(m.id), "agents", len(m.recovered))
+}
+
+// recoverWeights takes the registry's weights, or the configured ones if it
+// has none.
+func (m *Master) recoverWeights() {
+	if len(m.registry.Weights()) == 0 && len(m.cfg.Weights) > 0 {
+		m.puts = append(m.puts, m.registry.SetWeights(m.cfg.Weights)...)
+	}
+	weights := m.registry.Weights()
+	for _, role := range slices.Sorted(maps.Keys(weights)) {
+		m.alloc.SetWeight(role, weights[role])
+	}
+}
+
+// recoveredInfos returns the agents of an earlier leader that are not back.
+func (m *Master) recoveredInfos() []*mesos.AgentInfo {
+	infos := make([]*mesos.AgentInfo, 0, len(m.recovered))
+	for _, id := range slices.Sorted(maps.Keys(m.recovered)) {
+		infos = append(infos, m.recovered[id])
+	}
+	return infos
+}
+
+// recoveryTimeout gives up the agents of an earlier leader that did not come
+// back. If those are too many, it is rather us who are cut off.
+func (m *Master) recoveryTimeout() {
+	missing := len(m.recovered)
+	if missing == 0 {
+		return
+	}
+	if share := float64(missing) / float64(m.toRecover); share > m.cfg.RecoveryAgentRemovalLimit {
+		m.out.Fatal = fmt.Sprintf("Post-recovery agent removal limit exceeded! After %s there were %d (%s%%) agents"+
+			" recovered from the registry that did not reregister; the configured removal limit is %s%%",
+			durationText(m.cfg.AgentReregisterTimeout), missing, percent(share), percent(m.cfg.RecoveryAgentRemovalLimit))
+		return
+	}
+	why := "did not reregister within " + durationText(m.cfg.AgentReregisterTimeout) + " after master failover"
+	for _, id := range slices.Sorted(maps.Keys(m.recovered)) {
+		r := removal{agent: id, why: why, recovered: true}
+		if m.cfg.AgentRemovalRate.Events > 0 {
+			m.queueRemoval(r)
+		} else {
+			m.remove(r)
+		}
+	}
+}
+
+func percent(share float64) string { return strconv.FormatFloat(share*100, 'g', 6, 64) }
+
+// collectGarbage forgets agents that were unreachable or gone for long, or are
+// too many.
+func (m *Master) collectGarbage() {
+	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
+	unreachable, gone := m.registry.Expired(m.now, m.cfg.RegistryMaxAgentAge, m.cfg.RegistryMaxAgentCount)
+	if puts := m.registry.Prune(unreachable, gone); len(puts) > 0 {
+		m.persist(puts, pruned{unreachable})
+	}
+}
+
+// durationText writes a duration as Mesos does: "10mins", "1.5secs".
+func durationText(d time.Duration) string {
+	units := []struct {
+		of   time.Duration
+		name string
+	}{
+		{7 * 24 * time.Hour, "weeks"}, {24 * time.Hour, "days"}, {time.Hour, "hrs"}, {time.Minute, "mins"},
+		{time.Second, "secs"}, {time.Millisecond, "ms"}, {time.Microsecond, "us"},
+	}
+	for _, u := range units {
+		if d >= u.of && d%u.of == 0 {
+			return strconv.FormatInt(int64(d/u.of), 10) + u.name
+		}
+	}
+	for _, u := range units {
+		if d >= u.of {
+			return strconv.FormatFloat(float64(d)/float64(u.of), 'g', 15, 64) + u.name
+		}
+	}
+	return strconv.FormatInt(int64(d), 10) + "ns"
+}

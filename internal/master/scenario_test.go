@@ -1,0 +1,487 @@
+package master
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// TestScenarios runs the files of testdata: each is a cluster's history, with
+// what the master has done after every step. The commands:
+//
+//	master [ping=D] [pings=N] [offer=D] [completed=N] [frameworks=N]
+//	       [reregister=D] [rate=N/D] [limit=F] [roles=R,…] [verbose]
+//	                            start over with a master so configured
+//	elect                       the master is replaced by a new one
+//	agent NAME RESOURCES [host=H] [version=V] [reregistration=old]
+//	register|reregister|unregister NAME; exit NAME (its connection breaks);
+//	mute|unmute NAME            it answers no pings; it does
+//	forget NAME TASK            it lost a task
+//	move NAME                   its address changes
+//	subscribe NAME [role=R] [roles=R,…] [caps=C,…] [timeout=S] [id=ID]
+//	       [principal=P] [suppressed=R,…] [user=U] [driver=PID] [force]
+//	update-framework NAME …     as subscribe
+//	close NAME                  its stream ends
+//	accept NAME OFFER[,OFFER…] [refuse=S]
+//	   launch TASK RESOURCES [executor=E:RESOURCES] [on=AGENT]
+//	   group EXECUTOR RESOURCES TASK RESOURCES [TASK RESOURCES…]
+//	   reserve RESOURCES [id=ID]
+//	decline NAME OFFER,… [refuse=S]
+//	revive|suppress NAME [ROLE…]; teardown NAME; operator-teardown NAME
+//	update TASK STATE [latest=STATE] [reason=R]
+//	ack NAME TASK UUID; kill NAME TASK [on=AGENT]
+//	reconcile NAME [TASK[@AGENT]…]
+//	message NAME EXECUTOR AGENT TEXT; executor-message NAME EXECUTOR AGENT TEXT
+//	shutdown NAME EXECUTOR AGENT; exited NAME EXECUTOR AGENT STATUS
+//	hold; commit                keep records from being durable; make them so
+//	advance D; state; counters
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := newWorld(DefaultConfig())
+		w.quiet = true
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			w.out.Reset()
+			if d.Cmd == "master" {
+				w = configured(t, d)
+				return w.out.String()
+			}
+			do, ok := commands[d.Cmd]
+			if !ok {
+				d.Fatalf(t, "unknown command %q", d.Cmd)
+			}
+			do(w, line{t, d})
+			return w.out.String()
+		})
+	})
+}
+
+// A line is one command with its arguments.
+type line struct {
+	t *testing.T
+	*datadriven.TestData
+}
+
+// at returns the n-th argument without a key.
+func (l line) at(n int) string {
+	for _, a := range l.CmdArgs {
+		if len(a.Vals) > 0 {
+			continue
+		}
+		if n == 0 {
+			return a.Key
+		}
+		n--
+	}
+	return ""
+}
+
+func (l line) rest(n int) (all []string) {
+	for ; l.at(n) != ""; n++ {
+		all = append(all, l.at(n))
+	}
+	return all
+}
+
+// opt returns the value of an argument with a key, or "".
+func (l line) opt(key string) string {
+	for _, a := range l.CmdArgs {
+		if a.Key == key {
+			return strings.Join(a.Vals, ",")
+		}
+	}
+	return ""
+}
+
+func (l line) list(key string) []string {
+	if l.opt(key) == "" {
+		return nil
+	}
+	return strings.Split(l.opt(key), ",")
+}
+
+func configured(t *testing.T, d *datadriven.TestData) *world {
+	l := line{t, d}
+	cfg := DefaultConfig()
+	for key, to := range map[string]*time.Duration{
+		"ping": &cfg.AgentPingTimeout, "offer": &cfg.OfferTimeout, "reregister": &cfg.AgentReregisterTimeout,
+	} {
+		if v := l.opt(key); v != "" {
+			*to = duration(t, v)
+		}
+	}
+	for key, to := range map[string]*int{
+		"pings": &cfg.MaxAgentPingTimeouts, "completed": &cfg.MaxCompletedTasksPerFramework,
+		"frameworks": &cfg.MaxCompletedFrameworks, "unreachable": &cfg.MaxUnreachableTasksPerFramework,
+	} {
+		if v := l.opt(key); v != "" {
+			*to, _ = strconv.Atoi(v)
+		}
+	}
+	if n, per, ok := strings.Cut(l.opt("rate"), "/"); ok {
+		cfg.AgentRemovalRate.Events, _ = strconv.Atoi(n)
+		cfg.AgentRemovalRate.Per = duration(t, per)
+	}
+	if v := l.opt("limit"); v != "" {
+		cfg.RecoveryAgentRemovalLimit, _ = strconv.ParseFloat(v, 64)
+	}
+	cfg.Roles = l.list("roles")
+	cfg.RootSubmissions = !l.HasArg("no-root")
+	w := newWorld(cfg)
+	w.quiet = !l.HasArg("verbose")
+	return w
+}
+
+func duration(t *testing.T, s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+var commands = map[string]func(*world, line){
+	"elect": func(w *world, _ line) { w.elect() },
+	"agent": func(w *world, l line) {
+		host := l.opt("host")
+		if host == "" {
+			host = l.at(0) + ".test"
+		}
+		version := l.opt("version")
+		if version == "" {
+			version = "1.11.0"
+		}
+		w.register(w.addAgent(l.at(0), l.at(1), host), version)
+	},
+	"register":   func(w *world, l line) { w.register(w.agents[l.at(0)], "1.11.0") },
+	"reregister": func(w *world, l line) { w.reregister(w.agents[l.at(0)]) },
+	"unregister": func(w *world, l line) {
+		a := w.agents[l.at(0)]
+		w.from(a, &messages.UnregisterSlaveMessage{SlaveId: a.info.Id})
+	},
+	"exit":   func(w *world, l line) { w.step(Exited{w.agents[l.at(0)].pid.Address()}) },
+	"mute":   func(w *world, l line) { w.agents[l.at(0)].mute = true },
+	"unmute": func(w *world, l line) { w.agents[l.at(0)].mute = false },
+	"forget": func(w *world, l line) { delete(w.agents[l.at(0)].tasks, l.at(1)) },
+	"move": func(w *world, l line) {
+		a := w.agents[l.at(0)]
+		delete(w.agentNames, a.pid)
+		a.pid = ids.UPID("slave(1)@" + l.at(1))
+		w.agentNames[a.pid] = a.name
+	},
+	"rehost": func(w *world, l line) { w.agents[l.at(0)].info.Hostname = new(l.at(1)) },
+	"resize": func(w *world, l line) { w.agents[l.at(0)].info.Resources = resources.MustParse(l.at(1)).Endpoint() },
+
+	"subscribe":        subscribeCommand,
+	"update-framework": updateFrameworkCommand,
+	"close":            func(w *world, l line) { w.step(PeerClosed{w.frameworks[l.at(0)].peer.Conn}) },
+	"exit-driver":      func(w *world, l line) { w.step(Exited{w.frameworks[l.at(0)].peer.Driver.Address()}) },
+	"stop-driver": func(w *world, l line) {
+		f := w.frameworks[l.at(0)]
+		w.step(DriverStopped{f.peer.Driver, f.id})
+	},
+	"stale": func(w *world, l line) { w.frameworks[l.at(0)].peer.StreamID = l.at(1) },
+
+	"accept": acceptCommand,
+	"decline": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type:    schedulerpb.Call_DECLINE.Enum(),
+			Decline: &schedulerpb.Call_Decline{OfferIds: offerIDs(l.at(1)), Filters: filters(l)},
+		})
+	},
+	"revive": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type: schedulerpb.Call_REVIVE.Enum(), Revive: &schedulerpb.Call_Revive{Roles: l.rest(1)},
+		})
+	},
+	"suppress": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type: schedulerpb.Call_SUPPRESS.Enum(), Suppress: &schedulerpb.Call_Suppress{Roles: l.rest(1)},
+		})
+	},
+	"teardown": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum()})
+	},
+	"operator-teardown": func(w *world, l line) {
+		id := ids.FrameworkID(l.at(0))
+		if f := w.frameworks[l.at(0)]; f != nil {
+			id = f.id
+		}
+		w.requests++
+		w.step(OperatorCall{Request: w.requests, Call: &masterpb.Call{
+			Type:     masterpb.Call_TEARDOWN.Enum(),
+			Teardown: &masterpb.Call_Teardown{FrameworkId: frameworkID(id)},
+		}})
+	},
+
+	"update": func(w *world, l line) {
+		state := mesos.TaskState(mesos.TaskState_value[l.at(1)])
+		latest := state
+		if v := l.opt("latest"); v != "" {
+			latest = mesos.TaskState(mesos.TaskState_value[v])
+		}
+		w.update(l.at(0), state, latest, func(s *mesos.TaskStatus) {
+			if v := l.opt("reason"); v != "" {
+				s.Reason = mesos.TaskStatus_Reason(mesos.TaskStatus_Reason_value[v]).Enum()
+			}
+		})
+	},
+	"ack": func(w *world, l line) {
+		a := w.agentOf(l.at(1))
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type: schedulerpb.Call_ACKNOWLEDGE.Enum(),
+			Acknowledge: &schedulerpb.Call_Acknowledge{
+				AgentId: a.info.Id, TaskId: taskID(ids.TaskID(l.at(1))), Uuid: fmt.Appendf(nil, "%-16s", l.at(2)),
+			},
+		})
+	},
+	"kill": func(w *world, l line) {
+		kill := &schedulerpb.Call_Kill{TaskId: taskID(ids.TaskID(l.at(1)))}
+		if v := l.opt("on"); v != "" {
+			kill.AgentId = w.agentID(v)
+		}
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{Type: schedulerpb.Call_KILL.Enum(), Kill: kill})
+	},
+	"reconcile": func(w *world, l line) {
+		call := &schedulerpb.Call_Reconcile{}
+		for _, arg := range l.rest(1) {
+			task, agent, on := strings.Cut(arg, "@")
+			t := &schedulerpb.Call_Reconcile_Task{TaskId: taskID(ids.TaskID(task))}
+			if on {
+				t.AgentId = w.agentID(agent)
+			}
+			call.Tasks = append(call.Tasks, t)
+		}
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: call})
+	},
+	"message": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type: schedulerpb.Call_MESSAGE.Enum(),
+			Message: &schedulerpb.Call_Message{
+				ExecutorId: executorID(l.at(1)), AgentId: w.agentID(l.at(2)), Data: []byte(l.at(3)),
+			},
+		})
+	},
+	"executor-message": func(w *world, l line) {
+		w.from(w.agents[l.at(2)], &messages.ExecutorToFrameworkMessage{
+			FrameworkId: frameworkID(w.frameworks[l.at(0)].id), ExecutorId: executorID(l.at(1)),
+			SlaveId: w.agentID(l.at(2)), Data: []byte(l.at(3)),
+		})
+	},
+	"shutdown": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type:     schedulerpb.Call_SHUTDOWN.Enum(),
+			Shutdown: &schedulerpb.Call_Shutdown{ExecutorId: executorID(l.at(1)), AgentId: w.agentID(l.at(2))},
+		})
+	},
+	"exited": func(w *world, l line) {
+		status, _ := strconv.Atoi(l.at(3))
+		delete(w.agents[l.at(2)].execs, l.at(1))
+		w.from(w.agents[l.at(2)], &messages.ExitedExecutorMessage{
+			FrameworkId: frameworkID(w.frameworks[l.at(0)].id), ExecutorId: executorID(l.at(1)),
+			SlaveId: w.agentID(l.at(2)), Status: new(int32(status)),
+		})
+	},
+	"operation-update": func(w *world, l line) {
+		w.from(w.agents[l.at(0)], &messages.UpdateOperationStatusMessage{
+			SlaveId: agentID(ids.AgentID(l.at(1))), OperationUuid: &mesos.UUID{Value: w.uuid()},
+			Status: &mesos.OperationStatus{State: mesos.OperationState_OPERATION_FINISHED.Enum()},
+		})
+	},
+
+	"hold": func(w *world, _ line) { w.hold = true },
+	"commit": func(w *world, _ line) {
+		w.hold = false
+		w.commit()
+	},
+	"advance": func(w *world, l line) { w.advance(duration(l.t, l.at(0))) },
+	"state":   func(w *world, _ line) { w.printState() },
+	"counters": func(w *world, _ line) {
+		c := w.m.Snapshot().Counters
+		w.printf("scheduled %d completed %d canceled %d removals %d unhealthy %d registered %d unregistered %d",
+			c.AgentUnreachableScheduled, c.AgentUnreachableCompleted, c.AgentUnreachableCanceled, c.AgentRemovals,
+			c.AgentRemovalsUnhealthy, c.AgentRemovalsRegistered, c.AgentRemovalsUnregistered)
+		w.printf("updates valid %d invalid %d; acks valid %d invalid %d; dropped %d", c.ValidStatusUpdates,
+			c.InvalidStatusUpdates, c.ValidAcks, c.InvalidAcks, c.DroppedMessages)
+		for s, n := range c.Tasks {
+			if n > 0 {
+				w.printf("%s %d", mesos.TaskState(s), n)
+			}
+		}
+	},
+}
+
+func executorID(id string) *mesos.ExecutorID { return &mesos.ExecutorID{Value: &id} }
+
+// agentID returns the ID of an agent by its name, or the ID given.
+func (w *world) agentID(name string) *mesos.AgentID {
+	if a := w.agents[name]; a != nil {
+		return a.info.Id
+	}
+	return agentID(ids.AgentID(name))
+}
+
+func offerIDs(list string) (out []*mesos.OfferID) {
+	for id := range strings.SplitSeq(list, ",") {
+		if id != "none" {
+			out = append(out, &mesos.OfferID{Value: new(id)})
+		}
+	}
+	return out
+}
+
+func filters(l line) *mesos.Filters {
+	v := l.opt("refuse")
+	if v == "" {
+		return nil
+	}
+	secs, err := strconv.ParseFloat(v, 64)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return &mesos.Filters{RefuseSeconds: &secs}
+}
+
+// frameworkOf returns the framework of a command, described as it says.
+func frameworkOf(w *world, l line) *testFramework {
+	f := w.frameworks[l.at(0)]
+	if f == nil {
+		f = &testFramework{name: l.at(0), info: &mesos.FrameworkInfo{User: new("nobody"), Name: new(l.at(0))}}
+		w.frameworks[f.name] = f
+	}
+	info := f.info.CloneVT()
+	if v := l.opt("role"); v != "" {
+		info.Role = &v
+	}
+	if v := l.list("roles"); v != nil {
+		info.Roles = v
+		info.Capabilities = []*mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()}}
+	}
+	for _, c := range l.list("caps") {
+		t := mesos.FrameworkInfo_Capability_Type(mesos.FrameworkInfo_Capability_Type_value[c])
+		info.Capabilities = append(info.Capabilities, &mesos.FrameworkInfo_Capability{Type: &t})
+	}
+	if v := l.opt("timeout"); v != "" {
+		secs, _ := strconv.ParseFloat(v, 64)
+		info.FailoverTimeout = &secs
+	}
+	if v := l.opt("id"); v != "" {
+		info.Id = frameworkID(ids.FrameworkID(v))
+		f.id = ids.FrameworkID(v)
+	}
+	if v := l.opt("user"); v != "" {
+		info.User = &v
+	}
+	if v := l.opt("principal"); v != "" {
+		info.Principal = &v
+	}
+	f.info = info
+	return f
+}
+
+func subscribeCommand(w *world, l line) {
+	f := frameworkOf(w, l)
+	call := &schedulerpb.Call_Subscribe{SuppressedRoles: l.list("suppressed"), FrameworkInfo: f.info}
+	if pid := l.opt("driver"); pid != "" {
+		f.peer = Peer{Driver: ids.UPID(pid)}
+		w.step(Subscribe{Peer: f.peer, Call: call, Force: l.HasArg("force")})
+		return
+	}
+	w.subscribe(f, call)
+}
+
+func updateFrameworkCommand(w *world, l line) {
+	before := w.frameworks[l.at(0)].info
+	f := frameworkOf(w, l)
+	w.call(f, &schedulerpb.Call{
+		Type: schedulerpb.Call_UPDATE_FRAMEWORK.Enum(),
+		UpdateFramework: &schedulerpb.Call_UpdateFramework{
+			FrameworkInfo: f.info, SuppressedRoles: l.list("suppressed"),
+		},
+	})
+	if l.HasArg("refused") {
+		f.info = before
+	}
+}
+
+// acceptCommand reads operations from the lines below the command.
+func acceptCommand(w *world, l line) {
+	call := &schedulerpb.Call_Accept{OfferIds: offerIDs(l.at(1)), Filters: filters(l)}
+	on := &mesos.AgentID{Value: new("unknown")}
+	if o := w.m.offers[ids.OfferID(strings.Split(l.at(1), ",")[0])]; o != nil {
+		on = agentID(o.agent.id)
+	}
+	for text := range strings.Lines(l.Input) {
+		call.Operations = append(call.Operations, operation(w, l, strings.Fields(text), on))
+	}
+	w.call(w.frameworks[l.at(0)], &schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: call})
+}
+
+func operation(w *world, l line, words []string, on *mesos.AgentID) *mesos.Offer_Operation {
+	op := &mesos.Offer_Operation{}
+	var plain []string
+	executor := ""
+	for _, word := range words {
+		switch key, value, _ := strings.Cut(word, "="); key {
+		case "executor":
+			executor = value
+		case "on":
+			on = w.agentID(value)
+		case "id":
+			op.Id = &mesos.OperationID{Value: &value}
+		default:
+			plain = append(plain, word)
+		}
+	}
+	switch plain[0] {
+	case "launch":
+		op.Type = mesos.Offer_Operation_LAUNCH.Enum()
+		op.Launch = &mesos.Offer_Operation_Launch{}
+		if len(plain) > 1 {
+			t := testTask(plain[1], plain[2], on)
+			if name, rs, ok := strings.Cut(executor, ":"); ok {
+				t.Command = nil
+				t.Executor = testExecutor(name, rs)
+				t.Executor.Command = &mesos.CommandInfo{Value: new("run")}
+			}
+			op.Launch.TaskInfos = append(op.Launch.TaskInfos, t)
+		}
+	case "group":
+		op.Type = mesos.Offer_Operation_LAUNCH_GROUP.Enum()
+		group := &mesos.TaskGroupInfo{}
+		for i := 3; i < len(plain); i += 2 {
+			group.Tasks = append(group.Tasks, testTask(plain[i], plain[i+1], on))
+		}
+		e := testExecutor(plain[1], plain[2])
+		e.Type = mesos.ExecutorInfo_DEFAULT.Enum()
+		op.LaunchGroup = &mesos.Offer_Operation_LaunchGroup{Executor: e, TaskGroup: group}
+	case "reserve":
+		op.Type = mesos.Offer_Operation_RESERVE.Enum()
+		op.Reserve = &mesos.Offer_Operation_Reserve{Resources: resources.MustParse(plain[1]).Proto()}
+	default:
+		l.Fatalf(l.t, "unknown operation %q", plain[0])
+	}
+	return op
+}
+
+func testTask(id, rs string, on *mesos.AgentID) *mesos.TaskInfo {
+	return &mesos.TaskInfo{
+		Name: &id, TaskId: taskID(ids.TaskID(id)), AgentId: on,
+		Resources: resources.MustParse(rs).Endpoint(),
+		Command:   &mesos.CommandInfo{Value: new("true")},
+	}
+}
+
+func testExecutor(id, rs string) *mesos.ExecutorInfo {
+	return &mesos.ExecutorInfo{ExecutorId: executorID(id), Resources: resources.MustParse(rs).Endpoint()}
+}

@@ -1,0 +1,256 @@
+package master
+
+import (
+	"slices"
+	"strings"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/validate"
+)
+
+// subscribe gives a framework its event stream: a new one, one that comes back
+// in time, one that takes over from its predecessor, or one that knew an
+// earlier leader.
+func (m *Master) subscribe(in Subscribe) {
+	info := in.Call.GetFrameworkInfo()
+	if info.GetId().GetValue() == "" {
+		m.counters.Messages.RegisterFramework++
+	} else {
+		m.counters.Messages.ReregisterFramework++
+	}
+	err := m.checkFramework(info)
+	var w wishes
+	if err == nil {
+		w, err = m.wishesOf(info, in.Call.SuppressedRoles, in.Call.OfferConstraints)
+	}
+	switch {
+	case err != nil:
+		m.refuseSubscription(in.Peer, err.Error())
+	case info.GetId().GetValue() == "":
+		m.subscribeNew(in, w)
+	default:
+		m.subscribeAgain(in, w)
+	}
+}
+
+// refuseSubscription says on the stream why, and ends it.
+func (m *Master) refuseSubscription(peer Peer, why string) {
+	m.emit(ToFramework{Peer: peer, Event: errorEvent(why)})
+	if peer.Driver == "" {
+		m.emit(CloseFramework{peer})
+	}
+	m.log.Info("subscription refused", "reason", why)
+}
+
+// checkFramework returns a refusal unless a framework may be in this cluster.
+func (m *Master) checkFramework(info *mesos.FrameworkInfo) error {
+	if err := validate.FrameworkInfo(info); err != nil {
+		return err
+	}
+	if bad := m.unlistedRoles(rolesOf(info)); len(bad) > 0 {
+		return refusal.Forbiddenf("Roles %s are not present in the master's --roles", setText(bad))
+	}
+	if info.GetUser() == "root" && !m.cfg.RootSubmissions {
+		return refusal.Forbiddenf("User 'root' is not allowed to run frameworks without --root_submissions set")
+	}
+	if m.isCompleted(ids.FrameworkID(info.GetId().GetValue())) {
+		return refusal.Gonef("Framework has been removed")
+	}
+	return nil
+}
+
+func (m *Master) unlistedRoles(roles []string) []string {
+	if len(m.cfg.Roles) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(roles), func(r string) bool {
+		return r == "*" || slices.Contains(m.cfg.Roles, r)
+	})
+}
+
+// wishes are what a framework says of the offers it wants. They replace what
+// it said before.
+type wishes struct {
+	suppressed  []string // sorted
+	constraints *schedulerpb.OfferConstraints
+	compiled    *allocator.Constraints
+}
+
+// wishesOf returns a refusal unless the wishes make sense and are about the
+// framework's own roles.
+func (m *Master) wishesOf(info *mesos.FrameworkInfo, suppressed []string, constraints *schedulerpb.OfferConstraints) (w wishes, err error) {
+	if err := validate.SuppressedRoles(rolesOf(info), suppressed); err != nil {
+		return w, err
+	}
+	if err := validate.OfferConstraints(rolesOf(info), constraints); err != nil {
+		return w, err
+	}
+	w.compiled, err = allocator.CompileConstraints(constraints, m.cfg.RegexLimits)
+	if err != nil {
+		return w, refusal.Invalidf("Offer constraints are not valid: %s", err)
+	}
+	w.suppressed = slices.Compact(slices.Sorted(slices.Values(suppressed)))
+	w.constraints = constraints
+	return w, nil
+}
+
+// setText writes names as Mesos writes a set.
+func setText(names []string) string {
+	return "{ " + strings.Join(slices.Sorted(slices.Values(names)), ", ") + " }"
+}
+
+// subscribeNew gives a framework its ID.
+func (m *Master) subscribeNew(in Subscribe, w wishes) {
+	if f := m.frameworkAt[in.Peer.Driver]; f != nil && in.Peer.Driver != "" {
+		m.subscribed(f, false) // it has not had the answer
+		return
+	}
+	id := ids.FrameworkIDFor(m.id, m.frameworkCount)
+	m.frameworkCount++
+	info := in.Call.FrameworkInfo.CloneVT()
+	info.Id = frameworkID(id)
+	withPrincipal(info, in.Principal)
+	f := m.addFramework(info, w, active, in.Peer)
+	m.connect(f, in.Peer)
+	m.alloc.AddFramework(m.allocatorFramework(f))
+	m.countCall(f, schedulerpb.Call_SUBSCRIBE)
+	m.subscribed(f, false)
+	m.tell(FrameworkAdded{f.freeze()})
+	m.log.Info("framework subscribed", "framework_id", string(id), "name", info.GetName())
+}
+
+func withPrincipal(info *mesos.FrameworkInfo, principal string) {
+	if info.Principal == nil && principal != "" {
+		info.Principal = &principal
+	}
+}
+
+// subscribed sends SUBSCRIBED, the first event of every stream. The HEARTBEATs
+// that follow are the stream's own affair.
+func (m *Master) subscribed(f *framework, again bool) {
+	if !f.row.Connected {
+		return
+	}
+	m.editFramework(f).Counters.Events[schedulerpb.Event_SUBSCRIBED]++
+	m.emit(ToFramework{
+		Peer:  f.row.Peer,
+		Again: again,
+		Event: &schedulerpb.Event{
+			Type: schedulerpb.Event_SUBSCRIBED.Enum(),
+			Subscribed: &schedulerpb.Event_Subscribed{
+				FrameworkId:              frameworkID(f.id),
+				HeartbeatIntervalSeconds: new(m.cfg.HeartbeatInterval.Seconds()),
+				MasterInfo:               m.info,
+			},
+		},
+	})
+}
+
+// subscribeAgain takes a framework back that has an ID already. It is taken at
+// its word if the master does not know it: it may be older than the master.
+func (m *Master) subscribeAgain(in Subscribe, w wishes) {
+	info := in.Call.FrameworkInfo.CloneVT()
+	withPrincipal(info, in.Principal)
+	id := ids.FrameworkID(info.GetId().GetValue())
+	if other := m.frameworkAt[in.Peer.Driver]; in.Peer.Driver != "" && other != nil && other.id != id {
+		m.log.Error("driver has another framework", "framework_id", string(id), "has", string(other.id))
+		return
+	}
+	f := m.frameworks[id]
+	if f == nil {
+		f = m.recoverFramework(info)
+	}
+	info.User, info.Checkpoint = f.row.Info.User, f.row.Info.Checkpoint // never change
+	if err := validate.FrameworkPrincipal(f.row.Info, info); err != nil {
+		m.refuseSubscription(in.Peer, err.Error())
+		return
+	}
+	if f.state != recovered && in.Peer.Driver != "" && f.driver != in.Peer.Driver && !in.Force {
+		m.refuseSubscription(in.Peer, "Framework failed over")
+		return
+	}
+	m.countCall(f, schedulerpb.Call_SUBSCRIBE)
+	m.redescribe(f, info, w)
+	m.takeOver(f, in)
+	m.announceFramework(f)
+	m.log.Info("framework subscribed again", "framework_id", string(f.id), "name", info.GetName())
+}
+
+// redescribe changes what is known of a framework. Offers in roles that it has
+// left are rescinded.
+func (m *Master) redescribe(f *framework, info *mesos.FrameworkInfo, w wishes) {
+	m.describe(f, info, w)
+	m.alloc.UpdateFramework(m.allocatorFramework(f))
+	for _, o := range inOrder(f.offers) {
+		if !slices.Contains(f.roles, o.row.Role) {
+			m.rescind(o, nil)
+		}
+	}
+}
+
+// takeOver connects a framework to the peer that subscribed for it, in place
+// of the one it had.
+func (m *Master) takeOver(f *framework, in Subscribe) {
+	row := m.editFramework(f)
+	row.Reregistered = m.now
+	if f.state == recovered {
+		row.Registered = m.now
+	}
+	m.leavePeer(f, in.Peer)
+	resumes := in.Peer.Driver != "" && !in.Force && f.state != recovered
+	for _, o := range inOrder(f.offers) {
+		if resumes { // the same driver: it may have answered in vain
+			m.rescind(o, nil)
+		} else {
+			m.discard(o, nil)
+		}
+	}
+	wasRecovered := f.state == recovered
+	m.connect(f, in.Peer)
+	if f.state != active {
+		m.setState(f, active)
+		m.alloc.ActivateFramework(f.id)
+	}
+	m.subscribed(f, resumes || wasRecovered && in.Peer.Driver == "")
+}
+
+// leavePeer tells a framework's predecessor that it is replaced.
+func (m *Master) leavePeer(f *framework, next Peer) {
+	old := f.row.Peer
+	if !f.row.Connected || old == next {
+		return
+	}
+	if next.Driver == "" || old.Driver != next.Driver {
+		m.notify(f, errorEvent("Framework failed over"))
+	}
+	if old.Driver == "" {
+		m.emit(CloseFramework{old})
+	}
+	m.detach(f)
+}
+
+// updateFramework answers UPDATE_FRAMEWORK.
+func (m *Master) updateFramework(f *framework, principal string, call *schedulerpb.Call_UpdateFramework) *refusal.Error {
+	info := call.GetFrameworkInfo().CloneVT()
+	withPrincipal(info, principal)
+	if err := m.checkFramework(info); err != nil {
+		return refusal.Invalidf("Supplied FrameworkInfo is not valid: %s", err)
+	}
+	if err := validate.FrameworkUpdate(f.row.Info, info); err != nil {
+		return refusal.Invalidf("FrameworkInfo update is not valid: %s", err)
+	}
+	w, err := m.wishesOf(info, call.SuppressedRoles, call.OfferConstraints)
+	if err != nil {
+		return refusal.Invalidf("'UpdateFramework' call is not valid: %s", err)
+	}
+	changed := !f.row.Info.EqualVT(info)
+	m.redescribe(f, info, w)
+	if changed {
+		m.announceFramework(f)
+	}
+	return nil
+}
