@@ -60,6 +60,7 @@ func New(cfg Config, rng *rand.Rand) *Allocator {
 		trees:      map[string]*tree{},
 		orphan:     map[ids.FrameworkID][]*agent{},
 	}
+	a.slots.gather = 64
 	a.order = sorter.New[*role](&a.total, &a.weights, cfg.RoleOrder, rng)
 	for _, name := range cfg.ExcludedFromFairShare {
 		a.total.Exclude(a.names.Index(name))

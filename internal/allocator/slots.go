@@ -7,6 +7,7 @@ type slots struct {
 	active  bitset   // those of subscriptions that want offers now
 	free    []uint32 // named by no filter and in no bitset
 	spent   []uint32 // named by no filter, but perhaps in agents' bitsets
+	gather  int      // how many spent slots are gathered before they are made free
 	retired uint64   // how often one was retired that filters name
 	version uint64   // agents' bitsets of another are void
 }
@@ -17,12 +18,9 @@ type slot struct {
 	filters int           // how many name it
 }
 
-// maxSpent is how many spent slots are gathered before they are made free.
-const maxSpent = 64
-
 // take gives a slot to a subscription.
 func (s *slots) take(sub *subscription) uint32 {
-	if len(s.free) == 0 && len(s.spent) >= maxSpent {
+	if len(s.free) == 0 && len(s.spent) >= s.gather {
 		s.free, s.spent = s.spent, nil
 		s.recheck()
 	}
