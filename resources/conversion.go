@@ -78,7 +78,7 @@ func (r Resources) WithoutPersistence() Resources {
 		if s := k.disk.GetSource(); s != nil {
 			changed.disk = &mesos.Resource_DiskInfo{Source: s}
 		}
-		return changed.canonical()
+		return canonical(changed)
 	})
 }
 

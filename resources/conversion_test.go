@@ -28,6 +28,7 @@ const (
 )
 
 func create(volumes string) string { return `{"type":"CREATE","create":{"volumes":[` + volumes + `]}}` }
+
 func destroy(volumes string) string {
 	return `{"type":"DESTROY","destroy":{"volumes":[` + volumes + `]}}`
 }
@@ -36,37 +37,55 @@ func TestApply(t *testing.T) {
 	reserved := "[" + `{"name":"disk","type":"SCALAR","scalar":{"value":64},` + stack + "}]"
 	shared := volume("v", 64, `,"shared":{}`)
 	for _, test := range []struct{ name, before, op, after, err string }{
-		{"reserve", "disk:100;cpus:1", reserve,
-			"cpus:1; disk:36; disk(reservations: [(DYNAMIC,eng,ops)]):64", ""},
+		{
+			"reserve", "disk:100;cpus:1", reserve,
+			"cpus:1; disk:36; disk(reservations: [(DYNAMIC,eng,ops)]):64", "",
+		},
 		{"reserve too much", "disk:10", reserve, "", "disk:10 does not contain disk:64"},
-		{"refine", "[" + cpus(2, `,"reservations":[{"type":"STATIC","role":"eng"}]`) + "]",
+		{
+			"refine", "[" + cpus(2, `,"reservations":[{"type":"STATIC","role":"eng"}]`) + "]",
 			`{"type":"RESERVE","reserve":{"resources":[` +
 				cpus(1, `,"reservations":[{"type":"STATIC","role":"eng"},{"type":"DYNAMIC","role":"eng/a"}]`) + `]}}`,
-			"cpus(reservations: [(STATIC,eng)]):1; cpus(reservations: [(STATIC,eng),(DYNAMIC,eng/a)]):1", ""},
-		{"reserve anew", "[" + cpus(2, `,"role":"eng","reservation":{}`) + "]",
+			"cpus(reservations: [(STATIC,eng)]):1; cpus(reservations: [(STATIC,eng),(DYNAMIC,eng/a)]):1", "",
+		},
+		{
+			"reserve anew", "[" + cpus(2, `,"role":"eng","reservation":{}`) + "]",
 			`{"type":"RESERVE","reserve":{"source":[` + cpus(1, `,"role":"eng","reservation":{}`) +
 				`],"resources":[` + cpus(1, `,"reservations":[{"type":"DYNAMIC","role":"ops"}]`) + `]}}`,
-			"cpus(reservations: [(DYNAMIC,eng)]):1; cpus(reservations: [(DYNAMIC,ops)]):1", ""},
+			"cpus(reservations: [(DYNAMIC,eng)]):1; cpus(reservations: [(DYNAMIC,ops)]):1", "",
+		},
 		{"unreserve", reserved, unreserve, "disk:64", ""},
 		{"create", reserved, create(volume("v", 64, "")), "disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:64", ""},
-		{"create less", reserved, create(volume("v", 60, "")),
-			"disk(reservations: [(DYNAMIC,eng,ops)]):4; disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:60", ""},
-		{"destroy", "[" + volume("v", 64, "") + "]", destroy(volume("v", 64, "")),
-			"disk(reservations: [(DYNAMIC,eng,ops)]):64", ""},
-		{"destroy part", "[" + volume("v", 64, "") + "]", destroy(volume("v", 60, "")), "",
+		{
+			"create less", reserved, create(volume("v", 60, "")),
+			"disk(reservations: [(DYNAMIC,eng,ops)]):4; disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:60", "",
+		},
+		{
+			"destroy", "[" + volume("v", 64, "") + "]", destroy(volume("v", 64, "")),
+			"disk(reservations: [(DYNAMIC,eng,ops)]):64", "",
+		},
+		{
+			"destroy part", "[" + volume("v", 64, "") + "]", destroy(volume("v", 60, "")), "",
 			"disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:64 does not contain" +
-				" disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:60"},
+				" disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:60",
+		},
 		{"destroy shared", "[" + shared + "]", destroy(shared), "disk(reservations: [(DYNAMIC,eng,ops)]):64", ""},
-		{"destroy a copy", "[" + shared + "," + shared + "]", destroy(shared), "",
+		{
+			"destroy a copy", "[" + shared + "," + shared + "]", destroy(shared), "",
 			"Persistent volume disk(reservations: [(DYNAMIC,eng,ops)])[v:data]<SHARED>:64 cannot be removed due to" +
-				" additional shared copies"},
-		{"grow", "[" + volume("v", 60, "") + `,{"name":"disk","type":"SCALAR","scalar":{"value":10},` + stack + "}]",
+				" additional shared copies",
+		},
+		{
+			"grow", "[" + volume("v", 60, "") + `,{"name":"disk","type":"SCALAR","scalar":{"value":10},` + stack + "}]",
 			`{"type":"GROW_VOLUME","grow_volume":{"volume":` + volume("v", 60, "") +
 				`,"addition":{"name":"disk","type":"SCALAR","scalar":{"value":4},` + stack + "}}}",
-			"disk(reservations: [(DYNAMIC,eng,ops)]):6; disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:64", ""},
-		{"shrink", "[" + volume("v", 60, "") + "]",
+			"disk(reservations: [(DYNAMIC,eng,ops)]):6; disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:64", "",
+		},
+		{
+			"shrink", "[" + volume("v", 60, "") + "]",
 			`{"type":"SHRINK_VOLUME","shrink_volume":{"volume":` + volume("v", 60, "") + `,"subtract":{"value":20}}}`,
-			"disk(reservations: [(DYNAMIC,eng,ops)]):20; disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:40", ""},
+			"disk(reservations: [(DYNAMIC,eng,ops)]):20; disk(reservations: [(DYNAMIC,eng,ops)])[v:data]:40", "",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			before := must(test.before)
@@ -98,10 +117,14 @@ func TestConversionsRefuse(t *testing.T) {
 		{`{"type":"LAUNCH"}`, "Operation not supported"},
 		{`{"type":"UNRESERVE","unreserve":{"resources":[` + cpus(1, "") + `]}}`, "Resource cpus:1 is not reserved"},
 		{`{"type":"RESERVE","reserve":{"resources":[` + cpus(1, "") + `]}}`, "Resource cpus:1 is not reserved"},
-		{`{"type":"SHRINK_VOLUME","shrink_volume":{"volume":` + volume("v", 60, provided) + `,"subtract":{"value":20}}}`,
-			"Operation not supported for resource provider"},
-		{`{"type":"GROW_VOLUME","grow_volume":{"volume":` + volume("v", 60, provided) + `,"addition":` + cpus(1, "") + `}}`,
-			"Operation not supported for resource provider"},
+		{
+			`{"type":"SHRINK_VOLUME","shrink_volume":{"volume":` + volume("v", 60, provided) + `,"subtract":{"value":20}}}`,
+			"Operation not supported for resource provider",
+		},
+		{
+			`{"type":"GROW_VOLUME","grow_volume":{"volume":` + volume("v", 60, provided) + `,"addition":` + cpus(1, "") + `}}`,
+			"Operation not supported for resource provider",
+		},
 	} {
 		op := &mesos.Offer_Operation{}
 		if err := (protojson.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(test.op), op); err != nil {

@@ -164,5 +164,5 @@ func (k *kind) reservedBy(stack []*mesos.Resource_ReservationInfo) *kind {
 	}
 	changed := *k
 	changed.reservations = stack
-	return changed.canonical()
+	return canonical(changed)
 }

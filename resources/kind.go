@@ -52,11 +52,11 @@ func kindOf(r *mesos.Resource, stack []*mesos.Resource_ReservationInfo) *kind {
 		revocable:    r.GetRevocable(),
 		shared:       r.GetShared(),
 	}
-	return k.canonical()
+	return canonical(k)
 }
 
 // canonical returns the kind that stands for all equal to k, or k completed.
-func (k kind) canonical() *kind {
+func canonical(k kind) *kind {
 	if k.isPlain() {
 		for _, p := range plain {
 			if p.name == k.name && p.typ == k.typ {

@@ -32,10 +32,12 @@ func (r Resources) Legacy() []LegacyField {
 	}
 	var lists []Resource
 	for _, e := range r.entries {
-		if e.IsScalar() {
+		switch e.kind.typ {
+		case mesos.Value_SCALAR:
 			fields = addScalar(fields, e)
-		} else {
+		case mesos.Value_RANGES, mesos.Value_SET:
 			lists = addList(lists, e)
+		default:
 		}
 	}
 	slices.SortFunc(fields[len(legacyNames):], func(a, b LegacyField) int { return cmp.Compare(a.Name, b.Name) })
@@ -68,8 +70,8 @@ func addList(lists []Resource, e Resource) []Resource {
 		return append(lists, e)
 	}
 	lists[i].list = &list{
-		ranges: lists[i].items().ranges.union(e.items().ranges),
-		set:    unite(lists[i].items().set, e.items().set),
+		ranges: lists[i].list.numbers().union(e.list.numbers()),
+		set:    unite(lists[i].list.names(), e.list.names()),
 	}
 	return lists
 }
@@ -80,12 +82,11 @@ func listFields(lists []Resource) []LegacyField {
 	})
 	var fields []LegacyField
 	for _, l := range lists {
-		switch l.kind.typ {
-		case mesos.Value_RANGES:
-			fields = append(fields, LegacyField{Name: legacyName(l), Text: l.items().ranges.String()})
-		case mesos.Value_SET:
-			fields = append(fields, LegacyField{Name: legacyName(l), Text: setText(l.items().set)})
+		text := setText(l.list.names())
+		if l.kind.typ == mesos.Value_RANGES {
+			text = l.list.numbers().String()
 		}
+		fields = append(fields, LegacyField{Name: legacyName(l), Text: text})
 	}
 	return fields
 }

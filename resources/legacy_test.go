@@ -33,10 +33,14 @@ func legacyText(rs resources.Resources) string {
 func TestLegacy(t *testing.T) {
 	for _, test := range []struct{ text, want string }{
 		{"", `{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.0}`},
-		{"cpus:1;cpus(eng):0.5;ports:[3-4];ports(eng):[1-2];b:{y};a:{x};z:1",
-			`{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":1.5,"z":1.0,"ports":"[1-4]","a":"{x}","b":"{y}"}`},
-		{"[" + cpus(1, `,"revocable":{}`) + "," + cpus(2, "") + "]",
-			`{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":2.0,"cpus_revocable":1.0}`},
+		{
+			"cpus:1;cpus(eng):0.5;ports:[3-4];ports(eng):[1-2];b:{y};a:{x};z:1",
+			`{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":1.5,"z":1.0,"ports":"[1-4]","a":"{x}","b":"{y}"}`,
+		},
+		{
+			"[" + cpus(1, `,"revocable":{}`) + "," + cpus(2, "") + "]",
+			`{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":2.0,"cpus_revocable":1.0}`,
+		},
 	} {
 		if got := legacyText(must(test.text)); got != test.want {
 			t.Errorf("%s is rendered %s, want %s", test.text, got, test.want)

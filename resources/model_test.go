@@ -7,11 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	"github.com/meseta-project/meseta/resources"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // model is the dumbest thing that behaves like Resources: how many units there

@@ -6,10 +6,11 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protojson"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/role"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Parse reads the value of an agent's --resources flag: either
@@ -254,26 +255,28 @@ const smallestNormal = 0x1p-1022
 // parseNumberOrText reads a non-negative number, decimal or hexadecimal, and
 // takes everything else for a text.
 func parseNumberOrText(text string) (*mesos.Value, error) {
-	v, err := parseFloat(text)
+	v, ok := parseFloat(text)
 	switch {
-	case err == nil && v != 0 && math.Abs(v) < smallestNormal:
+	case ok && v != 0 && math.Abs(v) < smallestNormal:
 		return nil, refusal.Invalidf("Subnormal values not supported")
-	case err != nil || v < 0 || math.IsInf(v, 0):
+	case !ok || v < 0:
 		return &mesos.Value{Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: &text}}, nil
 	default:
 		return &mesos.Value{Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &v}}, nil
 	}
 }
 
-func parseFloat(text string) (float64, error) {
-	if hex, ok := cutHex(text); ok {
+// parseFloat reads a finite number; words for others are no numbers.
+func parseFloat(text string) (v float64, ok bool) {
+	if hex, isHex := cutHex(text); isHex {
 		n, err := strconv.ParseUint(hex, 16, 64)
-		return float64(n), err
+		return float64(n), err == nil
 	}
 	if strings.Trim(text, "0123456789.+-eE") != "" {
-		return 0, strconv.ErrSyntax
+		return 0, false
 	}
-	return strconv.ParseFloat(text, 64)
+	v, err := strconv.ParseFloat(text, 64)
+	return v, err == nil
 }
 
 // balanced reports whether every bracket in text has its partner.

@@ -71,9 +71,11 @@ func TestParseRefuses(t *testing.T) {
 		{"[" + volume("v", 5, "") + "]", "Persistent volumes cannot be specified at the command line"},
 		{"[" + cpus(1, `,"revocable":{}`) + "]", "Revocable resources cannot be specified at the command line; do" +
 			" not include a 'revocable' key in the resources JSON"},
-		{"[" + cpus(1, `,"role":"eng","reservation":{}`) + "]",
+		{
+			"[" + cpus(1, `,"role":"eng","reservation":{}`) + "]",
 			"Dynamic reservations cannot be specified at the command line; do" +
-				" not include a reservation with DYNAMIC type in the resources JSON"},
+				" not include a reservation with DYNAMIC type in the resources JSON",
+		},
 	} {
 		_, err := resources.Parse(test.text, "*")
 		if err == nil || err.Error() != test.want || refusal.ReasonOf(err) != refusal.Invalid {

@@ -56,6 +56,7 @@ func entryOf(r *mesos.Resource) Resource {
 		e.list = &list{ranges: rangesOf(r.GetRanges())}
 	case mesos.Value_SET:
 		e.list = &list{set: setOf(r.GetSet().GetItem())}
+	default:
 	}
 	return e
 }
@@ -102,9 +103,9 @@ type message struct {
 
 // Proto returns a new message for r, in the form with the stack of
 // reservations (post-refinement). Its parts are shared and must not be changed.
-func (r Resource) Proto() *mesos.Resource { return r.fill(&message{}) }
+func (r Resource) Proto() *mesos.Resource { return fill(&message{}, &r) }
 
-func (r *Resource) fill(m *message) *mesos.Resource {
+func fill(m *message, r *Resource) *mesos.Resource {
 	p := &m.resource
 	p.Name, p.Type = &r.kind.name, &r.kind.typ
 	p.Reservations, p.Disk, p.ProviderId = r.kind.reservations, r.kind.disk, r.kind.provider
@@ -120,9 +121,10 @@ func (r *Resource) fill(m *message) *mesos.Resource {
 		m.scalar.Value = &m.value
 		p.Scalar = &m.scalar
 	case mesos.Value_RANGES:
-		p.Ranges = r.items().ranges.proto()
+		p.Ranges = r.list.numbers().proto()
 	case mesos.Value_SET:
-		p.Set = &mesos.Value_Set{Item: r.items().set}
+		p.Set = &mesos.Value_Set{Item: r.list.names()}
+	default:
 	}
 	return p
 }
@@ -142,7 +144,7 @@ func (a Ranges) proto() *mesos.Value_Ranges {
 func (r Resources) Proto() []*mesos.Resource {
 	out, messages := make([]*mesos.Resource, len(r.entries)), make([]message, len(r.entries))
 	for i := range r.entries {
-		out[i] = r.entries[i].fill(&messages[i])
+		out[i] = fill(&messages[i], &r.entries[i])
 	}
 	return out
 }

@@ -103,21 +103,6 @@ func (a Ranges) contains(b Ranges) bool {
 	return true
 }
 
-// overlaps reports whether a and b have a number in common.
-func (a Ranges) overlaps(b Ranges) bool {
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0].End < b[0].Begin:
-			a = a[1:]
-		case b[0].End < a[0].Begin:
-			b = b[1:]
-		default:
-			return true
-		}
-	}
-	return false
-}
-
 // size returns how many numbers there are, as an amount.
 func (a Ranges) size() Amount {
 	var n Amount

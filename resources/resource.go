@@ -29,14 +29,18 @@ type list struct {
 	set    []string // sorted, each once
 }
 
-// none is the list that an entry without one is taken to have.
-var none list
-
-func (r *Resource) items() *list {
-	if r.list == nil {
-		return &none
+func (l *list) numbers() Ranges {
+	if l == nil {
+		return nil
 	}
-	return r.list
+	return l.ranges
+}
+
+func (l *list) names() []string {
+	if l == nil {
+		return nil
+	}
+	return l.set
 }
 
 // Name returns the name: "cpus", "mem", "ports", …
@@ -50,20 +54,20 @@ func (r Resource) Amount() Amount { return r.amount }
 
 // Ranges returns the numbers of a resource of that type, which must not be
 // changed, and nil for other types.
-func (r Resource) Ranges() Ranges { return r.items().ranges }
+func (r Resource) Ranges() Ranges { return r.list.numbers() }
 
 // Set returns the sorted items of a resource of that type, which must not be
 // changed, and nil for other types.
-func (r Resource) Set() []string { return r.items().set }
+func (r Resource) Set() []string { return r.list.names() }
 
 // Quantity returns how much there is: a scalar's amount, or how many numbers
 // or items.
 func (r Resource) Quantity() Amount {
 	switch r.kind.typ {
 	case mesos.Value_RANGES:
-		return r.items().ranges.size()
+		return r.list.numbers().size()
 	case mesos.Value_SET:
-		return Amount(len(r.items().set)) * Unit
+		return Amount(len(r.list.names())) * Unit
 	default:
 		return r.amount
 	}
@@ -157,7 +161,7 @@ func (r Resource) NeedsCheckpoint() bool {
 }
 
 // isEmpty reports whether there is nothing of it.
-func (r *Resource) isEmpty() bool {
+func isEmpty(r *Resource) bool {
 	if r.copies <= 0 {
 		return true
 	}
@@ -165,9 +169,9 @@ func (r *Resource) isEmpty() bool {
 	case mesos.Value_SCALAR:
 		return r.amount <= 0
 	case mesos.Value_RANGES:
-		return len(r.items().ranges) == 0
+		return len(r.list.numbers()) == 0
 	case mesos.Value_SET:
-		return len(r.items().set) == 0
+		return len(r.list.names()) == 0
 	default:
 		return false
 	}
@@ -192,13 +196,12 @@ func order(a, b *Resource) int {
 
 // orderValues compares what two entries of one kind hold.
 func orderValues(a, b *Resource) int {
-	x, y := a.items(), b.items()
 	return cmp.Or(
 		cmp.Compare(a.amount, b.amount),
-		slices.CompareFunc(x.ranges, y.ranges, func(a, b Range) int {
+		slices.CompareFunc(a.list.numbers(), b.list.numbers(), func(a, b Range) int {
 			return cmp.Or(cmp.Compare(a.Begin, b.Begin), cmp.Compare(a.End, b.End))
 		}),
-		slices.Compare(x.set, y.set),
+		slices.Compare(a.list.names(), b.list.names()),
 	)
 }
 
@@ -210,9 +213,9 @@ func (a Resource) plus(b *Resource) Resource {
 	case a.kind.typ == mesos.Value_SCALAR:
 		a.amount = a.amount.plus(b.amount)
 	case a.kind.typ == mesos.Value_RANGES:
-		a.list = &list{ranges: a.items().ranges.union(b.items().ranges)}
+		a.list = &list{ranges: a.list.numbers().union(b.list.numbers())}
 	case a.kind.typ == mesos.Value_SET:
-		a.list = &list{set: unite(a.items().set, b.items().set)}
+		a.list = &list{set: unite(a.list.names(), b.list.names())}
 	}
 	return a
 }
@@ -225,24 +228,24 @@ func (a Resource) minus(b *Resource) Resource {
 	case a.kind.typ == mesos.Value_SCALAR:
 		a.amount -= b.amount
 	case a.kind.typ == mesos.Value_RANGES:
-		a.list = &list{ranges: a.items().ranges.minus(b.items().ranges)}
+		a.list = &list{ranges: a.list.numbers().minus(b.list.numbers())}
 	case a.kind.typ == mesos.Value_SET:
-		a.list = &list{set: subtract(a.items().set, b.items().set)}
+		a.list = &list{set: subtract(a.list.names(), b.list.names())}
 	}
 	return a
 }
 
 // covers reports whether there is as much of a as of b, which is level with it.
-func (a *Resource) covers(b *Resource) bool {
+func covers(a, b *Resource) bool {
 	switch {
 	case a.kind.shared != nil, a.kind.fixed:
 		return a.copies >= b.copies
 	case a.kind.typ == mesos.Value_SCALAR:
 		return a.amount >= b.amount
 	case a.kind.typ == mesos.Value_RANGES:
-		return a.items().ranges.contains(b.items().ranges)
+		return a.list.numbers().contains(b.list.numbers())
 	case a.kind.typ == mesos.Value_SET:
-		return includes(a.items().set, b.items().set)
+		return includes(a.list.names(), b.list.names())
 	default:
 		return true
 	}

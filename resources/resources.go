@@ -29,7 +29,7 @@ func Of(entries ...Resource) Resources { return collect(slices.Clone(entries)) }
 
 // collect makes entries, which it takes over, into a Resources.
 func collect(entries []Resource) Resources {
-	entries = slices.DeleteFunc(entries, func(r Resource) bool { return r.isEmpty() })
+	entries = slices.DeleteFunc(entries, func(r Resource) bool { return isEmpty(&r) })
 	byOrder := func(a, b Resource) int { return order(&a, &b) }
 	if !slices.IsSortedFunc(entries, byOrder) {
 		slices.SortStableFunc(entries, byOrder)
@@ -91,7 +91,7 @@ func (r Resources) Sub(o Resources) Resources {
 		case c > 0:
 			b = b[1:]
 		default:
-			if left := a[0].minus(&b[0]); !left.isEmpty() {
+			if left := a[0].minus(&b[0]); !isEmpty(&left) {
 				out = append(out, left)
 			}
 			a, b = a[1:], b[1:]
@@ -112,7 +112,7 @@ func (r Resources) Contains(o Resources) bool {
 		switch c := order(&a[0], &b[0]); {
 		case c < 0:
 			a = a[1:]
-		case c > 0 || !a[0].covers(&b[0]):
+		case c > 0 || !covers(&a[0], &b[0]):
 			return false
 		default:
 			a, b = a[1:], b[1:]
@@ -154,8 +154,8 @@ func (r Resources) Scalar(name string) Amount {
 func (r Resources) Ranges(name string) Ranges {
 	var all Ranges
 	for i := range r.entries {
-		if e := &r.entries[i]; e.kind.name == name && len(e.items().ranges) > 0 {
-			all = all.union(e.items().ranges)
+		if e := &r.entries[i]; e.kind.name == name && len(e.list.numbers()) > 0 {
+			all = all.union(e.list.numbers())
 		}
 	}
 	return all

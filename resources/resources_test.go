@@ -45,15 +45,23 @@ func TestMerge(t *testing.T) {
 		{"allocated", cpus(1, ""), cpus(1, `,"allocation_info":{"role":"eng"}`), 2},
 		{"reserved", cpus(1, ""), cpus(1, `,"role":"eng"`), 2},
 		{"both forms", cpus(1, `,"reservations":[{"type":"STATIC","role":"eng"}]`), cpus(1, `,"role":"eng"`), 1},
-		{"dynamic, both forms", cpus(1, `,"reservations":[{"type":"DYNAMIC","role":"eng","principal":"p"}]`),
-			cpus(1, `,"role":"eng","reservation":{"principal":"p"}`), 1},
-		{"other principal", cpus(1, `,"role":"eng","reservation":{}`),
-			cpus(1, `,"role":"eng","reservation":{"principal":"p"}`), 2},
-		{"labels in another order",
+		{
+			"dynamic, both forms", cpus(1, `,"reservations":[{"type":"DYNAMIC","role":"eng","principal":"p"}]`),
+			cpus(1, `,"role":"eng","reservation":{"principal":"p"}`), 1,
+		},
+		{
+			"other principal", cpus(1, `,"role":"eng","reservation":{}`),
+			cpus(1, `,"role":"eng","reservation":{"principal":"p"}`), 2,
+		},
+		{
+			"labels in another order",
 			cpus(1, `,"role":"eng","reservation":{"labels":{"labels":[{"key":"a"},{"key":"b","value":"c"}]}}`),
-			cpus(1, `,"role":"eng","reservation":{"labels":{"labels":[{"key":"b","value":"c"},{"key":"a"}]}}`), 1},
-		{"refined", cpus(1, `,"reservations":[{"type":"STATIC","role":"a"}]`),
-			cpus(1, `,"reservations":[{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}]`), 2},
+			cpus(1, `,"role":"eng","reservation":{"labels":{"labels":[{"key":"b","value":"c"},{"key":"a"}]}}`), 1,
+		},
+		{
+			"refined", cpus(1, `,"reservations":[{"type":"STATIC","role":"a"}]`),
+			cpus(1, `,"reservations":[{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}]`), 2,
+		},
 		{"revocable", cpus(1, ""), cpus(1, `,"revocable":{}`), 2},
 		{"both revocable", cpus(1, `,"revocable":{}`), cpus(1, `,"revocable":{}`), 1},
 		{"provider", cpus(1, ""), cpus(1, `,"provider_id":{"value":"p"}`), 2},
@@ -121,8 +129,10 @@ func TestSub(t *testing.T) {
 		{"ports:[1-10]", "ports:[0-0,3-4,10-20]", "ports:[1-2,5-9]"},
 		{"ports:[1-2,5-6]", "ports:[2-5]", "ports:[1-1,6-6]"},
 		{"x:{a,b}", "x:{b,c}", "x:{a}"},
-		{"ports:[0-18446744073709551615]", "ports:[18446744073709551615-18446744073709551615]",
-			"ports:[0-18446744073709551614]"},
+		{
+			"ports:[0-18446744073709551615]", "ports:[18446744073709551615-18446744073709551615]",
+			"ports:[0-18446744073709551614]",
+		},
 	} {
 		if got := must(test.a).Sub(must(test.b)); !got.Equal(must(test.want)) {
 			t.Errorf("%s - %s = %s, want %s", test.a, test.b, got, test.want)
@@ -181,10 +191,14 @@ func TestFilters(t *testing.T) {
 	}{
 		{"unreserved", all.Unreserved(), "cpus:1; cpus{REV}:4; ports:[1-2]"},
 		{"reserved to a", all.ReservedTo("a"), "cpus(reservations: [(STATIC,a)]):2"},
-		{"reserved under a", all.ReservedUnder("a"),
-			"cpus(reservations: [(STATIC,a)]):2; cpus(reservations: [(STATIC,a),(DYNAMIC,a/b)]):3"},
-		{"allocatable to a/b", all.AllocatableTo("a/b").Scalars().NonRevocable(),
-			"cpus:1; cpus(reservations: [(STATIC,a)]):2; cpus(reservations: [(STATIC,a),(DYNAMIC,a/b)]):3"},
+		{
+			"reserved under a", all.ReservedUnder("a"),
+			"cpus(reservations: [(STATIC,a)]):2; cpus(reservations: [(STATIC,a),(DYNAMIC,a/b)]):3",
+		},
+		{
+			"allocatable to a/b", all.AllocatableTo("a/b").Scalars().NonRevocable(),
+			"cpus:1; cpus(reservations: [(STATIC,a)]):2; cpus(reservations: [(STATIC,a),(DYNAMIC,a/b)]):3",
+		},
 		{"allocatable to a", all.AllocatableTo("a").NonScalars(), "ports:[1-2]"},
 		{"revocable", all.Revocable(), "cpus{REV}:4"},
 		{"shared", all.Shared(), "disk(reservations: [(DYNAMIC,eng,ops)])[v:data]<SHARED>:5"},

@@ -16,9 +16,10 @@ func (r Resource) String() string {
 	case mesos.Value_SCALAR:
 		b.WriteString(r.amount.String())
 	case mesos.Value_RANGES:
-		b.WriteString(r.items().ranges.String())
+		b.WriteString(r.list.numbers().String())
 	case mesos.Value_SET:
-		b.WriteString(setText(r.items().set))
+		b.WriteString(setText(r.list.names()))
+	default:
 	}
 	return b.String()
 }
@@ -55,6 +56,7 @@ func Text(r *mesos.Resource) string {
 		b.WriteString(rangesText(r.GetRanges().GetRange()))
 	case mesos.Value_SET:
 		b.WriteString(setText(r.GetSet().GetItem()))
+	default:
 	}
 	return b.String()
 }

@@ -1,20 +1,16 @@
 package resources
 
 import (
-	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 )
 
 // UpgradeMessage upgrades every Resource in m, which it changes, to the form
 // with the stack of reservations. It is for the edge, right after decoding and
 // validation.
-func UpgradeMessage(m proto.Message) {
-	visit(m.ProtoReflect(), func(r *mesos.Resource) error {
-		Upgrade(r)
-		return nil
-	})
-}
+func UpgradeMessage(m proto.Message) { change(m, Upgrade) }
 
 // DowngradeMessage downgrades every Resource in m, which it changes, to the
 // older form. It fails, with m half changed, at one that has more than one
@@ -23,9 +19,12 @@ func DowngradeMessage(m proto.Message) error { return visit(m.ProtoReflect(), Do
 
 // EndpointMessage adds the older form to every Resource in m that it can
 // express, as Mesos's endpoints do.
-func EndpointMessage(m proto.Message) {
-	visit(m.ProtoReflect(), func(r *mesos.Resource) error {
-		inject(r)
+func EndpointMessage(m proto.Message) { change(m, inject) }
+
+// change calls f for every Resource in m.
+func change(m proto.Message, f func(*mesos.Resource)) {
+	_ = visit(m.ProtoReflect(), func(r *mesos.Resource) error {
+		f(r)
 		return nil
 	})
 }

@@ -36,10 +36,14 @@ func TestValidate(t *testing.T) {
 		{`{"name":"cpus","type":"SCALAR","scalar":{"value":"NaN"}}`, "Invalid scalar resource: value out of range"},
 		{`{"name":"cpus","type":"SCALAR","scalar":{"value":"Infinity"}}`, "Invalid scalar resource: value out of range"},
 		{`{"name":"ports","type":"RANGES"}`, "Invalid ranges resource"},
-		{`{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":2,"end":1}]}}`,
-			"Invalid ranges resource: begin > end"},
-		{`{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":5,"end":6},{"begin":1,"end":9}]}}`,
-			"Invalid ranges resource: overlapping ranges"},
+		{
+			`{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":2,"end":1}]}}`,
+			"Invalid ranges resource: begin > end",
+		},
+		{
+			`{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":5,"end":6},{"begin":1,"end":9}]}}`,
+			"Invalid ranges resource: overlapping ranges",
+		},
 		{`{"name":"ports","type":"RANGES","ranges":{"range":[{"begin":3,"end":4},{"begin":1,"end":2}]}}`, ""},
 		{`{"name":"x","type":"SET","scalar":{"value":1}}`, "Invalid set resource"},
 		{`{"name":"x","type":"SET","set":{"item":["a","b","a"]}}`, "Invalid set resource: duplicated elements"},
@@ -48,45 +52,67 @@ func TestValidate(t *testing.T) {
 		{disk(1, `{"type":"RAW","mount":{}}`), "Mount should not be set for RAW disk source"},
 		{disk(1, `{"type":"BLOCK","path":{}}`), "Path should not be set for BLOCK disk source"},
 		{cpus(1, `,"role":"a/"`), "Role 'a/' cannot end with a slash"},
-		{cpus(1, `,"role":"a","reservation":{"type":"STATIC"}`),
-			"'Resource.ReservationInfo.type' must not be set for the 'Resource.reservation' field"},
-		{cpus(1, `,"role":"a","reservation":{"role":"a"}`),
-			"'Resource.ReservationInfo.role' must not be set for the 'Resource.reservation' field"},
+		{
+			cpus(1, `,"role":"a","reservation":{"type":"STATIC"}`),
+			"'Resource.ReservationInfo.type' must not be set for the 'Resource.reservation' field",
+		},
+		{
+			cpus(1, `,"role":"a","reservation":{"role":"a"}`),
+			"'Resource.ReservationInfo.role' must not be set for the 'Resource.reservation' field",
+		},
 		{cpus(1, `,"reservation":{}`), `Invalid reservation: role "*" cannot be dynamically reserved`},
 		{reserved(`{"role":"a"}`), "Invalid reservation: 'Resource.ReservationInfo.type' field must be set."},
 		{reserved(`{"type":"STATIC"}`), "Invalid reservation: 'Resource.ReservationInfo.role' field must be set."},
 		{reserved(`{"type":"STATIC","role":"-a"}`), "Role component '-a' is invalid because it starts with a dash"},
 		{reserved(`{"type":"STATIC","role":"*"}`), `Invalid reservation: role "*" cannot be reserved`},
 		{reserved(`{"type":"UNKNOWN","role":"a"}`), "Unsupported 'Resource.ReservationInfo.Type'"},
-		{reserved(`{"type":"STATIC","role":"a"},{"type":"STATIC","role":"a/b"}`),
-			"Invalid refined reservation: A refined reservation cannot be STATIC"},
-		{reserved(`{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"ab"}`),
-			"Invalid refined reservation: role 'ab' is not a refinement of 'a'"},
+		{
+			reserved(`{"type":"STATIC","role":"a"},{"type":"STATIC","role":"a/b"}`),
+			"Invalid refined reservation: A refined reservation cannot be STATIC",
+		},
+		{
+			reserved(`{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"ab"}`),
+			"Invalid refined reservation: role 'ab' is not a refinement of 'a'",
+		},
 		{reserved(`{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}`), ""},
-		{cpus(1, `,"role":"b","reservations":[{"type":"STATIC","role":"a"}]`),
+		{
+			cpus(1, `,"role":"b","reservations":[{"type":"STATIC","role":"a"}]`),
 			"Invalid resource format: 'Resource.role' field with 'b' does not match the role" +
-				" 'a' in 'Resource.reservations'"},
-		{cpus(1, `,"role":"a","reservation":{},"reservations":[{"type":"STATIC","role":"a"}]`),
+				" 'a' in 'Resource.reservations'",
+		},
+		{
+			cpus(1, `,"role":"a","reservation":{},"reservations":[{"type":"STATIC","role":"a"}]`),
 			"Invalid resource format: 'Resource.reservation' must not be set if the single reservation in" +
-				" 'Resource.reservations' is STATIC"},
-		{cpus(1, `,"role":"a","reservations":[{"type":"DYNAMIC","role":"a"}]`),
+				" 'Resource.reservations' is STATIC",
+		},
+		{
+			cpus(1, `,"role":"a","reservations":[{"type":"DYNAMIC","role":"a"}]`),
 			"Invalid resource format: 'Resource.role' and 'Resource.reservation' must either be both set or both not" +
-				" set if the single reservation in 'Resource.reservations' is DYNAMIC"},
-		{cpus(1, `,"role":"a","reservation":{"principal":"p"},"reservations":[{"type":"DYNAMIC","role":"a"}]`),
+				" set if the single reservation in 'Resource.reservations' is DYNAMIC",
+		},
+		{
+			cpus(1, `,"role":"a","reservation":{"principal":"p"},"reservations":[{"type":"DYNAMIC","role":"a"}]`),
 			"Invalid resource format: 'Resource.reservation.principal' field with 'p' does not match the principal" +
-				" '' in 'Resource.reservations'"},
-		{cpus(1, `,"role":"a","reservation":{"labels":{"labels":[{"key":"k","value":"v"}]}},
+				" '' in 'Resource.reservations'",
+		},
+		{
+			cpus(1, `,"role":"a","reservation":{"labels":{"labels":[{"key":"k","value":"v"}]}},
 			"reservations":[{"type":"DYNAMIC","role":"a"}]`),
 			"Invalid resource format: 'Resource.reservation.labels' field with '{k: v}' does not match the labels" +
-				" '{}' in 'Resource.reservations'"},
+				" '{}' in 'Resource.reservations'",
+		},
 		{cpus(1, `,"role":"a","reservation":{"principal":"p"},
 			"reservations":[{"type":"DYNAMIC","role":"a","principal":"p"}]`), ""},
-		{cpus(1, `,"role":"a","reservations":[{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}]`),
+		{
+			cpus(1, `,"role":"a","reservations":[{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}]`),
 			"Invalid resource format: 'Resource.role' must not be set if there is more than one reservation in" +
-				" 'Resource.reservations'"},
-		{cpus(1, `,"reservation":{},"reservations":[{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}]`),
+				" 'Resource.reservations'",
+		},
+		{
+			cpus(1, `,"reservation":{},"reservations":[{"type":"STATIC","role":"a"},{"type":"DYNAMIC","role":"a/b"}]`),
 			"Invalid resource format: 'Resource.reservation' must not be set if there is more than one reservation in" +
-				" 'Resource.reservations'"},
+				" 'Resource.reservations'",
+		},
 		{cpus(1, `,"shared":{}`), "Resource cpus cannot be shared"},
 		{`{"name":"disk","type":"SCALAR","scalar":{"value":1},"shared":{}}`, "Only persistent volumes can be shared"},
 	} {

@@ -32,8 +32,9 @@ func AgentCall(c *agentpb.Call) error {
 		return present(c.RemoveResourceProviderConfig != nil, "remove_resource_provider_config")
 	case agentpb.Call_MARK_RESOURCE_PROVIDER_GONE:
 		return present(c.MarkResourceProviderGone != nil, "mark_resource_provider_gone")
+	default:
+		return containerCall(c)
 	}
-	return containerCall(c)
 }
 
 func providerConfig(there bool, info *mesos.ResourceProviderInfo, field string) error {
@@ -73,8 +74,9 @@ func containerCall(c *agentpb.Call) error {
 		return launchSession(c.LaunchNestedContainerSession)
 	case agentpb.Call_LAUNCH_CONTAINER:
 		return launchContainer(c.LaunchContainer)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // named refuses a call that is not there or has an invalid container ID.

@@ -72,6 +72,7 @@ func Secret(s *mesos.Secret) error {
 		if s.Reference != nil {
 			return refusal.Invalidf("Secret of type VALUE must not have the 'reference' field set")
 		}
+	default: // of a type yet to come, which only the agent may know
 	}
 	return nil
 }

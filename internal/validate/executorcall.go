@@ -24,8 +24,9 @@ func ExecutorCall(c *executorpb.Call) error {
 		return update(c)
 	case executorpb.Call_MESSAGE:
 		return present(c.Message != nil, "message")
+	default:
+		return nil
 	}
-	return nil
 }
 
 func update(c *executorpb.Call) error {

@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -130,7 +131,7 @@ func parts(group *mesos.TaskGroupInfo) []resources.Resources {
 
 func groupResources(group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo) error {
 	executor, tasks := resources.Trusted(e.GetResources()), parts(group)
-	all := append(tasks[:len(tasks):len(tasks)], executor)
+	all := slices.Concat(tasks, []resources.Resources{executor})
 	total := resources.Sum(all...)
 	if err := uniquePersistence(total); err != nil {
 		return within("Task group and executor use duplicate persistence ID", err)

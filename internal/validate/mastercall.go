@@ -31,8 +31,9 @@ func MasterCall(c *masterpb.Call) error {
 		return present(c.RemoveQuota != nil, "remove_quota")
 	case masterpb.Call_TEARDOWN:
 		return present(c.Teardown != nil, "teardown")
+	default:
+		return agentsCall(c)
 	}
-	return agentsCall(c)
 }
 
 // agentsCall validates the calls about agents and what they have.
@@ -52,8 +53,9 @@ func agentsCall(c *masterpb.Call) error {
 		return present(c.ReactivateAgent != nil, "reactivate_agent")
 	case masterpb.Call_MARK_AGENT_GONE:
 		return present(c.MarkAgentGone != nil, "mark_agent_gone")
+	default:
+		return operationCall(c)
 	}
-	return operationCall(c)
 }
 
 // operationCall validates the calls that make an operation.
@@ -83,8 +85,9 @@ func operationCall(c *masterpb.Call) error {
 			return expecting("shrink_volume")
 		}
 		return ofAgent(c.ShrinkVolume.AgentId != nil)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func ofAgent(told bool) error {

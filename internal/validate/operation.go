@@ -50,8 +50,9 @@ func OperationForm(op *mesos.Offer_Operation) error {
 			return withoutField("An UNRESERVE offer", "unreserve")
 		}
 		return wellFormed(op.Unreserve.GetResources())
+	default:
+		return diskForm(op)
 	}
-	return diskForm(op)
 }
 
 func diskForm(op *mesos.Offer_Operation) error {

@@ -45,8 +45,9 @@ func SchedulerCall(c *schedulerpb.Call, principal string) error {
 		return present(c.Request != nil, "request")
 	case schedulerpb.Call_UPDATE_FRAMEWORK:
 		return updateFramework(c)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func subscribe(c *schedulerpb.Call, principal string) error {

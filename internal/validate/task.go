@@ -50,8 +50,9 @@ func uniqueTask(t *mesos.TaskInfo, f *Framework) error {
 		return refusal.Invalidf("Task has duplicate ID: %s", id)
 	case UnreachableTask:
 		return refusal.Invalidf("Task reuses the ID of an unreachable task: %s", id)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func taskAgent(t *mesos.TaskInfo, a *Agent) error {

@@ -127,31 +127,47 @@ func TestTask(t *testing.T) {
 		{"no ID", func(t *mesos.TaskInfo) { t.TaskId.Value = new("") }, "ID must not be empty"},
 		{"ID of a path", func(t *mesos.TaskInfo) { t.TaskId.Value = new("a/b") }, "'a/b' contains invalid characters"},
 		{"ID of a parent", func(t *mesos.TaskInfo) { t.TaskId.Value = new("..") }, "'..' is disallowed"},
-		{"long ID", func(t *mesos.TaskInfo) { t.TaskId.Value = new(strings.Repeat("x", 256)) },
-			"ID must not be greater than 255 characters"},
+		{
+			"long ID", func(t *mesos.TaskInfo) { t.TaskId.Value = new(strings.Repeat("x", 256)) },
+			"ID must not be greater than 255 characters",
+		},
 		{"active ID", func(t *mesos.TaskInfo) { t.TaskId.Value = new("old") }, "Task has duplicate ID: old"},
-		{"unreachable ID", func(t *mesos.TaskInfo) { t.TaskId.Value = new("lost") },
-			"Task reuses the ID of an unreachable task: lost"},
-		{"other agent", func(t *mesos.TaskInfo) { t.AgentId.Value = new("S1") },
-			"Task uses invalid agent S1 while agent S0 is expected"},
+		{
+			"unreachable ID", func(t *mesos.TaskInfo) { t.TaskId.Value = new("lost") },
+			"Task reuses the ID of an unreachable task: lost",
+		},
+		{
+			"other agent", func(t *mesos.TaskInfo) { t.AgentId.Value = new("S1") },
+			"Task uses invalid agent S1 while agent S0 is expected",
+		},
 		{"negative grace period", func(t *mesos.TaskInfo) {
 			t.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: new(int64(-1))}}
 		}, "Task's 'kill_policy.grace_period' must be non-negative"},
 		{"negative completion time", func(t *mesos.TaskInfo) {
 			t.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(-1))}
 		}, "Task's `max_completion_time` must be non-negative"},
-		{"bad check", func(t *mesos.TaskInfo) { t.Check = &mesos.CheckInfo{} },
-			"Task uses invalid check: CheckInfo must specify 'type'"},
-		{"bad health check", func(t *mesos.TaskInfo) { t.HealthCheck = &mesos.HealthCheck{} },
-			"Task uses invalid health check: HealthCheck must specify 'type'"},
+		{
+			"bad check", func(t *mesos.TaskInfo) { t.Check = &mesos.CheckInfo{} },
+			"Task uses invalid check: CheckInfo must specify 'type'",
+		},
+		{
+			"bad health check", func(t *mesos.TaskInfo) { t.HealthCheck = &mesos.HealthCheck{} },
+			"Task uses invalid health check: HealthCheck must specify 'type'",
+		},
 		{"no resources", func(t *mesos.TaskInfo) { t.Resources = nil }, "Task uses no resources"},
-		{"bad resources", func(t *mesos.TaskInfo) { t.Resources[0].Scalar = scalar(-1) },
+		{
+			"bad resources", func(t *mesos.TaskInfo) { t.Resources[0].Scalar = scalar(-1) },
 			"Task uses invalid resources: Invalid resources: Resource 'cpus(allocated: eng):-1' is invalid:" +
-				" Invalid scalar resource: value <= 0"},
-		{"half a GPU", func(t *mesos.TaskInfo) { t.Resources = allocated("gpus:0.5") },
-			"Task uses invalid resources: Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer"},
-		{"empty disk", func(t *mesos.TaskInfo) { t.Resources = allocated(reservedDisk(`,"disk":{}`)) },
-			"Task uses invalid resources: Invalid DiskInfo: DiskInfo is set but empty"},
+				" Invalid scalar resource: value <= 0",
+		},
+		{
+			"half a GPU", func(t *mesos.TaskInfo) { t.Resources = allocated("gpus:0.5") },
+			"Task uses invalid resources: Invalid 'gpus' resource: The 'gpus' resource must be an unsigned integer",
+		},
+		{
+			"empty disk", func(t *mesos.TaskInfo) { t.Resources = allocated(reservedDisk(`,"disk":{}`)) },
+			"Task uses invalid resources: Invalid DiskInfo: DiskInfo is set but empty",
+		},
 		{"volume without persistence", func(t *mesos.TaskInfo) {
 			t.Resources = allocated(reservedDisk(`,"disk":{"volume":{"container_path":"d","mode":"RW"}}`))
 		}, "Task uses invalid resources: Invalid DiskInfo: Non-persistent volume not supported"},
@@ -162,25 +178,33 @@ func TestTask(t *testing.T) {
 			t.Resources = allocated(reservedDisk(`,"disk":{"persistence":{"id":"v"},
 				"volume":{"container_path":"d","host_path":"/","mode":"RW"}}`))
 		}, "Task uses invalid resources: Invalid DiskInfo: Expecting 'host_path' to be unset for persistent volume"},
-		{"persistence ID", func(t *mesos.TaskInfo) { t.Resources = allocated(volume("a/b")) },
+		{
+			"persistence ID", func(t *mesos.TaskInfo) { t.Resources = allocated(volume("a/b")) },
 			"Task uses invalid resources: Invalid DiskInfo: Invalid persistence ID for persistent volume:" +
-				" 'a/b' contains invalid characters"},
-		{"revocable reservation", func(t *mesos.TaskInfo) { t.Resources = allocated(reservedDisk(`,"revocable":{}`)) },
+				" 'a/b' contains invalid characters",
+		},
+		{
+			"revocable reservation", func(t *mesos.TaskInfo) { t.Resources = allocated(reservedDisk(`,"revocable":{}`)) },
 			"Task uses invalid resources: Invalid ReservationInfo: Dynamically reserved resource" +
 				" disk(allocated: eng)(reservations: [(DYNAMIC,eng,ops)]){REV}:64" +
-				" cannot be created from revocable resources"},
+				" cannot be created from revocable resources",
+		},
 		{"volume twice", func(t *mesos.TaskInfo) {
 			t.Resources = append(allocated(volume("v")), allocated(volume("v"))...)
 		}, "Task uses duplicate persistence ID: Persistence ID 'v' is not unique"},
-		{"unallocated", func(t *mesos.TaskInfo) { t.Resources[0].AllocationInfo = nil },
-			"Invalid task resources: The resources are not allocated to a role"},
+		{
+			"unallocated", func(t *mesos.TaskInfo) { t.Resources[0].AllocationInfo = nil },
+			"Invalid task resources: The resources are not allocated to a role",
+		},
 		{"two roles", func(t *mesos.TaskInfo) {
 			t.Resources[0].AllocationInfo = &mesos.Resource_AllocationInfo{Role: new("ops")}
 		}, "Invalid task resources: The resources have multiple allocation roles ('ops' and 'eng')" +
 			" but only one allocation role is allowed"},
-		{"revocable and not", func(t *mesos.TaskInfo) { t.Resources = allocated(revocableCPUs) },
+		{
+			"revocable and not", func(t *mesos.TaskInfo) { t.Resources = allocated(revocableCPUs) },
 			"Task mixes revocable and non-revocable resources: Cannot use both revocable and" +
-				" non-revocable 'cpus' at the same time"},
+				" non-revocable 'cpus' at the same time",
+		},
 		{"bad command", func(t *mesos.TaskInfo) {
 			t.Command.Environment = &mesos.Environment{Variables: []*mesos.Environment_Variable{{Name: new("A")}}}
 		}, "Task's `CommandInfo` is invalid: Environment variable 'A' of type 'VALUE' must have a value set"},
@@ -203,16 +227,24 @@ func TestTask(t *testing.T) {
 		{"no limit of memory", func(t *mesos.TaskInfo) {
 			t.Limits = map[string]*mesos.Value_Scalar{"mem": scalar(math.Inf(1)), "cpus": scalar(1)}
 		}, ""},
-		{"command and executor", func(t *mesos.TaskInfo) { t.Executor = goodExecutor() },
-			"Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"},
-		{"neither", func(t *mesos.TaskInfo) { t.Command = nil },
-			"Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"},
-		{"too much", func(t *mesos.TaskInfo) { t.Resources = allocated("cpus:1000;mem:32") },
+		{
+			"command and executor", func(t *mesos.TaskInfo) { t.Executor = goodExecutor() },
+			"Task should have at least one (but not both) of CommandInfo or ExecutorInfo present",
+		},
+		{
+			"neither", func(t *mesos.TaskInfo) { t.Command = nil },
+			"Task should have at least one (but not both) of CommandInfo or ExecutorInfo present",
+		},
+		{
+			"too much", func(t *mesos.TaskInfo) { t.Resources = allocated("cpus:1000;mem:32") },
 			"Total resources cpus(allocated: eng):1000; mem(allocated: eng):32 required by task and its" +
 				" executor is more than available cpus(allocated: eng):4; gpus(allocated: eng):2;" +
-				" mem(allocated: eng):1024; disk(allocated: eng):100; ports(allocated: eng):[1-100]"},
-		{"own control groups", func(t *mesos.TaskInfo) { t.Container = ownCgroups(false) },
-			"Only tasks in a task group may have 'share_cgroups' set to 'false'"},
+				" mem(allocated: eng):1024; disk(allocated: eng):100; ports(allocated: eng):[1-100]",
+		},
+		{
+			"own control groups", func(t *mesos.TaskInfo) { t.Container = ownCgroups(false) },
+			"Only tasks in a task group may have 'share_cgroups' set to 'false'",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			task := goodTask()
@@ -240,8 +272,10 @@ func TestTaskWithExecutor(t *testing.T) {
 		{"custom without command", func(e *mesos.ExecutorInfo) {
 			e.Type, e.Command = mesos.ExecutorInfo_CUSTOM.Enum(), nil
 		}, "'ExecutorInfo.command' must be set for 'CUSTOM' executor"},
-		{"default with command", func(e *mesos.ExecutorInfo) { e.Type = mesos.ExecutorInfo_DEFAULT.Enum() },
-			"'ExecutorInfo.command' must not be set for 'DEFAULT' executor"},
+		{
+			"default with command", func(e *mesos.ExecutorInfo) { e.Type = mesos.ExecutorInfo_DEFAULT.Enum() },
+			"'ExecutorInfo.command' must not be set for 'DEFAULT' executor",
+		},
 		{"default with Docker", func(e *mesos.ExecutorInfo) {
 			e.Type, e.Command = mesos.ExecutorInfo_DEFAULT.Enum(), nil
 			e.Container = &mesos.ContainerInfo{Type: mesos.ContainerInfo_DOCKER.Enum()}
@@ -257,15 +291,23 @@ func TestTaskWithExecutor(t *testing.T) {
 		{"grace period", func(e *mesos.ExecutorInfo) {
 			e.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: new(int64(-1))}
 		}, "ExecutorInfo's 'shutdown_grace_period' must be non-negative"},
-		{"no framework", func(e *mesos.ExecutorInfo) { e.FrameworkId = nil },
-			"'ExecutorInfo.framework_id' must be set"},
-		{"other framework", func(e *mesos.ExecutorInfo) { e.FrameworkId.Value = new("G") },
-			"ExecutorInfo has an invalid FrameworkID (Actual: G vs Expected: F)"},
-		{"unallocated", func(e *mesos.ExecutorInfo) { e.Resources[0].AllocationInfo = nil },
-			"Invalid executor resources: The resources are not allocated to a role"},
-		{"revocable and not", func(e *mesos.ExecutorInfo) { e.Resources = allocated(revocableCPUs) },
+		{
+			"no framework", func(e *mesos.ExecutorInfo) { e.FrameworkId = nil },
+			"'ExecutorInfo.framework_id' must be set",
+		},
+		{
+			"other framework", func(e *mesos.ExecutorInfo) { e.FrameworkId.Value = new("G") },
+			"ExecutorInfo has an invalid FrameworkID (Actual: G vs Expected: F)",
+		},
+		{
+			"unallocated", func(e *mesos.ExecutorInfo) { e.Resources[0].AllocationInfo = nil },
+			"Invalid executor resources: The resources are not allocated to a role",
+		},
+		{
+			"revocable and not", func(e *mesos.ExecutorInfo) { e.Resources = allocated(revocableCPUs) },
 			"Executor mixes revocable and non-revocable resources: Cannot use both revocable and" +
-				" non-revocable 'cpus' at the same time"},
+				" non-revocable 'cpus' at the same time",
+		},
 		{"default", func(e *mesos.ExecutorInfo) {
 			e.Type, e.Command = mesos.ExecutorInfo_DEFAULT.Enum(), nil
 		}, "'ExecutorInfo.type' must be 'CUSTOM'"},
@@ -274,14 +316,20 @@ func TestTaskWithExecutor(t *testing.T) {
 			e.Resources = allocated(strings.TrimSuffix(volume("v"), "}]") + `,"shared":{}}]`)
 		}, "Executor resources disk(allocated: eng)(reservations: [(DYNAMIC,eng,ops)])[v:data]<SHARED>:64" +
 			" should not contain any shared resources"},
-		{"in a parent's control groups", func(e *mesos.ExecutorInfo) { e.Container = ownCgroups(true) },
-			"The 'share_cgroups' field cannot be set to 'true' on executor containers"},
-		{"ports of the task", func(e *mesos.ExecutorInfo) { e.Resources = allocated("ports:[5-6]") },
+		{
+			"in a parent's control groups", func(e *mesos.ExecutorInfo) { e.Container = ownCgroups(true) },
+			"The 'share_cgroups' field cannot be set to 'true' on executor containers",
+		},
+		{
+			"ports of the task", func(e *mesos.ExecutorInfo) { e.Resources = allocated("ports:[5-6]") },
 			"There are overlapping resources in the task resources cpus(allocated: eng):1; ports(allocated: eng):[6-7]" +
-				" and executor resources ports(allocated: eng):[5-6]"},
-		{"too much together", func(e *mesos.ExecutorInfo) { e.Resources = allocated("cpus:3.5") },
+				" and executor resources ports(allocated: eng):[5-6]",
+		},
+		{
+			"too much together", func(e *mesos.ExecutorInfo) { e.Resources = allocated("cpus:3.5") },
 			"Total resources cpus(allocated: eng):4.5; ports(allocated: eng):[6-7] required by task and its executor" +
-				" is more than available " + offered().String()},
+				" is more than available " + offered().String(),
+		},
 		{"the one there", func(e *mesos.ExecutorInfo) { e.ExecutorId.Value = new("there") }, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -64,6 +64,7 @@ func CapabilitiesOf(announced []*mesos.AgentInfo_Capability) Capabilities {
 			c.ResizeVolume = true
 		case mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS:
 			c.TaskResourceLimits = true
+		default: // no operation or task needs it
 		}
 	}
 	return c
