@@ -6,12 +6,16 @@
 //
 // The life of an agent:
 //
-//	           Recover                 master accepts
-//	RECOVERING ───────▶ DISCONNECTED ─────────────────▶ RUNNING
-//	                        ▲   │ ◀── master lost ───────┘ │
-//	                        │   └────── shut down ─────┐   │ shut down
-//	                                                   ▼   ▼
-//	                                                TERMINATING ──▶ (Done)
+//	           executors are back        master accepts
+//	RECOVERING ──────────────▶ DISCONNECTED ─────────────▶ RUNNING
+//	    │                          │  ▲ ◀── master lost ────┘ │
+//	    │ cleanup                  │  └── pings missed ───────┤
+//	    └───────────▶ TERMINATING ◀┴──── shut down ───────────┘
+//	                      │ nothing runs any more
+//	                      ▼
+//	                    (Done)
+//
+// The agent starts with [Agent.Recover], also when there is nothing to recover.
 //
 // An Agent is not safe for concurrent use: one goroutine owns it.
 package agent
@@ -21,9 +25,14 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/cow"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/status"
 )
 
 // State is how far an agent is.
@@ -48,39 +57,170 @@ type Agent struct {
 	rand *rand.Rand
 	log  *slog.Logger
 
-	state  State
-	now    time.Time
-	info   *mesos.AgentInfo
-	master ids.UPID
-	out    Effects
-	count  Counters
+	state      State
+	now        time.Time
+	info       *mesos.AgentInfo
+	layout     meta.Layout
+	master     ids.UPID // the one that leads; "": none is known
+	linked     bool     // a connection to it has been asked for
+	retry      time.Duration
+	registered time.Time     // when the master last accepted us
+	pingWithin time.Duration // longest silence of the master's observer
+	version    []byte        // uuid of the resources as they are
+	drain      *mesos.DrainConfig
+	reserved   *reserved
+
+	frameworks map[ids.FrameworkID]*framework
+	byRun      map[ids.ContainerID]*executor
+	byConn     map[ConnID]*executor
+	completed  ring[*framework]
+	seq        uint64 // of frameworks, executors and tasks, in order of arrival
+	replaying  bool   // what was remembered is being taken up
+
+	updates *status.Streams
+	timers  timers
+	gc      collector
+	resized []*executor // whose containers may use something else now
+	out     Effects
+	count   Counters
+	rows    rows
+}
+
+// rows are the tables that snapshots are taken of.
+type rows struct {
+	frameworks cow.Table[uint64, FrameworkRow]
+	executors  cow.Table[uint64, ExecutorRow]
+	tasks      cow.Table[uint64, TaskRow]
 }
 
 // New returns an agent that has to [Agent.Recover] before anything else.
 func New(cfg Config, deps Deps) *Agent {
-	return &Agent{cfg: cfg.withDefaults(), rand: deps.Rand, log: deps.Log, info: cfg.Info}
-}
-
-// Recover takes up what an earlier life left: state is what it remembered (nil:
-// nothing), running the containers that the containerizer still knows.
-func (a *Agent) Recover(now time.Time, state *meta.State, running []ids.ContainerID) {
-	a.now, a.state = now, Disconnected
+	cfg = cfg.withDefaults()
+	a := &Agent{
+		cfg: cfg, rand: deps.Rand, log: deps.Log,
+		info:       cfg.Info,
+		layout:     meta.Layout{WorkDir: cfg.WorkDir},
+		pingWithin: defaultPingTimeout,
+		reserved:   &reserved{},
+		frameworks: map[ids.FrameworkID]*framework{},
+		byRun:      map[ids.ContainerID]*executor{},
+		byConn:     map[ConnID]*executor{},
+		completed:  ring[*framework]{max: cfg.MaxCompletedFrameworks},
+		updates:    status.New(),
+		gc:         collector{delay: cfg.GCDelay, headroom: cfg.DiskHeadroom},
+	}
+	a.version = a.uuid()
+	a.count.TasksEnded = map[mesos.TaskState]int{}
+	return a
 }
 
 // Step tells the agent what happened, and when. Time must not go back.
 func (a *Agent) Step(now time.Time, in Input) {
 	a.now = now
+	switch in := in.(type) {
+	case MasterDetected:
+		a.detected(in.Master)
+	case MasterMessage:
+		a.message(in)
+	case MasterExited:
+		a.masterExited(in.Master)
+	case ExecutorSubscribe:
+		a.subscribe(in)
+	case ExecutorCall:
+		a.reply(in.Request, a.executorCall(in.Call))
+	case ExecutorClosed:
+		a.executorClosed(in.Conn)
+	case ContainerReady, ContainerLaunched, ContainerFailed, ContainerExited:
+		a.container(in)
+	case OperatorCall:
+		a.reply(in.Request, refusal.NotImplementedf("the agent's core takes no call %s", in.Call.GetType()))
+	case DiskUsage:
+		a.collect(in.Used)
+	case Unregister:
+		a.unregister(in.Message)
+	}
+	a.expire()
+}
+
+// expire does what time has made due.
+func (a *Agent) expire() {
+	for t, ok := a.timers.due(a.now); ok; t, ok = a.timers.due(a.now) {
+		a.timeout(t)
+	}
+	for _, u := range a.updates.Due(a.now) {
+		a.forward(u)
+	}
+	a.remove(a.gc.due(a.now))
 }
 
 // Effects returns what is to be done about the steps since the last call.
 func (a *Agent) Effects() Effects {
+	a.resize()
 	out := a.out
-	a.out = Effects{}
+	out.Wake = earliest(a.timers.next(), a.updates.Next(), a.gc.next())
+	a.out = Effects{Done: out.Done, Fatal: out.Fatal}
 	return out
 }
 
 // Snapshot returns the agent as it stands. It is cheap; rendering is the
 // reader's work.
 func (a *Agent) Snapshot() *Snapshot {
-	return &Snapshot{State: a.state, Info: a.info, Master: a.master, Counters: a.count}
+	return &Snapshot{
+		State: a.state, Info: a.info, Master: a.master, Registered: a.registered,
+		Drain: a.drain, Reserved: a.reserved.proto(), MaxSandboxAge: a.gc.maxAge,
+		Frameworks: a.rows.frameworks.Snapshot(),
+		Executors:  a.rows.executors.Snapshot(),
+		Tasks:      a.rows.tasks.Snapshot(),
+		Counters:   a.count.clone(),
+	}
+}
+
+// persist adds a record to what is to be made durable.
+func (a *Agent) persist(r meta.Record) { a.out.Persist = append(a.out.Persist, r) }
+
+// later sends a message when all that was persisted so far is durable.
+func (a *Agent) later(m Message) { a.out.Deferred = append(a.out.Deferred, m) }
+
+// act does something to a container when all that was persisted is durable.
+func (a *Agent) act(c ContainerAction) { a.out.Containers = append(a.out.Containers, c) }
+
+// tellMaster sends a message to the master, if there is one, when all that was
+// persisted so far is durable.
+func (a *Agent) tellMaster(m proto.Message) {
+	if a.master != "" {
+		a.later(ToProcess{To: a.master, Message: m})
+	}
+}
+
+// reply answers a request that somebody waits for.
+func (a *Agent) reply(r RequestID, err error) {
+	if r != 0 {
+		a.later(Reply{Request: r, Err: err})
+	}
+}
+
+// uuid draws the bytes of a UUID.
+func (a *Agent) uuid() []byte {
+	u := ids.NewUUID(a.rand)
+	return u[:]
+}
+
+// next numbers frameworks, executors and tasks as they come.
+func (a *Agent) next() uint64 {
+	a.seq++
+	return a.seq
+}
+
+// id returns the agent's ID, "" before its first registration.
+func (a *Agent) id() ids.AgentID { return ids.AgentID(a.info.GetId().GetValue()) }
+
+// earliest returns the first of the times that are not zero.
+func earliest(times ...time.Time) time.Time {
+	var first time.Time
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
 }

@@ -93,12 +93,17 @@ type (
 	// [ContainerExited] follows. One that is not known is left alone.
 	Destroy struct{ Container ids.ContainerID }
 
-	// Remove deletes folders that have served their time.
+	// Remove deletes folders that have served their time. They are out of the way
+	// before the next action is carried out; what is in them may go later.
 	Remove struct{ Paths []string }
+
+	// MakeVolume makes the folder of a persistent volume, if it is not there.
+	MakeVolume struct{ Path string }
 )
 
-func (Launch) containerAction()  {}
-func (Adopt) containerAction()   {}
-func (Update) containerAction()  {}
-func (Destroy) containerAction() {}
-func (Remove) containerAction()  {}
+func (Launch) containerAction()     {}
+func (Adopt) containerAction()      {}
+func (Update) containerAction()     {}
+func (Destroy) containerAction()    {}
+func (Remove) containerAction()     {}
+func (MakeVolume) containerAction() {}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -17,16 +18,14 @@ type Snapshot struct {
 	Master     ids.UPID         // "" if none is known
 	Registered time.Time        // when the present master last accepted us; zero: it has not
 	Drain      *mesos.DrainConfig
-	Resources  *Reserved
+	Reserved   []*mesos.Resource // reserved and created here, in the form with a reservations list
 	Frameworks cow.Snapshot[FrameworkRow]
 	Executors  cow.Snapshot[ExecutorRow]
 	Tasks      cow.Snapshot[TaskRow]
 	Counters   Counters
+	// MaxSandboxAge is how long sandboxes are kept as full as the disk is.
+	MaxSandboxAge time.Duration
 }
-
-// Reserved is what was reserved and created on the agent, in the form with a
-// reservations list.
-type Reserved struct{ Resources []*mesos.Resource }
 
 // FrameworkRow is a framework with executors here, or one that had some.
 type FrameworkRow struct {
@@ -45,8 +44,8 @@ type ExecutorRow struct {
 	Sandbox   string // absolute
 	PID       int    // 0: not launched
 	Completed bool
-	// Resources is what the executor and its tasks that are not over use.
-	Resources []*mesos.Resource
+	// What the run uses is Info.Resources and those of its tasks in phases
+	// TaskQueued and TaskLaunched.
 }
 
 // TaskRow is one task of a run.
@@ -55,17 +54,6 @@ type TaskRow struct {
 	Task  *mesos.Task
 	Phase TaskPhase
 }
-
-// TaskPhase is how far a task has come on this agent.
-type TaskPhase uint8
-
-// The phases of a task, in the order of its life.
-const (
-	TaskQueued     TaskPhase = iota + 1 // waits for its executor
-	TaskLaunched                        // handed to its executor
-	TaskTerminated                      // over, and not yet acknowledged
-	TaskCompleted                       // over, and acknowledged
-)
 
 // Counters is what the agent has counted since its start, and some gauges. The
 // names on /metrics/snapshot stand beside them.
@@ -81,4 +69,9 @@ type Counters struct {
 	RegistrationTimeouts   int                     // slave/executors_registration_timeouts, ours
 	TasksEnded             map[mesos.TaskState]int // slave/tasks_finished and its like
 	UpdatesForwarded       int                     // status updates sent to the master, retries included, ours
+}
+
+func (c Counters) clone() Counters {
+	c.TasksEnded = maps.Clone(c.TasksEnded)
+	return c
 }

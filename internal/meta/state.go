@@ -10,6 +10,7 @@ import (
 type State struct {
 	Boot       string                              // of the kernel under which it was written
 	Agent      *mesos.AgentInfo                    // nil: never registered, or forgotten
+	Old        []ids.AgentID                       // agents that this one was before, of which folders are left
 	Resources  *messages.ResourceState             // nil: none were ever changed
 	Drain      *mesos.DrainConfig                  // nil: not draining
 	Frameworks map[ids.FrameworkID]*FrameworkState // those with executors to recover or to collect
@@ -57,7 +58,7 @@ func (s *State) Apply(r Record) {
 	case Agent:
 		s.applyAgent(r)
 	case Forget:
-		s.Agent, s.Frameworks = nil, nil
+		s.applyForget()
 	case Framework:
 		s.applyFramework(r)
 	case Executor:
@@ -76,6 +77,13 @@ func (s *State) applyAgent(r Agent) {
 		s.Frameworks = nil
 	}
 	s.Agent = r.Info
+}
+
+func (s *State) applyForget() {
+	if id := s.Agent.GetId().GetValue(); id != "" {
+		s.Old = append(s.Old, ids.AgentID(id))
+	}
+	s.Agent, s.Frameworks = nil, nil
 }
 
 func (s *State) applyFramework(r Framework) {

@@ -111,6 +111,13 @@ func (s *Streams) Update(now time.Time, u *messages.StatusUpdate) (send *message
 	return s.first(now, st), Accepted
 }
 
+// Knows reports whether an update has been taken in already: it waits, or was
+// acknowledged lately. Its uuid must have 16 bytes.
+func (s *Streams) Knows(u *messages.StatusUpdate) bool {
+	st := s.streams[keyOf(u)]
+	return st != nil && st.knows(uuid(u.GetUuid()))
+}
+
 // Acknowledge takes in a framework's acknowledgement. What it returns in send
 // is to be sent now; ended says that the task's last word has been heard and
 // its stream is gone. It refuses acknowledgements of anything but the update

@@ -1,0 +1,299 @@
+package agent
+
+import (
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// Times of registration and pings that are no flags.
+const (
+	// maxRegisterRetry is the longest time between two attempts to register.
+	maxRegisterRetry = time.Minute
+	// maxReconnectRetry is the same while there is nobody to answer: the master
+	// is down, and nothing is gained by leaving it alone when it is back.
+	maxReconnectRetry = 5 * time.Second
+	// defaultPingTimeout is how long the master's observer may be silent, until
+	// the master says otherwise: five pings of 15 s.
+	defaultPingTimeout = 75 * time.Second
+)
+
+// capabilities are what this agent can do, in the order in which Mesos's agent
+// announces them.
+var capabilities = [...]mesos.AgentInfo_Capability_Type{
+	mesos.AgentInfo_Capability_MULTI_ROLE,
+	mesos.AgentInfo_Capability_HIERARCHICAL_ROLE,
+	mesos.AgentInfo_Capability_RESERVATION_REFINEMENT,
+	mesos.AgentInfo_Capability_RESOURCE_PROVIDER,
+	mesos.AgentInfo_Capability_RESIZE_VOLUME,
+	mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK,
+	mesos.AgentInfo_Capability_AGENT_DRAINING,
+	mesos.AgentInfo_Capability_TASK_RESOURCE_LIMITS,
+}
+
+// Capabilities returns what agents of this kind announce.
+func Capabilities() []*mesos.AgentInfo_Capability {
+	out := make([]*mesos.AgentInfo_Capability, len(capabilities))
+	for i := range capabilities {
+		out[i] = &mesos.AgentInfo_Capability{Type: capabilities[i].Enum()}
+	}
+	return out
+}
+
+// detected handles a change of the leading master.
+func (a *Agent) detected(master ids.UPID) {
+	a.master, a.linked = master, false
+	a.disconnect()
+	if master == "" {
+		a.timers.cancel(timer{kind: timerRegister})
+		a.log.Info("no master leads")
+		return
+	}
+	a.log.Info("master detected", slog.String("master", string(master)))
+	a.reregister()
+}
+
+// disconnect puts a running agent back among those that are not registered.
+// Updates wait until it is again.
+func (a *Agent) disconnect() {
+	if a.state == Running {
+		a.state = Disconnected
+	}
+	a.registered = time.Time{}
+	a.updates.Pause()
+	a.timers.cancel(timer{kind: timerPing})
+}
+
+// reregister begins to register, after a short while that differs from agent to
+// agent.
+func (a *Agent) reregister() {
+	if a.state != Disconnected || a.master == "" {
+		return
+	}
+	a.retry = 2 * a.cfg.RegistrationBackoff
+	a.timers.set(timer{kind: timerRegister}, a.now.Add(a.within(a.cfg.RegistrationBackoff)))
+}
+
+// within draws a duration in [0, d).
+func (a *Agent) within(d time.Duration) time.Duration {
+	return time.Duration(a.rand.Int64N(int64(max(d, 1))))
+}
+
+// register sends a registration, and plans the next in case that it stays
+// unanswered.
+func (a *Agent) register() {
+	if a.state != Disconnected || a.master == "" {
+		return
+	}
+	if !a.linked {
+		a.linked = true
+		a.out.Messages = append(a.out.Messages, Link{To: a.master})
+	}
+	a.tellMaster(a.registration())
+	a.timers.set(timer{kind: timerRegister}, a.now.Add(a.within(a.retry)))
+	a.retry = min(2*a.retry, maxRegisterRetry)
+}
+
+// registration returns the message by which the agent asks to be admitted, with
+// resources in the old form.
+func (a *Agent) registration() proto.Message {
+	var m proto.Message
+	if a.id() == "" {
+		m = &messages.RegisterSlaveMessage{
+			Slave:                 a.info,
+			CheckpointedResources: a.reserved.proto(),
+			Version:               &a.cfg.Version,
+			AgentCapabilities:     Capabilities(),
+			ResourceVersionUuid:   &mesos.UUID{Value: a.version},
+		}
+	} else {
+		m = a.reregistration()
+	}
+	return downgraded(m)
+}
+
+// reregistration tells the master all that is here.
+func (a *Agent) reregistration() *messages.ReregisterSlaveMessage {
+	m := &messages.ReregisterSlaveMessage{
+		Slave:                 a.info,
+		CheckpointedResources: a.reserved.proto(),
+		Version:               &a.cfg.Version,
+		AgentCapabilities:     Capabilities(),
+		ResourceVersionUuid:   &mesos.UUID{Value: a.version},
+	}
+	for _, f := range inOrder(a.frameworks) {
+		m.Frameworks = append(m.Frameworks, f.info)
+		for _, x := range inOrder(f.executors) {
+			for _, t := range inOrder(x.tasks) {
+				m.Tasks = append(m.Tasks, t.row)
+			}
+			if !x.generated && x.state != ExecutorTerminated {
+				m.ExecutorInfos = append(m.ExecutorInfos, x.info)
+			}
+		}
+	}
+	for _, f := range a.completed.kept {
+		m.CompletedFrameworks = append(m.CompletedFrameworks, f.archive())
+	}
+	return m
+}
+
+// accepted handles the master's answer to a registration of either kind.
+func (a *Agent) accepted(id *mesos.AgentID, c *messages.MasterSlaveConnection) bool {
+	switch {
+	case a.state == Terminating:
+		return false
+	case a.id() != "" && a.info.GetId().GetValue() != id.GetValue():
+		a.fatal("the master gave this agent another ID", slog.String("agent_id", id.GetValue()))
+		return false
+	}
+	a.pingWithin = defaultPingTimeout
+	if c.TotalPingTimeoutSeconds != nil {
+		a.pingWithin = time.Duration(c.GetTotalPingTimeoutSeconds() * float64(time.Second))
+	}
+	if a.state == Disconnected {
+		a.state, a.registered = Running, a.now
+		a.timers.cancel(timer{kind: timerRegister})
+		a.timers.set(timer{kind: timerPing}, a.now.Add(a.pingWithin))
+	}
+	return true
+}
+
+// admitted handles the first admission: the agent has an ID now.
+func (a *Agent) admitted(m *messages.SlaveRegisteredMessage) {
+	fresh := a.id() == ""
+	if !a.accepted(m.GetSlaveId(), m.GetConnection()) {
+		return
+	}
+	if fresh {
+		a.log.Info("registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
+		a.become(m.GetSlaveId())
+	}
+	a.resumeUpdates()
+	a.tellMaster(a.describe())
+}
+
+// become gives the agent its ID, and remembers it.
+func (a *Agent) become(id *mesos.AgentID) {
+	a.info = withID(a.info, id)
+	a.layout.Agent = a.id()
+	a.persist(meta.Agent{Info: downgraded(a.info)})
+}
+
+// readmitted handles a later admission, and what the master knows that
+// is not here.
+func (a *Agent) readmitted(m *messages.SlaveReregisteredMessage) {
+	if a.id() == "" {
+		a.fatal("re-registered without ever having registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
+		return
+	}
+	if !a.accepted(m.GetSlaveId(), m.GetConnection()) {
+		return
+	}
+	a.log.Info("re-registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
+	a.resumeUpdates()
+	a.tellMaster(a.describe())
+	for _, r := range m.GetReconciliations() {
+		a.reconcile(r)
+	}
+}
+
+// reconcile answers for tasks of which the master believes that they are here.
+func (a *Agent) reconcile(r *messages.ReconcileTasksMessage) {
+	id := ids.FrameworkID(r.GetFrameworkId().GetValue())
+	f := a.frameworks[id]
+	state := droppedOrLost(r.GetFramework())
+	for _, st := range r.GetStatuses() {
+		if f != nil && f.tasks[ids.TaskID(st.GetTaskId().GetValue())] != nil {
+			continue
+		}
+		u := a.newUpdate(id, st.GetTaskId(), nil, state, mesos.TaskStatus_REASON_RECONCILIATION,
+			"Reconciliation: task unknown to the agent")
+		a.deliver(u, nil)
+	}
+}
+
+// describe returns what the master is told after each admission.
+func (a *Agent) describe() *messages.UpdateSlaveMessage {
+	ops := &messages.UpdateSlaveMessage_Operations{}
+	for _, o := range inOrder(a.reserved.pending) {
+		ops.Operations = append(ops.Operations, o.proto)
+	}
+	return &messages.UpdateSlaveMessage{
+		SlaveId:                       a.info.GetId(),
+		UpdateOversubscribedResources: proto.Bool(false),
+		Operations:                    ops,
+		ResourceVersionUuid:           &mesos.UUID{Value: a.version},
+		ResourceProviders:             &messages.UpdateSlaveMessage_ResourceProviders{},
+	}
+}
+
+// ping answers the master's observer, and takes note of what it says.
+func (a *Agent) ping(from ids.UPID, m *messages.PingSlaveMessage) {
+	a.out.Messages = append(a.out.Messages, ToProcess{To: from, Message: &messages.PongSlaveMessage{}})
+	if a.state != Running {
+		return
+	}
+	if !m.GetConnected() {
+		a.log.Info("the master believes this agent to be disconnected")
+		a.disconnect()
+		a.reregister()
+		return
+	}
+	a.timers.set(timer{kind: timerPing}, a.now.Add(a.pingWithin))
+}
+
+// pingTimeout handles the silence of the master's observer.
+func (a *Agent) pingTimeout() {
+	a.log.Warn("no pings from the master", slog.Duration("within", a.pingWithin))
+	a.disconnect()
+	a.reregister()
+}
+
+// masterExited handles the end of the connection to the master. Mesos waits for
+// another master to be elected, or for its pings to be missed; we try again at
+// once, since a master that was restarted in place is never elected anew.
+func (a *Agent) masterExited(master ids.UPID) {
+	if master != a.master || a.master == "" {
+		return
+	}
+	a.linked = false
+	if a.state == Running {
+		a.log.Warn("connection to the master is broken")
+		a.disconnect()
+		a.reregister()
+		return
+	}
+	a.retry = min(a.retry, maxReconnectRetry)
+}
+
+// fatal ends the agent's process: what it was told cannot be.
+func (a *Agent) fatal(what string, attrs ...any) {
+	a.log.Error(what, attrs...)
+	if a.out.Fatal == nil {
+		a.out.Fatal = &invariant.Violation{Message: what}
+	}
+}
+
+// downgraded returns a copy of m with its resources in the old form.
+func downgraded[M proto.Message](m M) M {
+	c := proto.CloneOf(m)
+	// Refined reservations have no old form; they stay as they are.
+	_ = resources.DowngradeMessage(c)
+	return c
+}
+
+// withID returns a copy of info with an ID.
+func withID(info *mesos.AgentInfo, id *mesos.AgentID) *mesos.AgentInfo {
+	c := info.CloneVT()
+	c.Id = id
+	return c
+}
