@@ -36,6 +36,21 @@ func TestLayering(t *testing.T) {
 	}
 }
 
+// TestPublicPackages holds what others build on to leaves.
+func TestPublicPackages(t *testing.T) {
+	for _, p := range packages(t) {
+		if !slices.Contains(public, p.name) {
+			continue
+		}
+		for _, imp := range p.imports {
+			rel := strings.TrimPrefix(imp, module+"/")
+			if strings.HasPrefix(rel, "internal/") && !slices.Contains(leaves, rel) {
+				t.Errorf("%s is public and may not import %s", p.name, rel)
+			}
+		}
+	}
+}
+
 func generated(path string) bool { return strings.HasPrefix(path, "api/") }
 
 type pkg struct {

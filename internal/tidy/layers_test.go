@@ -89,3 +89,10 @@ var impure = []string{
 
 // pure is the group of what is told everything: impure is out of its reach.
 const pure = "CORES"
+
+// public are the packages that others build on, and leaves what these may see
+// of internal/: helpers that import little and keep no state.
+var (
+	public = []string{"executor", "operator", "recordio", "resources", "scheduler"}
+	leaves = []string{"internal/ids", "internal/invariant", "internal/refusal", "internal/role", "internal/wire"}
+)
