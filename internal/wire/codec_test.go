@@ -43,9 +43,9 @@ func TestDeepProtobuf(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "nested too deeply") {
 		t.Errorf("10,000 levels: %v", err)
 	}
-	deep := mesos.ContainerID{Value: proto.String("c")}
+	deep := mesos.ContainerID{Value: new("c")}
 	for range 50 {
-		deep = mesos.ContainerID{Value: proto.String("c"), Parent: proto.CloneOf(&deep)}
+		deep = mesos.ContainerID{Value: new("c"), Parent: proto.CloneOf(&deep)}
 	}
 	b, err := Marshal(&deep)
 	if err != nil {
@@ -57,7 +57,7 @@ func TestDeepProtobuf(t *testing.T) {
 }
 
 func TestEncodeDecode(t *testing.T) {
-	call := &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum(), FrameworkId: &mesos.FrameworkID{Value: proto.String("f")}}
+	call := &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum(), FrameworkId: &mesos.FrameworkID{Value: new("f")}}
 	for _, contentType := range []string{JSON, Protobuf} {
 		body, err := Encode(contentType, call)
 		if err != nil {
@@ -89,13 +89,13 @@ func TestAppendJSON(t *testing.T) {
 		want string
 	}{
 		"explicit defaults, but not deprecated ones": {
-			&mesos.Resource{Name: proto.String("cpus")}, `{"name":"cpus"}`,
+			&mesos.Resource{Name: new("cpus")}, `{"name":"cpus"}`,
 		},
 		"defaults": {
-			&mesos.CommandInfo_URI{Value: proto.String("x")}, `{"value":"x","extract":true}`,
+			&mesos.CommandInfo_URI{Value: new("x")}, `{"value":"x","extract":true}`,
 		},
 		"text": {
-			&mesos.TaskID{Value: proto.String("\"\\/<>&\b\f\n\r\t\x00\x1f\x7fé\u2028\xff")},
+			&mesos.TaskID{Value: new("\"\\/<>&\b\f\n\r\t\x00\x1f\x7fé\u2028\xff")},
 			`{"value":"\"\\/<>&\b\f\n\r\t\u0000\u001F` + "\x7fé\u2028\xff" + `"}`,
 		},
 		"64-bit integers are numbers": {
@@ -107,7 +107,7 @@ func TestAppendJSON(t *testing.T) {
 		},
 		"maps by rising key": {
 			&mesos.OfferFilters_ResourceQuantities{Quantities: map[string]*mesos.Value_Scalar{
-				"b": {Value: proto.Float64(1)}, "a": {Value: proto.Float64(0.5)},
+				"b": {Value: proto.Float64(1)}, "a": {Value: new(0.5)},
 			}},
 			`{"quantities":{"a":{"value":0.5},"b":{"value":1.0}}}`,
 		},

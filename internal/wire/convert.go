@@ -90,7 +90,8 @@ func (d *decoder) base64(t target, s []byte) {
 // bits that do not fit and a double its fraction; but a double that no integer
 // of the type can hold is refused.
 func (d *decoder) number(t target, n number) {
-	v, ok := protoreflect.Value{}, true
+	var v protoreflect.Value
+	ok := true
 	switch t.kind {
 	case protoreflect.DoubleKind:
 		v = protoreflect.ValueOfFloat64(n.float())

@@ -20,31 +20,31 @@ func TestUnmarshalJSON(t *testing.T) {
 	}{
 		"unknown fields are ignored": {
 			`{"value":"x","other":{"deep":[1,{"a":null}]}}`,
-			&mesos.TaskID{Value: proto.String("x")},
+			&mesos.TaskID{Value: new("x")},
 		},
 		"null is unset": {
 			`{"name":"f","value":null}`,
-			&mesos.Environment_Variable{Name: proto.String("f")},
+			&mesos.Environment_Variable{Name: new("f")},
 		},
 		"the last of equal names counts": {
 			`{"value":"x","value":"y"}`,
-			&mesos.TaskID{Value: proto.String("y")},
+			&mesos.TaskID{Value: new("y")},
 		},
 		"a later list replaces": {
 			`{"labels":[{"key":"a"}],"labels":[{"key":"b"}]}`,
-			&mesos.Labels{Labels: []*mesos.Label{{Key: proto.String("b")}}},
+			&mesos.Labels{Labels: []*mesos.Label{{Key: new("b")}}},
 		},
 		"a later message replaces": {
 			`{"id":{"value":"a"},"hostname":"h","id":{"value":"b"},"domain":{"fault_domain":null},"domain":null}`,
-			&mesos.AgentInfo{Id: &mesos.AgentID{Value: proto.String("b")}, Hostname: proto.String("h")},
+			&mesos.AgentInfo{Id: &mesos.AgentID{Value: new("b")}, Hostname: new("h")},
 		},
 		"one object for a list": {
 			`{"labels":{"key":"a"}}`,
-			&mesos.Labels{Labels: []*mesos.Label{{Key: proto.String("a")}}},
+			&mesos.Labels{Labels: []*mesos.Label{{Key: new("a")}}},
 		},
 		"lists in lists are flat": {
 			`{"labels":[[{"key":"a"}],null,{"key":"b"}]}`,
-			&mesos.Labels{Labels: []*mesos.Label{{Key: proto.String("a")}, {Key: proto.String("b")}}},
+			&mesos.Labels{Labels: []*mesos.Label{{Key: new("a")}, {Key: new("b")}}},
 		},
 		"a string for a list of strings": {
 			`{"arguments":"x"}`,
@@ -53,8 +53,8 @@ func TestUnmarshalJSON(t *testing.T) {
 		"numbers and booleans as strings": {
 			`{"task_id":{"value":"t"},"state":"TASK_RUNNING","timestamp":" 1.5 ","healthy":"true"}`,
 			&mesos.TaskStatus{
-				TaskId: &mesos.TaskID{Value: proto.String("t")}, State: mesos.TaskState_TASK_RUNNING.Enum(),
-				Timestamp: proto.Float64(1.5), Healthy: proto.Bool(true),
+				TaskId: &mesos.TaskID{Value: new("t")}, State: mesos.TaskState_TASK_RUNNING.Enum(),
+				Timestamp: new(1.5), Healthy: new(true),
 			},
 		},
 		"integers from doubles, strings and beyond": {
@@ -84,7 +84,7 @@ func TestUnmarshalJSON(t *testing.T) {
 		"base64 without padding, with white space": {
 			`{"slave_id":1,"agent_id":{"value":"a"},"executor_id":{"value":"e"},"data":"aGk\n h"}`,
 			&schedulerpb.Call_Message{
-				AgentId: &mesos.AgentID{Value: proto.String("a")}, ExecutorId: &mesos.ExecutorID{Value: proto.String("e")}, Data: []byte("hi!"),
+				AgentId: &mesos.AgentID{Value: new("a")}, ExecutorId: &mesos.ExecutorID{Value: new("e")}, Data: []byte("hi!"),
 			},
 		},
 		"a map": {
@@ -95,19 +95,19 @@ func TestUnmarshalJSON(t *testing.T) {
 		},
 		"escapes": {
 			`{"value":"\"\\\/\b\f\n\r\té😀\u0000"}`,
-			&mesos.TaskID{Value: proto.String("\"\\/\b\f\n\r\té😀\x00")},
+			&mesos.TaskID{Value: new("\"\\/\b\f\n\r\té😀\x00")},
 		},
 		"an escaped name": {
 			`{"val\u0075e":"x"}`,
-			&mesos.TaskID{Value: proto.String("x")},
+			&mesos.TaskID{Value: new("x")},
 		},
 		"bytes that are no text": {
 			"{\"value\":\"\xff\"}",
-			&mesos.TaskID{Value: proto.String("\xff")},
+			&mesos.TaskID{Value: new("\xff")},
 		},
 		"white space": {
 			" \t\r\n{ \"value\" : \"x\" } \n",
-			&mesos.TaskID{Value: proto.String("x")},
+			&mesos.TaskID{Value: new("x")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -270,7 +270,7 @@ func FuzzUnmarshalJSON(f *testing.F) {
 
 func FuzzUnmarshal(f *testing.F) {
 	call := &executorpb.Call{
-		ExecutorId: &mesos.ExecutorID{Value: proto.String("e")}, FrameworkId: &mesos.FrameworkID{Value: proto.String("f")},
+		ExecutorId: &mesos.ExecutorID{Value: new("e")}, FrameworkId: &mesos.FrameworkID{Value: new("f")},
 		Type: executorpb.Call_UPDATE.Enum(),
 	}
 	seed, err := Marshal(call)

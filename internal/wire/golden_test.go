@@ -19,10 +19,9 @@ import (
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
-	"github.com/meseta-project/meseta/internal/golden"
-
 	_ "github.com/meseta-project/meseta/api/messages"
 	_ "github.com/meseta-project/meseta/api/messages/v0"
+	"github.com/meseta-project/meseta/internal/golden"
 )
 
 // rewritten checks that text survives being read into m and written again.

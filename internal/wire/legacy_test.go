@@ -217,7 +217,7 @@ func TestRenderers(t *testing.T) {
 		"revocable": {
 			func(w *Writer) {
 				w.Resources([]*mesos.Resource{{
-					Name: proto.String("cpus"), Type: mesos.Value_SCALAR.Enum(),
+					Name: new("cpus"), Type: mesos.Value_SCALAR.Enum(),
 					Scalar: &mesos.Value_Scalar{Value: proto.Float64(2)}, Revocable: &mesos.Resource_RevocableInfo{},
 				}})
 			},
@@ -232,11 +232,11 @@ func TestRenderers(t *testing.T) {
 		"attributes": {
 			func(w *Writer) {
 				w.Attributes([]*mesos.Attribute{
-					{Name: proto.String("n"), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: proto.Float64(1.5)}},
-					{Name: proto.String("r"), Type: mesos.Value_RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []*mesos.Value_Range{
+					{Name: new("n"), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: new(1.5)}},
+					{Name: new("r"), Type: mesos.Value_RANGES.Enum(), Ranges: &mesos.Value_Ranges{Range: []*mesos.Value_Range{
 						{Begin: proto.Uint64(1), End: proto.Uint64(2)}, {Begin: proto.Uint64(9), End: proto.Uint64(9)},
 					}}},
-					{Name: proto.String("t"), Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: proto.String(`a"b`)}},
+					{Name: new("t"), Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: new(`a"b`)}},
 				})
 			},
 			`{"n":1.5,"r":"[1-2, 9-9]","t":"a\"b"}`,
@@ -244,8 +244,8 @@ func TestRenderers(t *testing.T) {
 		"command": {
 			func(w *Writer) {
 				w.CommandInfo(&mesos.CommandInfo{
-					Shell: proto.Bool(false), Value: proto.String("/bin/true"), Arguments: []string{"true"}, User: proto.String("u"),
-					Uris: []*mesos.CommandInfo_URI{{Value: proto.String("http://x/y"), Extract: proto.Bool(true)}},
+					Shell: new(false), Value: new("/bin/true"), Arguments: []string{"true"}, User: new("u"),
+					Uris: []*mesos.CommandInfo_URI{{Value: new("http://x/y"), Extract: new(true)}},
 				})
 			},
 			`{"shell":false,"value":"/bin/true","argv":["true"],"uris":[{"value":"http://x/y","executable":false}]}`,
@@ -253,8 +253,8 @@ func TestRenderers(t *testing.T) {
 		"domain": {
 			func(w *Writer) {
 				w.DomainInfo(&mesos.DomainInfo{FaultDomain: &mesos.DomainInfo_FaultDomain{
-					Region: &mesos.DomainInfo_FaultDomain_RegionInfo{Name: proto.String("r")},
-					Zone:   &mesos.DomainInfo_FaultDomain_ZoneInfo{Name: proto.String("z")},
+					Region: &mesos.DomainInfo_FaultDomain_RegionInfo{Name: new("r")},
+					Zone:   &mesos.DomainInfo_FaultDomain_ZoneInfo{Name: new("z")},
 				}})
 			},
 			`{"fault_domain":{"region":{"name":"r"},"zone":{"name":"z"}}}`,
@@ -262,8 +262,8 @@ func TestRenderers(t *testing.T) {
 		"offer": {
 			func(w *Writer) {
 				w.Offer(&mesos.Offer{
-					Id: &mesos.OfferID{Value: proto.String("o")}, FrameworkId: &mesos.FrameworkID{Value: proto.String("f")},
-					AgentId: &mesos.AgentID{Value: proto.String("s")}, AllocationInfo: &mesos.Resource_AllocationInfo{Role: proto.String("r")},
+					Id: &mesos.OfferID{Value: new("o")}, FrameworkId: &mesos.FrameworkID{Value: new("f")},
+					AgentId: &mesos.AgentID{Value: new("s")}, AllocationInfo: &mesos.Resource_AllocationInfo{Role: new("r")},
 				})
 			},
 			`{"id":"o","framework_id":"f","allocation_info":{"role":"r"},"slave_id":"s",` +

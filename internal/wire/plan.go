@@ -5,15 +5,15 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/meseta-project/meseta/internal/invariant"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+
+	"github.com/meseta-project/meseta/internal/invariant"
 )
 
 // A plan is what the codec needs to know about a message type, worked out
 // once. Plans are immutable after build.
 type plan struct {
-	desc   protoreflect.MessageDescriptor
 	fields []*field // in declaration order, as Mesos writes them
 	sorted []*field // the same by name
 	byName map[string]*field
@@ -101,7 +101,7 @@ func build(desc protoreflect.MessageDescriptor, built map[protoreflect.MessageDe
 		return p
 	}
 	fields := desc.Fields()
-	p := &plan{desc: desc, fields: make([]*field, fields.Len()), byName: make(map[string]*field, fields.Len())}
+	p := &plan{fields: make([]*field, fields.Len()), byName: make(map[string]*field, fields.Len())}
 	built[desc] = p
 	for i := range p.fields {
 		f := buildField(fields.Get(i), built)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -305,7 +306,7 @@ func (s *scanner) number() (number, bool) {
 	f, err := strconv.ParseFloat(string(text), 64)
 	if err != nil {
 		s.fail(s.pos, false)
-		if err.(*strconv.NumError).Err == strconv.ErrRange {
+		if errors.Is(err, strconv.ErrRange) {
 			s.err = &SyntaxError{"Value out of range"}
 		}
 		return number{}, false
