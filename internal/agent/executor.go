@@ -138,8 +138,10 @@ func (a *Agent) removeExecutor(x *executor) {
 		a.persist(meta.Ended{Run: x.run})
 	}
 	a.collectExecutor(x)
-	for id := range x.tasks { // of a framework or agent that ends: nobody acknowledges them
-		delete(f.tasks, id)
+	for _, t := range inOrder(x.tasks) { // of a framework or agent that ends: nobody acknowledges them
+		t.phase = TaskTerminated
+		a.showTask(t)
+		delete(f.tasks, t.id)
 	}
 	delete(f.executors, x.run.Executor)
 	delete(a.byRun, x.run.Container)

@@ -31,7 +31,7 @@ func (a *Agent) Recover(now time.Time, state *meta.State, running []ids.Containe
 		a.out.Fatal = fmt.Errorf("recover the agent: %w", err)
 		return
 	}
-	if a.cfg.BootID != "" {
+	if a.cfg.BootID != state.Boot {
 		a.persist(meta.Boot{ID: a.cfg.BootID})
 	}
 	a.replaying = true

@@ -30,6 +30,10 @@ func (a *Agent) runTask(m *messages.RunTaskMessage) {
 	m = upgraded(m)
 	info := m.GetTask().GetExecutor()
 	generated := info == nil
+	if generated && m.GetTask().GetCommand() == nil {
+		a.log.Error("task ignored, it has neither an executor nor a command", slog.String("task_id", m.GetTask().GetTaskId().GetValue()))
+		return
+	}
 	if generated {
 		info = a.commandExecutor(m.GetFramework(), m.GetTask())
 	}

@@ -106,11 +106,10 @@ func taskOf(info *mesos.TaskInfo, x *executor) *mesos.Task {
 		KillPolicy:  info.GetKillPolicy(),
 		Limits:      info.GetLimits(),
 	}
-	switch {
-	case info.GetCommand().User != nil:
-		t.User = info.GetCommand().User
-	case info.GetExecutor().GetCommand() != nil:
-		t.User = info.GetExecutor().GetCommand().User
+	for _, c := range [...]*mesos.CommandInfo{info.GetExecutor().GetCommand(), info.GetCommand()} {
+		if c != nil && c.User != nil {
+			t.User = c.User
+		}
 	}
 	if info.GetExecutor() != nil {
 		t.ExecutorId = info.GetExecutor().GetExecutorId()

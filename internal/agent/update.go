@@ -57,7 +57,14 @@ func (a *Agent) fromExecutor(x *executor, st *mesos.TaskStatus) *messages.Status
 func (a *Agent) update(u *messages.StatusUpdate, sender *executor) {
 	f := a.frameworks[ids.FrameworkID(u.GetFrameworkId().GetValue())]
 	id := u.GetStatus().GetTaskId()
-	if len(u.GetUuid()) != 16 || u.GetStatus().GetAgentId().GetValue() != string(a.id()) || f == nil || f.terminating {
+	if f != nil && f.terminating {
+		// The framework will never acknowledge it. Mesos leaves the executor
+		// waiting, and kills it when its time is over; we let it go.
+		a.count.InvalidStatusUpdates++
+		a.acknowledge(sender, u)
+		return
+	}
+	if len(u.GetUuid()) != 16 || u.GetStatus().GetAgentId().GetValue() != string(a.id()) || f == nil {
 		a.count.InvalidStatusUpdates++
 		a.log.Warn("status update ignored", slog.String("task_id", id.GetValue()), slog.Any("state", u.GetStatus().GetState()))
 		return
