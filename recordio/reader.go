@@ -82,7 +82,7 @@ func (r *Reader) length() (int, error) {
 	for i := 0; ; i++ {
 		c, err := r.r.ReadByte()
 		switch {
-		case err == io.EOF && i > 0: //nolint:errorlint // as above
+		case err == io.EOF && i > 0:
 			return 0, io.ErrUnexpectedEOF
 		case err != nil:
 			return 0, err
@@ -117,7 +117,7 @@ func (r *Reader) payload(n int) error {
 		have := len(r.buf)
 		r.buf = slices.Grow(r.buf, min(n-have, max(have, keep)))
 		r.buf = r.buf[:min(n, cap(r.buf))]
-		if _, err := io.ReadFull(r.r, r.buf[have:]); err == io.EOF { //nolint:errorlint // as above
+		if _, err := io.ReadFull(r.r, r.buf[have:]); err == io.EOF {
 			return io.ErrUnexpectedEOF
 		} else if err != nil {
 			return err

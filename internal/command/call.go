@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -45,7 +43,7 @@ func (x *Executor) status(task *mesos.TaskID, s mesos.TaskState, reason *mesos.T
 		Source:     mesos.TaskStatus_SOURCE_EXECUTOR.Enum(),
 		Reason:     reason,
 		ExecutorId: &mesos.ExecutorID{Value: (*string)(&x.cfg.Executor)},
-		Timestamp:  proto.Float64(float64(x.now.UnixMicro()) / 1e6),
+		Timestamp:  new(float64(x.now.UnixMicro()) / 1e6),
 		Uuid:       id[:],
 	}
 	if message != "" {

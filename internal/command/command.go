@@ -194,6 +194,8 @@ func (x *Executor) event(ev *executorpb.Event) {
 		x.shutdown()
 	case executorpb.Event_ERROR:
 		x.log.Error("the agent reports an error", slog.String("message", ev.GetError().GetMessage()))
+	case executorpb.Event_UNKNOWN, executorpb.Event_MESSAGE, executorpb.Event_HEARTBEAT:
+		// Nothing for a command.
 	}
 }
 

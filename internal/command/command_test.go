@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
@@ -28,7 +26,7 @@ type world struct {
 	last    []byte
 }
 
-func (w *world) log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func (w *world) log() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (w *world) config() Config {
 	return Config{Framework: "f", Executor: "t", ShutdownGrace: 5 * time.Second}
@@ -157,7 +155,7 @@ func duration(s string) *mesos.DurationInfo {
 	if err != nil {
 		panic(err)
 	}
-	return &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(d))}
+	return &mesos.DurationInfo{Nanoseconds: new(int64(d))}
 }
 
 func TestDescribe(t *testing.T) {

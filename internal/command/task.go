@@ -90,6 +90,8 @@ func (x *Executor) kill(grace time.Duration) {
 		if at := x.killedAt.Add(grace); at.Before(x.escalateAt) {
 			x.escalateAt = at
 		}
+	case subscribing, idle, ended:
+		// There is nothing to kill.
 	}
 }
 

@@ -11,8 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
@@ -68,8 +66,8 @@ func run(t *testing.T, c *Containerizer, spec *Spec, command *mesos.CommandInfo,
 }
 
 func TestCommands(t *testing.T) {
-	argv := &mesos.CommandInfo{Shell: proto.Bool(false), Value: proto.String("printf"), Arguments: []string{"printf", "%s|", "a b", "$HOME"}}
-	bare := &mesos.CommandInfo{Shell: proto.Bool(false), Value: proto.String("/bin/pwd")}
+	argv := &mesos.CommandInfo{Shell: new(false), Value: new("printf"), Arguments: []string{"printf", "%s|", "a b", "$HOME"}}
+	bare := &mesos.CommandInfo{Shell: new(false), Value: new("/bin/pwd")}
 	for _, test := range []struct {
 		command *mesos.CommandInfo
 		want    string
@@ -124,7 +122,7 @@ func TestFetchIsLoggedAndItsFailureTold(t *testing.T) {
 	dir := t.TempDir()
 	broken := errors.New("no such host")
 	c := containerizer(t, Config{RuntimeDir: dir}, fetchFunc(func(string, string) error { return broken }))
-	spec := &Spec{ID: "c1", Sandbox: filepath.Join(dir, "box"), URIs: []*mesos.CommandInfo_URI{{Value: proto.String("http://x/")}}}
+	spec := &Spec{ID: "c1", Sandbox: filepath.Join(dir, "box"), URIs: []*mesos.CommandInfo_URI{{Value: new("http://x/")}}}
 	if err := c.Prepare(t.Context(), spec); !errors.Is(err, broken) {
 		t.Errorf("got %v, want %v", err, broken)
 	}

@@ -82,7 +82,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 	c, _ := n.DialContext(t.Context(), "tcp", "10.0.0.1:1")
 	l.Close()
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("unaccepted connection: %v", err)
 	}
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {

@@ -21,10 +21,15 @@ var kinds = []struct {
 	suffix string
 	unpack func(*unpacking) error
 }{
-	{".tar.gz", (*unpacking).tarGzip}, {".tgz", (*unpacking).tarGzip},
-	{".tar.bz2", (*unpacking).tarBzip2}, {".tbz2", (*unpacking).tarBzip2},
-	{".tar.xz", (*unpacking).tarXz}, {".txz", (*unpacking).tarXz},
-	{".tar", (*unpacking).tar}, {".zip", (*unpacking).zip}, {".gz", (*unpacking).gzip},
+	{".tar.gz", (*unpacking).tarGzip},
+	{".tgz", (*unpacking).tarGzip},
+	{".tar.bz2", (*unpacking).tarBzip2},
+	{".tbz2", (*unpacking).tarBzip2},
+	{".tar.xz", (*unpacking).tarXz},
+	{".txz", (*unpacking).tarXz},
+	{".tar", (*unpacking).tar},
+	{".zip", (*unpacking).zip},
+	{".gz", (*unpacking).gzip},
 }
 
 // unpacking is one archive on its way into a folder.
@@ -198,7 +203,7 @@ func (u *unpacking) write(name string, mode os.FileMode, content io.Reader) (err
 
 // link makes something at a place whose folders it makes too, where it replaces
 // what was there.
-func (u *unpacking) link(name string, make func(at string) error) error {
+func (u *unpacking) link(name string, create func(at string) error) error {
 	at := u.below(name)
 	if err := u.root.MkdirAll(filepath.Dir(at), 0o755); err != nil {
 		return err
@@ -206,5 +211,5 @@ func (u *unpacking) link(name string, make func(at string) error) error {
 	if err := u.root.Remove(at); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return make(at)
+	return create(at)
 }

@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/ulikunitz/xz"
-	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 )
@@ -50,9 +49,9 @@ func uri(value string, change ...func(*mesos.CommandInfo_URI)) *mesos.CommandInf
 	return u
 }
 
-func cached(u *mesos.CommandInfo_URI)     { u.Cache = proto.Bool(true) }
-func executable(u *mesos.CommandInfo_URI) { u.Executable = proto.Bool(true) }
-func raw(u *mesos.CommandInfo_URI)        { u.Extract = proto.Bool(false) }
+func cached(u *mesos.CommandInfo_URI)     { u.Cache = new(true) }
+func executable(u *mesos.CommandInfo_URI) { u.Executable = new(true) }
+func raw(u *mesos.CommandInfo_URI)        { u.Extract = new(false) }
 func as(name string) func(*mesos.CommandInfo_URI) {
 	return func(u *mesos.CommandInfo_URI) { u.OutputFile = &name }
 }
@@ -310,7 +309,7 @@ func TestRightsOfTheUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can fetch for others")
 	}
-	dir, err := os.MkdirTemp("", "fetch") // below a folder that others may enter
+	dir, err := os.MkdirTemp("", "fetch") //nolint:usetesting // below a folder that others may enter
 	if err != nil {
 		t.Fatal(err)
 	}

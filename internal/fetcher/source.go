@@ -178,7 +178,7 @@ func download(ctx context.Context, uri string, stall time.Duration) (io.ReadClos
 		body.stop()
 		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // by whoever closes the body returned
 	if err != nil {
 		defer body.stop()
 		return nil, errors.Join(err, stalled(ctx))

@@ -49,8 +49,7 @@ func (c *conn) serve() {
 		c.server.http.give(&plainConn{Conn: c.net, rest: rest, release: c.server.release}, c.server)
 		return
 	}
-	var m *malformed
-	if errors.As(err, &m) {
+	if m, ok := errors.AsType[*malformed](err); ok {
 		c.server.malformed.Add(1)
 		c.answer(m.status, m.text)
 		_ = c.flush()

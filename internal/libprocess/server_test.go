@@ -255,7 +255,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		first := w.dial()
 		w.dial()
 		synctest.Wait()
-		if _, err := w.dial().Read(make([]byte, 1)); err != io.EOF {
+		if _, err := w.dial().Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("%v", err)
 		}
 		first.Close()
@@ -296,7 +296,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		w.server.Close()
 		w.server.Close()
 		for _, c := range []net.Conn{idle, plain} {
-			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+			if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 				t.Errorf("%v", err)
 			}
 		}

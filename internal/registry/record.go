@@ -2,6 +2,7 @@ package registry
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -70,7 +71,7 @@ func (r *Registry) load(key string, value []byte) error {
 	case keyMaintenance, keyCapabilities:
 		return r.loadRest(value)
 	}
-	return fmt.Errorf("unknown key")
+	return errors.New("unknown key")
 }
 
 // loadRest reads the lists that are stored whole.

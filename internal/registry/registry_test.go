@@ -1,7 +1,6 @@
 package registry_test
 
 import (
-	"iter"
 	"maps"
 	"testing"
 	"time"
@@ -141,7 +140,7 @@ func TestExpired(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	for key, value := range map[string]string{"what/a": "", "agents/a": "\xff", "": ""} {
-		records := iter.Seq2[string, []byte](maps.All(store{key: []byte(value)}))
+		records := maps.All(store{key: []byte(value)})
 		if _, err := registry.Load(records); err == nil {
 			t.Errorf("record %q: %q was read", key, value)
 		}

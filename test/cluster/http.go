@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -52,9 +53,7 @@ func Post(url string, header map[string]string, body any) (Reply, error) {
 		return Reply{}, err
 	}
 	headers := map[string]string{"Content-Type": "application/json"}
-	for name, value := range header {
-		headers[name] = value
-	}
+	maps.Copy(headers, header)
 	return Do("POST", url, headers, string(text))
 }
 

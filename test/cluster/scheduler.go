@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,7 +94,7 @@ func OpenAt(t TB, url string, call J) (*Scheduler, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, "POST", url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +149,7 @@ func (s *Scheduler) Close() { s.cancel() }
 func (s *Scheduler) Events() []Event {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.events[:len(s.events):len(s.events)]
+	return slices.Clip(s.events)
 }
 
 // Await returns the next event of a type, after those returned or passed over
@@ -207,7 +209,7 @@ func (s *Scheduler) AwaitEnd() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.ended == nil {
-			return fmt.Errorf("the stream is still open")
+			return errors.New("the stream is still open")
 		}
 		return nil
 	})
@@ -242,9 +244,7 @@ func (s *Scheduler) Call(call J) {
 
 func (s *Scheduler) complete(call J) J {
 	whole := J{"framework_id": J{"value": s.ID}}
-	for name, value := range call {
-		whole[name] = value
-	}
+	maps.Copy(whole, call)
 	return whole
 }
 
@@ -263,7 +263,8 @@ func (s *Scheduler) AwaitOffer() Value {
 func (s *Scheduler) Decline(offer Value, refuseSeconds float64) {
 	s.t.Helper()
 	s.Call(J{"type": "DECLINE", "decline": J{
-		"offer_ids": []any{offer.At("id")}, "filters": J{"refuse_seconds": refuseSeconds}}})
+		"offer_ids": []any{offer.At("id")}, "filters": J{"refuse_seconds": refuseSeconds},
+	}})
 }
 
 // Launch accepts an offer with one LAUNCH of the tasks, and refuses what is left
@@ -278,7 +279,8 @@ func (s *Scheduler) Accept(offer Value, refuseSeconds float64, operations ...J) 
 	s.t.Helper()
 	s.Call(J{"type": "ACCEPT", "accept": J{
 		"offer_ids": []any{offer.At("id")}, "operations": operations,
-		"filters": J{"refuse_seconds": refuseSeconds}}})
+		"filters": J{"refuse_seconds": refuseSeconds},
+	}})
 }
 
 // Task returns a TaskInfo for a shell command, with 0.1 CPUs and 32 MB, on the
@@ -331,7 +333,8 @@ func (s *Scheduler) Acknowledge(status Value) {
 		return
 	}
 	s.Call(J{"type": "ACKNOWLEDGE", "acknowledge": J{
-		"agent_id": status.At("agent_id"), "task_id": status.At("task_id"), "uuid": status.At("uuid")}})
+		"agent_id": status.At("agent_id"), "task_id": status.At("task_id"), "uuid": status.At("uuid"),
+	}})
 }
 
 // Kill asks for a task to be killed.

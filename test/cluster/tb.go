@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 )
 
 // TB is what the helpers need of a test, which *testing.T and *testing.B have
@@ -83,7 +84,7 @@ func (s *script) TempDir() string {
 
 // end runs what is to be run at the end, the latest first.
 func (s *script) end() {
-	for i := len(s.cleanups) - 1; i >= 0; i-- {
-		s.cleanups[i]()
+	for _, v := range slices.Backward(s.cleanups) {
+		v()
 	}
 }

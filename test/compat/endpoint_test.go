@@ -22,9 +22,11 @@ type endpoint struct {
 // was built from.
 func legacyRules() Rules {
 	return Rules{
-		Open: []string{"flags", "slaves[].attributes", "frameworks[].labels", "roles[].resources",
+		Open: []string{
+			"flags", "slaves[].attributes", "frameworks[].labels", "roles[].resources",
 			"roles[].quota.guarantee", "roles[].quota.limit", "roles[].quota.consumed",
-			"roles[].allocated", "roles[].offered", "roles[].reserved"},
+			"roles[].allocated", "roles[].offered", "roles[].reserved",
+		},
 		Missing: []string{"git_sha", "git_branch", "git_tag", "log_dir", "external_log_file"},
 	}
 }
@@ -154,8 +156,10 @@ func testMetricNames(t *testing.T, l *live) {
 // counted says whether a metric of Mesos has a meaning here: not those of its
 // replicated log, of its inner queues, or that bear an id.
 func counted(name string) bool {
-	for _, other := range []string{"registrar/log/", "event_queue_", "allocator/mesos/", "frameworks/", "gpus", "containerizer/",
-		"allocator/event", "resource_provider", "http_cache", "csi", "overlay/", "/recovery", "latency_ms/", "/operator_event", "master/messages_"} {
+	for _, other := range []string{
+		"registrar/log/", "event_queue_", "allocator/mesos/", "frameworks/", "gpus", "containerizer/",
+		"allocator/event", "resource_provider", "http_cache", "csi", "overlay/", "/recovery", "latency_ms/", "/operator_event", "master/messages_",
+	} {
 		if strings.Contains(name, other) {
 			return false
 		}
@@ -166,10 +170,14 @@ func counted(name string) bool {
 // operatorCalls are the read calls of the v1 operator API compared, on masters
 // and on agents.
 var operatorCalls = map[string][]string{
-	"v1master": {"GET_HEALTH", "GET_VERSION", "GET_FLAGS", "GET_METRICS", "GET_STATE", "GET_AGENTS",
-		"GET_FRAMEWORKS", "GET_EXECUTORS", "GET_TASKS", "GET_ROLES", "GET_MASTER"},
-	"v1agent": {"GET_HEALTH", "GET_VERSION", "GET_FLAGS", "GET_METRICS", "GET_STATE", "GET_AGENT",
-		"GET_FRAMEWORKS", "GET_EXECUTORS", "GET_TASKS", "GET_CONTAINERS"},
+	"v1master": {
+		"GET_HEALTH", "GET_VERSION", "GET_FLAGS", "GET_METRICS", "GET_STATE", "GET_AGENTS",
+		"GET_FRAMEWORKS", "GET_EXECUTORS", "GET_TASKS", "GET_ROLES", "GET_MASTER",
+	},
+	"v1agent": {
+		"GET_HEALTH", "GET_VERSION", "GET_FLAGS", "GET_METRICS", "GET_STATE", "GET_AGENT",
+		"GET_FRAMEWORKS", "GET_EXECUTORS", "GET_TASKS", "GET_CONTAINERS",
+	},
 }
 
 // v1Rules: a build differs in what it knows of itself.

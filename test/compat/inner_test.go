@@ -169,7 +169,7 @@ func (p *play) call(m message) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(p.t.Context())
 	path := strings.Fields(m.First)[1]
-	request, err := http.NewRequestWithContext(ctx, "POST", "http://"+p.addr+path, strings.NewReader(p.words.translate(string(m.Body))))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+p.addr+path, strings.NewReader(p.words.translate(string(m.Body))))
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -89,11 +89,11 @@ func layout(t *testing.T, root string) map[string]string {
 	files := map[string]string{}
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return nil // gone while we looked
+			return nil //nolint:nilerr // gone while we looked
 		}
 		info, err := entry.Info()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the same
 		}
 		name, _ := filepath.Rel(root, path)
 		about := strings.ToLower(info.Mode().String())

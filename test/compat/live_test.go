@@ -65,8 +65,11 @@ func (l *live) complete(t *testing.T) {
 func olderFramework() J {
 	return J{
 		"user": "root", "name": "mesos-execute instance", "capabilities": []J{
-			{"type": "RESERVATION_REFINEMENT"}, {"type": "TASK_KILLING_STATE"},
-			{"type": "REVOCABLE_RESOURCES"}, {"type": "PARTITION_AWARE"}},
+			{"type": "RESERVATION_REFINEMENT"},
+			{"type": "TASK_KILLING_STATE"},
+			{"type": "REVOCABLE_RESOURCES"},
+			{"type": "PARTITION_AWARE"},
+		},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -43,7 +44,7 @@ func appendLines(lines []Line, above string, b []byte) ([]Line, bool) {
 			return nil, false
 		}
 		b = b[n:]
-		path := fmt.Sprint(tag >> 3)
+		path := strconv.FormatUint(tag>>3, 10)
 		if above != "" {
 			path = above + "." + path
 		}
@@ -63,7 +64,7 @@ func appendField(lines []Line, path string, wireType int, b []byte) ([]Line, []b
 		if n <= 0 {
 			return nil, nil, false
 		}
-		return append(lines, Line{path, fmt.Sprint(v), 'v'}), b[n:], true
+		return append(lines, Line{path, strconv.FormatUint(v, 10), 'v'}), b[n:], true
 	case 1:
 		if len(b) < 8 {
 			return nil, nil, false
@@ -80,7 +81,7 @@ func appendField(lines []Line, path string, wireType int, b []byte) ([]Line, []b
 		if len(b) < 4 {
 			return nil, nil, false
 		}
-		return append(lines, Line{path, fmt.Sprint(binary.LittleEndian.Uint32(b)), 'f'}), b[4:], true
+		return append(lines, Line{path, strconv.FormatUint(uint64(binary.LittleEndian.Uint32(b)), 10), 'f'}), b[4:], true
 	}
 	return nil, nil, false
 }

@@ -125,8 +125,10 @@ func TestParseCurl(t *testing.T) {
 	for _, test := range []struct{ line, want string }{
 		{`http://h/x?a=b`, `GET http://h/x?a=b  map[Accept:[*/*]]`},
 		{`-I http://h/`, `HEAD http://h/  map[Accept:[*/*]]`},
-		{`-X POST -H Content-Type: application/json -H Accept: text/html -d {"a": "b c"} http://h/`,
-			`POST http://h/ {"a": "b c"} map[Accept:[text/html] Content-Type:[application/json]]`},
+		{
+			`-X POST -H Content-Type: application/json -H Accept: text/html -d {"a": "b c"} http://h/`,
+			`POST http://h/ {"a": "b c"} map[Accept:[text/html] Content-Type:[application/json]]`,
+		},
 		{`-X POST -H Content-Type: -d {} http://h/`, `POST http://h/ {} map[Accept:[*/*]]`},
 		{`-X POST -d x=1 http://h/`, `POST http://h/ x=1 map[Accept:[*/*] Content-Type:[application/x-www-form-urlencoded]]`},
 	} {

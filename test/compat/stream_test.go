@@ -64,8 +64,10 @@ func TestPodStream(t *testing.T) {
 
 // pysched is the framework of the captures.
 func pysched(role string) J {
-	return J{"user": "root", "name": "pysched", "roles": []string{role}, "failover_timeout": 0,
-		"capabilities": []J{{"type": "MULTI_ROLE"}, {"type": "PARTITION_AWARE"}}}
+	return J{
+		"user": "root", "name": "pysched", "roles": []string{role}, "failover_timeout": 0,
+		"capabilities": []J{{"type": "MULTI_ROLE"}, {"type": "PARTITION_AWARE"}},
+	}
 }
 
 // captured returns the events of a capture.

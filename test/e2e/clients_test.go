@@ -1,10 +1,11 @@
 package e2e
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestMesosGo(t *testing.T) {
 			t.Parallel()
 			p := cluster.Start(t, "example-scheduler", nil, filepath.Join(bin, "example-scheduler"),
 				"-url", c.Master.URL+"/api/v1/scheduler", "-executor", filepath.Join(bin, "example-executor"),
-				"-server.address", "127.0.0.1", "-metrics.port", fmt.Sprint(cluster.FreePort(t)),
+				"-server.address", "127.0.0.1", "-metrics.port", strconv.Itoa(cluster.FreePort(t)),
 				"-name", "mesos-go-"+codec, "-tasks", "5", "-verbose", "-codec", codec)
 			p.WaitLog("mission accomplished", time.Minute)
 			p.Exit(cluster.Patience)
@@ -49,7 +50,7 @@ func TestPymesos(t *testing.T) {
 	cluster.Eventually(t, cluster.Patience, func() error {
 		state := cluster.MustGet(t, c.Master.URL+"/state")
 		if gone := state.Find("completed_frameworks", "name", "pymesos-echo"); gone.V == nil {
-			return fmt.Errorf("the framework is not among the completed ones")
+			return errors.New("the framework is not among the completed ones")
 		}
 		return nil
 	})

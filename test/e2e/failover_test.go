@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,9 +47,7 @@ func durable(name string) J {
 // withID returns the FrameworkInfo for subscribing again.
 func withID(info J, id string) J {
 	again := J{"id": J{"value": id}}
-	for name, value := range info {
-		again[name] = value
-	}
+	maps.Copy(again, info)
 	return again
 }
 
@@ -273,7 +273,7 @@ func TestExecutorKilled(t *testing.T) {
 				return nil
 			}
 		}
-		return fmt.Errorf("no FAILURE event")
+		return errors.New("no FAILURE event")
 	})
 	checkRunsOn(t, w.Scheduler, w.pid, "runs")
 }
@@ -321,7 +321,7 @@ func TestSchedulerKilled(t *testing.T) {
 	cluster.Eventually(t, soon, func() error {
 		row := cluster.MustGet(t, c.Master.URL+"/frameworks").Find("frameworks", "id", w.ID)
 		if row.At("connected") != false {
-			return fmt.Errorf("the master takes the framework for connected")
+			return errors.New("the master takes the framework for connected")
 		}
 		return nil
 	})
@@ -363,7 +363,7 @@ func TestSchedulerGone(t *testing.T) {
 	cluster.Eventually(t, soon, func() error {
 		state := cluster.MustGet(t, c.Master.URL+"/state")
 		if state.Find("completed_frameworks", "id", w.ID).V == nil {
-			return fmt.Errorf("the framework is not among the completed ones")
+			return errors.New("the framework is not among the completed ones")
 		}
 		if cluster.Alive(w.pid) {
 			return fmt.Errorf("its task lives on as process %d", w.pid)
@@ -371,7 +371,8 @@ func TestSchedulerGone(t *testing.T) {
 		return nil
 	})
 	s, err := cluster.Open(t, c.Master.URL, J{
-		"type": "SUBSCRIBE", "framework_id": J{"value": w.ID}, "subscribe": J{"framework_info": withID(info, w.ID)}})
+		"type": "SUBSCRIBE", "framework_id": J{"value": w.ID}, "subscribe": J{"framework_info": withID(info, w.ID)},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +410,7 @@ func TestTaskEndsWhileSchedulerIsAway(t *testing.T) {
 	s = cluster.Subscribe(t, c.Master, withID(info, s.ID))
 	cluster.Eventually(t, soon, func() error {
 		if err := reconciled(s, "dies", "TASK_RUNNING"); err == nil {
-			return fmt.Errorf("the task of an agent that forgot it is said to run")
+			return errors.New("the task of an agent that forgot it is said to run")
 		}
 		return nil
 	})

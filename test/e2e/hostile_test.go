@@ -102,14 +102,22 @@ var atScheduler = []hostile{
 	{"no type", schedulerAPI, asJSON, `{}`, 400, "Failed to validate scheduler::Call: Expecting 'type' to be present"},
 	{"no framework", schedulerAPI, asJSON, `{"type":"REVIVE"}`, 400, "Failed to validate scheduler::Call: Expecting 'framework_id' to be present"},
 	{"unknown framework", schedulerAPI, asJSON, `{"type":"REVIVE","framework_id":{"value":"../../x"}}`, 400, "Framework cannot be found"},
-	{"two framework ids", schedulerAPI, asJSON, `{"type":"SUBSCRIBE","framework_id":{"value":"a"},"subscribe":{"framework_info":{"user":"root","name":"x","id":{"value":"b"}}}}`,
-		400, "Failed to validate scheduler::Call: 'framework_id' differs from 'subscribe.framework_info.id'"},
-	{"short uuid", schedulerAPI, asJSON, `{"type":"ACKNOWLEDGE","framework_id":{"value":"a"},"acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"YQ=="}}`,
-		400, "Failed to validate scheduler::Call: …"},
-	{"no uuid", schedulerAPI, asJSON, `{"type":"ACKNOWLEDGE","framework_id":{"value":"a"},"acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"}}}`,
-		400, "Failed to convert JSON into Call protobuf: Missing required fields: acknowledge.uuid"},
-	{"an Accept that nobody can serve", schedulerAPI, asJSON + "Accept: image/png\r\n", `{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"root","name":"x"}}}`,
-		406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'"},
+	{
+		"two framework ids", schedulerAPI, asJSON, `{"type":"SUBSCRIBE","framework_id":{"value":"a"},"subscribe":{"framework_info":{"user":"root","name":"x","id":{"value":"b"}}}}`,
+		400, "Failed to validate scheduler::Call: 'framework_id' differs from 'subscribe.framework_info.id'",
+	},
+	{
+		"short uuid", schedulerAPI, asJSON, `{"type":"ACKNOWLEDGE","framework_id":{"value":"a"},"acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"},"uuid":"YQ=="}}`,
+		400, "Failed to validate scheduler::Call: …",
+	},
+	{
+		"no uuid", schedulerAPI, asJSON, `{"type":"ACKNOWLEDGE","framework_id":{"value":"a"},"acknowledge":{"agent_id":{"value":"a"},"task_id":{"value":"t"}}}`,
+		400, "Failed to convert JSON into Call protobuf: Missing required fields: acknowledge.uuid",
+	},
+	{
+		"an Accept that nobody can serve", schedulerAPI, asJSON + "Accept: image/png\r\n", `{"type":"SUBSCRIBE","subscribe":{"framework_info":{"user":"root","name":"x"}}}`,
+		406, "Expecting 'Accept' to allow 'application/x-protobuf' or 'application/json'",
+	},
 }
 
 var atExecutor = []hostile{
@@ -252,7 +260,8 @@ func TestSlowSubscriber(t *testing.T) {
 		s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
 		for range 2000 {
 			s.Call(J{"type": "MESSAGE", "message": J{
-				"agent_id": J{"value": "nobody"}, "executor_id": J{"value": "e"}, "data": strings.Repeat("aaaa", 1000)}})
+				"agent_id": J{"value": "nobody"}, "executor_id": J{"value": "e"}, "data": strings.Repeat("aaaa", 1000),
+			}})
 		}
 		s.Reconcile()
 	})

@@ -133,9 +133,11 @@ func TestOthersOffers(t *testing.T) {
 	checkInvalidOffer(t, thief, "stolen", "Task launched with invalid offers: Offer "+id+" has invalid framework "+owner.ID+
 		" while framework "+thief.ID+" is expected")
 	thief.Teardown()
-	owner.Call(J{"type": "ACCEPT", "accept": J{"offer_ids": []any{offer.At("id"), offer.At("id")},
+	owner.Call(J{"type": "ACCEPT", "accept": J{
+		"offer_ids":  []any{offer.At("id"), offer.At("id")},
 		"operations": []J{{"type": "LAUNCH", "launch": J{"task_infos": []J{cluster.Task(offer, "double", "true")}}}},
-		"filters":    J{"refuse_seconds": 3600}}})
+		"filters":    J{"refuse_seconds": 3600},
+	}})
 	checkInvalidOffer(t, owner, "double", "Task launched with invalid offers: Duplicate offer "+id+" in offer list")
 	next := owner.AwaitOffer()
 	owner.Launch(next, 0, cluster.Task(next, "fine", "true"))

@@ -12,7 +12,7 @@
 // A [Launcher] and its processes may be used by many goroutines.
 package posix
 
-import "C" // for shim.c
+import "C"
 
 import (
 	"errors"
@@ -172,7 +172,7 @@ func environment(vars []string) (*os.File, error) {
 func shimArgs(spec *Spec) []string {
 	args := []string{shimName, spec.ID, "-", "-", "-", "-", spec.Path}
 	if u := spec.User; u != nil {
-		args[2], args[3] = fmt.Sprint(u.UID), fmt.Sprint(u.GID)
+		args[2], args[3] = strconv.FormatUint(uint64(u.UID), 10), strconv.FormatUint(uint64(u.GID), 10)
 		if len(u.Groups) > 0 {
 			args[4] = strings.Trim(strings.ReplaceAll(fmt.Sprint(u.Groups), " ", ","), "[]")
 		}

@@ -73,7 +73,8 @@ func instant(t cluster.TB, tasks int) []figure {
 			return inExecutor(offer, id, next%executors, m.cpus, "instant")
 		})
 		figures = append(figures, figure{
-			fmt.Sprintf("%d instant tasks of %g CPUs, %d executors", tasks, m.cpus, executors), rate, "tasks/s", m.mesos, m.aims})
+			fmt.Sprintf("%d instant tasks of %g CPUs, %d executors", tasks, m.cpus, executors), rate, "tasks/s", m.mesos, m.aims,
+		})
 	}
 	return figures
 }
