@@ -2,7 +2,6 @@ package master
 
 import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -28,13 +27,13 @@ func (m *Master) recoverExecutors(a *agent, infos []*mesos.ExecutorInfo) {
 
 // recoverTasks puts the tasks of an agent that is back on the books. If it is
 // back from where its frameworks were told the worst, they are told better.
-func (m *Master) recoverTasks(a *agent, msg *messages.ReregisterSlaveMessage, tell bool) {
-	if tell {
+func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
+	if was != admittedBefore {
 		for _, f := range inOrder(m.frameworks) {
 			m.dropUnreachable(f, a.id)
 		}
 	}
-	for _, desc := range msg.Tasks {
+	for _, desc := range tasks {
 		f := m.frameworks[ids.FrameworkID(desc.GetFrameworkId().GetValue())]
 		if f == nil { // it is over, and its tasks will be shut down
 			continue
@@ -46,8 +45,8 @@ func (m *Master) recoverTasks(a *agent, msg *messages.ReregisterSlaveMessage, te
 		}
 		m.forgetCompleted(f, ids.TaskID(desc.GetTaskId().GetValue()))
 		t := m.recoverTask(f, a, desc)
-		if tell {
-			m.notify(f, updateEvent(t.returned(m)))
+		if was != admittedBefore {
+			m.notify(f, updateEvent(m.latestOf(t, t.row.State, mesos.TaskStatus_REASON_AGENT_REREGISTERED, was.welcomeBack())))
 		}
 	}
 }

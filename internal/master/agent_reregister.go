@@ -38,17 +38,46 @@ func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMes
 		m.shutdown(from, "Agent attempted to reregister with different IP / hostname")
 		return
 	}
+	back := readmitted{from, msg, m.whereabouts(id)}
 	puts, err := m.recordReturn(id, msg.Slave)
 	if err != nil {
 		m.unwanted(msg, from, err.Error())
 		return
 	}
 	if len(puts) == 0 { // nothing new
-		m.agentReadmitted(from, msg)
+		m.agentReadmitted(back)
 		return
 	}
 	m.returning[id] = true
-	m.persist(puts, readmitted{from, msg})
+	m.persist(puts, back)
+}
+
+// whereabouts says where an agent was taken to be when it came back.
+type whereabouts uint8
+
+const (
+	admittedBefore whereabouts = iota // by this leader or an earlier one
+	wasUnreachable
+	wasUnknown
+)
+
+func (m *Master) whereabouts(id ids.AgentID) whereabouts {
+	if m.registry.Agent(id) != nil {
+		return admittedBefore
+	}
+	if _, ok := m.registry.Unreachable(id); ok {
+		return wasUnreachable
+	}
+	return wasUnknown
+}
+
+// welcomeBack is what frameworks are told about the tasks of an agent that was
+// not to be expected.
+func (w whereabouts) welcomeBack() string {
+	if w == wasUnreachable {
+		return "Unreachable agent re-reregistered"
+	}
+	return "Unknown agent reregistered"
 }
 
 // recordReturn puts into the registry what is new about an agent that is back.
@@ -64,7 +93,8 @@ func (m *Master) recordReturn(id ids.AgentID, info *mesos.AgentInfo) ([]registry
 }
 
 // agentReadmitted takes back an agent that the registry has.
-func (m *Master) agentReadmitted(from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+func (m *Master) agentReadmitted(back readmitted) {
+	from, msg := back.from, back.msg
 	id := ids.AgentID(msg.GetSlave().GetId().GetValue())
 	delete(m.returning, id)
 	switch {
@@ -73,7 +103,7 @@ func (m *Master) agentReadmitted(from ids.UPID, msg *messages.ReregisterSlaveMes
 	case m.agents[id] != nil:
 		m.knownAgentBack(m.agents[id], from, msg)
 	default:
-		m.agentBack(id, from, msg)
+		m.agentBack(id, back)
 	}
 	m.counters.AgentReregistrations++
 }
@@ -84,6 +114,9 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 	if err != nil {
 		m.shutdown(from, err.Error())
 		return
+	}
+	if !total.Equal(a.row.Total) {
+		m.rescindAll(a) // they may be of what is no more
 	}
 	m.move(a, from)
 	a.caps = agentCapsOf(msg.AgentCapabilities)
@@ -176,19 +209,19 @@ func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.Re
 
 // agentBack puts an agent on the books that was not: an earlier leader had it,
 // or it was unreachable, or removed, or even forgotten.
-func (m *Master) agentBack(id ids.AgentID, from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+func (m *Master) agentBack(id ids.AgentID, back readmitted) {
+	from, msg := back.from, back.msg
 	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
 	if err != nil {
 		m.shutdown(from, err.Error())
 		return
 	}
-	wasRecovered := m.recovered[id] != nil
 	delete(m.recovered, id)
 	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
 	m.editAgent(a).Reregistered = m.now
 	m.recoverFrameworks(msg.Frameworks)
 	m.recoverExecutors(a, msg.ExecutorInfos)
-	m.recoverTasks(a, msg, !wasRecovered)
+	m.recoverTasks(a, msg.Tasks, back.was)
 	m.offerAgent(a)
 	m.send(a, &messages.SlaveReregisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
 	m.shutdownCompleted(a, msg.Frameworks)

@@ -30,6 +30,7 @@ type (
 	readmitted struct {
 		from ids.UPID
 		msg  *messages.ReregisterSlaveMessage
+		was  whereabouts
 	}
 	// lost: an agent is marked unreachable.
 	lost struct {
@@ -73,7 +74,7 @@ func (m *Master) proceed(a action) {
 	case admitted:
 		m.agentAdmitted(a.from, a.msg)
 	case readmitted:
-		m.agentReadmitted(a.from, a.msg)
+		m.agentReadmitted(a)
 	case lost:
 		m.agentLost(a)
 	case dismissed:

@@ -142,7 +142,8 @@ func statusText(s *mesos.TaskStatus) string {
 		text += " " + s.GetReason().String()
 	}
 	if s.Message != nil {
-		text += fmt.Sprintf(" %q", s.GetMessage())
+		first, _, _ := strings.Cut(s.GetMessage(), "\n") // others are protobuf text, which varies
+		text += fmt.Sprintf(" %q", first)
 	}
 	if s.UnreachableTime != nil {
 		text += " since"

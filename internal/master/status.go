@@ -45,11 +45,6 @@ func (m *Master) latestOf(t *task, state mesos.TaskState, why mesos.TaskStatus_R
 	return s
 }
 
-// returned tells that a task is back with its agent.
-func (t *task) returned(m *Master) *mesos.TaskStatus {
-	return m.latestOf(t, t.row.State, mesos.TaskStatus_REASON_AGENT_REREGISTERED, "Unreachable agent re-reregistered")
-}
-
 func updateEvent(s *mesos.TaskStatus) *schedulerpb.Event {
 	return &schedulerpb.Event{
 		Type:   schedulerpb.Event_UPDATE.Enum(),
