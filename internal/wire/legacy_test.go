@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -269,6 +271,39 @@ func TestRenderers(t *testing.T) {
 			`{"id":"o","framework_id":"f","allocation_info":{"role":"r"},"slave_id":"s",` +
 				`"resources":{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.0}}`,
 		},
+		"a task with all it can have": {
+			func(w *Writer) { w.Task(fullTask()) },
+			`{"id":"t","name":"n","framework_id":"f","executor_id":"e","slave_id":"s","state":"TASK_RUNNING",` +
+				`"resources":{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.5},"limits":{"cpus":"Infinity","mem":64.0},"role":"r",` +
+				`"statuses":[{"state":"TASK_RUNNING","timestamp":1.5,"labels":[{"key":"k"}],"container_status":{` +
+				`"container_id":{"value":"c"},"network_infos":[{"groups":["g"],"labels":[{"key":"k"}],` +
+				`"ip_addresses":[{"protocol":"IPv4","ip_address":"127.0.0.1"}],"name":"net",` +
+				`"port_mappings":[{"host_port":31000,"container_port":80}]}],"cgroup_info":{"net_cls":{"classid":7}}},"healthy":false}],` +
+				`"user":"u","labels":[{"key":"k"}],"discovery":{"visibility":"CLUSTER"},"container":{"type":"MESOS"},` +
+				`"health_check":{"delay_seconds":15.0,"interval_seconds":10.0,"timeout_seconds":20.0,"consecutive_failures":3,` +
+				`"grace_period_seconds":10.0}}`,
+		},
+		"a queued task": {
+			func(w *Writer) {
+				w.TaskInfo(&mesos.TaskInfo{
+					Name: new("n"), TaskId: &mesos.TaskID{Value: new("t")}, AgentId: &mesos.AgentID{Value: new("s")},
+					Resources: fullTask().Resources, Command: &mesos.CommandInfo{Value: new("true")},
+					Executor:  &mesos.ExecutorInfo{ExecutorId: &mesos.ExecutorID{Value: new("e")}},
+					Discovery: &mesos.DiscoveryInfo{Visibility: mesos.DiscoveryInfo_EXTERNAL.Enum()},
+				})
+			},
+			`{"id":"t","name":"n","slave_id":"s","resources":{"disk":0.0,"mem":0.0,"gpus":0.0,"cpus":0.5},"role":"r",` +
+				`"command":{"value":"true","argv":[],"uris":[]},"executor_id":"e","discovery":{"visibility":"EXTERNAL"}}`,
+		},
+		"quantities and limits": {
+			func(w *Writer) {
+				w.BeginArray()
+				w.Quantities(resources.QuantitiesOf(resources.Quantity{Name: "mem", Amount: 5000}, resources.Quantity{Name: "cpus", Amount: 300}))
+				w.Limits(resources.LimitsOf(resources.Quantity{Name: "cpus"}))
+				w.EndArray()
+			},
+			`[{"cpus":0.3,"mem":5.0},{"cpus":0.0}]`,
+		},
 		"flags": {
 			func(w *Writer) { w.StringMap(map[string]string{"b": "2", "a": "1"}) },
 			`{"a":"1","b":"2"}`,
@@ -280,6 +315,79 @@ func TestRenderers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fullTask returns a task with everything that is shown.
+func fullTask() *mesos.Task {
+	labels := &mesos.Labels{Labels: []*mesos.Label{{Key: new("k")}}}
+	return &mesos.Task{
+		Name: new("n"), TaskId: &mesos.TaskID{Value: new("t")}, FrameworkId: &mesos.FrameworkID{Value: new("f")},
+		ExecutorId: &mesos.ExecutorID{Value: new("e")}, AgentId: &mesos.AgentID{Value: new("s")},
+		State: mesos.TaskState_TASK_RUNNING.Enum(), User: new("u"), Labels: labels,
+		Resources: []*mesos.Resource{{
+			Name: new("cpus"), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: new(0.5)},
+			AllocationInfo: &mesos.Resource_AllocationInfo{Role: new("r")},
+		}},
+		Limits:    map[string]*mesos.Value_Scalar{"mem": {Value: new(64.0)}, "cpus": {Value: new(math.Inf(1))}},
+		Discovery: &mesos.DiscoveryInfo{Visibility: mesos.DiscoveryInfo_CLUSTER.Enum()},
+		Container: &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum()}, HealthCheck: &mesos.HealthCheck{},
+		Statuses: []*mesos.TaskStatus{{
+			State: mesos.TaskState_TASK_RUNNING.Enum(), Timestamp: new(1.5), Labels: labels, Healthy: new(false), Message: new("not shown"),
+			ContainerStatus: &mesos.ContainerStatus{
+				ContainerId: &mesos.ContainerID{Value: new("c")},
+				CgroupInfo:  &mesos.CgroupInfo{NetCls: &mesos.CgroupInfo_NetCls{Classid: new(uint32(7))}},
+				NetworkInfos: []*mesos.NetworkInfo{{
+					Groups: []string{"g"}, Labels: labels, Name: new("net"),
+					IpAddresses:  []*mesos.NetworkInfo_IPAddress{{IpAddress: new("127.0.0.1")}},
+					PortMappings: []*mesos.NetworkInfo_PortMapping{{HostPort: new(uint32(31000)), ContainerPort: new(uint32(80))}},
+				}},
+			},
+		}},
+	}
+}
+
+// TestGoldenExecutor compares an executor in the agent's /state.
+func TestGoldenExecutor(t *testing.T) {
+	var reply agentpb.Response
+	state := sample(t, "v1agent/GET_EXECUTORS.json", &reply, "agent/state.json")
+	var old struct {
+		Frameworks []struct {
+			Executors []struct {
+				ID, Container, Directory string
+				Resources                map[string]float64
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(state), &old); err != nil {
+		t.Fatal(err)
+	}
+	infos := map[string]*mesos.ExecutorInfo{}
+	for _, e := range reply.GetExecutors.Executors {
+		infos[e.ExecutorInfo.ExecutorId.GetValue()] = e.ExecutorInfo
+	}
+	for _, f := range old.Frameworks {
+		for _, e := range f.Executors {
+			text := fmt.Sprintf("cpus:%v;mem:%v;disk:%v", e.Resources["cpus"], e.Resources["mem"], e.Resources["disk"])
+			contains(t, state, object(t, func(w *Writer) {
+				w.ExecutorFields(ExecutorSummary{
+					Info: infos[e.ID], ContainerID: e.Container, Directory: e.Directory, Resources: resources.MustParse(text),
+				})
+			}))
+		}
+	}
+}
+
+// TestGoldenTaskStates compares the counts in /state-summary.
+func TestGoldenTaskStates(t *testing.T) {
+	summary := string(golden.Read(t, "master/state-summary.json"))
+	contains(t, summary, strings.TrimPrefix(object(t, func(w *Writer) {
+		w.TaskStateFields(func(state mesos.TaskState) int {
+			if state == mesos.TaskState_TASK_RUNNING {
+				return 3
+			}
+			return 0
+		})
+	}), "{"))
 }
 
 // TestNamesInLegacy checks that the messages that renderers write whole have
