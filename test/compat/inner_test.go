@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,7 +30,8 @@ type play struct {
 }
 
 // TestMasterAgainstMesosAgent has our master talk to the captured agent and
-// scheduler: a registration, a task to its end, and one that is killed.
+// scheduler: a registration, a task to its end, one that is killed, the deaths of the agent
+// and of the master, and the agent's leave.
 func TestMasterAgainstMesosAgent(t *testing.T) {
 	t.Parallel()
 	golden.Dir(t)
@@ -47,6 +49,12 @@ func TestMasterAgainstMesosAgent(t *testing.T) {
 	agent.close()
 	agent.listen()
 	p.run("04b_agent_back")
+	master.Kill9()
+	agent.close()
+	agent.listen()
+	master.Restart(t)
+	p.run("05b_master_back")
+	p.run("06_agent_sigusr1")
 	cluster.Healthy(t, master)
 	if rest := agent.rest(); rest != "" {
 		t.Errorf("more messages than Mesos's master sends: %s", rest)
@@ -73,6 +81,9 @@ func TestAgentAgainstMesosMaster(t *testing.T) {
 	master.close()
 	master.listen()
 	p.run("05b_master_back")
+	syscall.Kill(agent.Pid(), syscall.SIGUSR1)
+	p.run("06_agent_sigusr1")
+	agent.Exit(cluster.Patience)
 	if rest := master.rest(); rest != "" {
 		t.Errorf("more messages than Mesos's agent sends: %s", rest)
 	}
