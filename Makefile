@@ -44,10 +44,10 @@ tidy: ## check the layering and the shape of the tree
 	$(GO) test ./internal/tidy
 
 unit: ## run the unit tests
-	$(GO) test $(UNIT)
+	@echo unit tests; $(GO) test $(UNIT)
 
 race: ## run the unit tests under the race detector
-	$(GO) test -race $(UNIT)
+	@echo unit tests, race detector; $(GO) test -race $(UNIT)
 
 sim: ## run the simulator with SEEDS=200 seeds
 	$(GO) test ./internal/sim/... -args -seeds $(SEEDS)
