@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -85,7 +86,7 @@ func parseLines(text []byte) (Credentials, error) {
 func (c Credentials) add(principal, secret string) error {
 	switch _, there := c[principal]; {
 	case principal == "":
-		return fmt.Errorf("parsing credentials: a principal is empty")
+		return errors.New("parsing credentials: a principal is empty")
 	case there:
 		return fmt.Errorf("parsing credentials: principal %q is there twice", principal)
 	}

@@ -58,7 +58,7 @@ func TestBasic(t *testing.T) {
 		"Basic cDpzOng= cDp": 401,
 	} {
 		w := httptest.NewRecorder()
-		r := httptest.NewRequest("GET", "/", http.NoBody)
+		r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 		if header != "" {
 			r.Header.Set("Authorization", header)
 		}

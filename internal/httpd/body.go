@@ -27,7 +27,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 		body = slices.Grow(body, 1)
 		n, err := src.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
-		if err == io.EOF { //nolint:errorlint // readers return it bare
+		if err == io.EOF {
 			_ = control.SetReadDeadline(time.Time{})
 			return body, nil
 		}

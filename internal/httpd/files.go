@@ -54,12 +54,12 @@ type FileInfo struct {
 	MTime time.Time // whole seconds
 }
 
-// Attach gives access to the file or directory at real under a virtual path,
+// Attach gives access to the file or directory at path under a virtual path,
 // to the principals that allow returns nil for (nil is everybody), replacing
-// what was there. Links in real itself are followed now, once; that it does
+// what was there. Links in path itself are followed now, once; that it does
 // not exist is an error.
-func (f *Files) Attach(virtual, real string, allow func(principal string) error) error {
-	real, err := filepath.EvalSymlinks(real)
+func (f *Files) Attach(virtual, path string, allow func(principal string) error) error {
+	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return fmt.Errorf("attaching %s: %w", virtual, err)
 	}
@@ -68,7 +68,7 @@ func (f *Files) Attach(virtual, real string, allow func(principal string) error)
 	if f.attached == nil {
 		f.attached = map[string]attachment{}
 	}
-	f.attached[strings.TrimSuffix(virtual, "/")] = attachment{real, allow}
+	f.attached[strings.TrimSuffix(virtual, "/")] = attachment{path, allow}
 	return nil
 }
 
@@ -110,7 +110,7 @@ func (f *Files) find(name string) (a attachment, rest string, ok bool) {
 
 // resolve finds what a principal names. The refusals are Mesos's: NotFound
 // without a text, and what the attachment says.
-func (f *Files) resolve(name, principal string) (real, rest string, err error) {
+func (f *Files) resolve(name, principal string) (base, rest string, err error) {
 	a, rest, ok := f.find(name)
 	if !ok {
 		return "", "", refusal.NotFoundf("")
@@ -125,11 +125,11 @@ func (f *Files) resolve(name, principal string) (real, rest string, err error) {
 
 // open opens what a principal names.
 func (f *Files) open(name, principal string) (*os.File, error) {
-	real, rest, err := f.resolve(name, principal)
+	base, rest, err := f.resolve(name, principal)
 	if err != nil {
 		return nil, err
 	}
-	file, err := openBelow(real, rest)
+	file, err := openBelow(base, rest)
 	switch {
 	case err == nil:
 		return file, nil
@@ -141,19 +141,19 @@ func (f *Files) open(name, principal string) (*os.File, error) {
 	return nil, refusal.Invalidf("'%s' is inaccessible.\n", name) // it leads outside, or is a socket
 }
 
-// openBelow opens rest below the directory real, or real itself if there is
+// openBelow opens rest below the directory base, or base itself if there is
 // no rest. It does not wait for the other end of a pipe.
-func openBelow(real, rest string) (*os.File, error) {
+func openBelow(base, rest string) (*os.File, error) {
 	const flags = os.O_RDONLY | syscall.O_NONBLOCK
 	if rest == "" {
-		return os.OpenFile(real, flags, 0)
+		return os.OpenFile(base, flags, 0)
 	}
-	if info, err := os.Stat(real); err != nil {
+	if info, err := os.Stat(base); err != nil {
 		return nil, err
 	} else if !info.IsDir() {
 		return nil, syscall.ENOTDIR
 	}
-	root, err := os.OpenRoot(real)
+	root, err := os.OpenRoot(base)
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +176,11 @@ func (f *Files) List(name, principal string) ([]FileInfo, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("listing a directory: %w", err)
 	}
-	real, rest, err := f.resolve(name, principal)
+	base, rest, err := f.resolve(name, principal)
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(real)
+	root, err := os.OpenRoot(base)
 	if err != nil {
 		return nil, fmt.Errorf("listing a directory: %w", err)
 	}
@@ -243,7 +243,7 @@ func regular(file *os.File, verb string) (fs.FileInfo, error) {
 func (f *Files) describe(virtual string, info fs.FileInfo) FileInfo {
 	d := FileInfo{Path: virtual, Mode: info.Mode(), Nlink: 1, Size: info.Size(), MTime: info.ModTime().Truncate(time.Second)}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		d.Nlink = uint64(stat.Nlink)
+		d.Nlink = uint64(stat.Nlink) //nolint:unconvert // narrower on other machines
 		d.UID, d.GID = f.users.get(stat.Uid, userName), f.groups.get(stat.Gid, groupName)
 	}
 	return d
@@ -294,6 +294,7 @@ func groupName(id string) (string, error) {
 func (f FileInfo) Permissions() string {
 	b := []byte("-rwxrwxrwx")
 	switch f.Mode.Type() {
+	default: // a regular file
 	case fs.ModeDir:
 		b[0] = 'd'
 	case fs.ModeSymlink:

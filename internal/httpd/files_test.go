@@ -195,7 +195,7 @@ func TestAccessIsPerPrincipal(t *testing.T) {
 
 func get(h http.Handler, target string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	r := httptest.NewRequest("GET", target, http.NoBody)
+	r := httptest.NewRequest(http.MethodGet, target, http.NoBody)
 	h.ServeHTTP(w, r.WithContext(authn.WithPrincipal(r.Context(), "owner")))
 	return w
 }
@@ -239,7 +239,7 @@ func TestFilesEndpoints(t *testing.T) {
 		}
 	}
 	compare(t, "errors/files_browse.txt", func(w http.ResponseWriter) {
-		m.ServeHTTP(w, httptest.NewRequest("GET", "/files/browse?path=/", http.NoBody))
+		m.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/files/browse?path=/", http.NoBody))
 	})
 }
 

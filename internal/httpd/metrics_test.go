@@ -58,7 +58,7 @@ func TestSnapshotsArePaced(t *testing.T) {
 		start := time.Now()
 		for i := range 5 {
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics/snapshot", http.NoBody))
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/snapshot", http.NoBody))
 			if got, want := time.Since(start), time.Duration(i)*500*time.Millisecond; got != want || w.Body.String() != `{"a":1.0}` {
 				t.Errorf("request %d: %q after %v; want %v", i, w.Body, got, want)
 			}
@@ -67,7 +67,7 @@ func TestSnapshotsArePaced(t *testing.T) {
 		for range 200 {
 			go func() {
 				w := httptest.NewRecorder()
-				h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics/snapshot", http.NoBody))
+				h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/snapshot", http.NoBody))
 				codes <- w.Code
 			}()
 		}
@@ -86,7 +86,7 @@ func TestPrometheus(t *testing.T) {
 		return map[string]float64{"master/tasks_running": 3, "allocator/mesos/allocation_run_ms/p99": 0.5, "a-b": 1, "a/b": 2, "x/é": 1e300}
 	})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics/prometheus", http.NoBody))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/prometheus", http.NoBody))
 	want := strings.Join([]string{
 		"# TYPE mesos_a_b untyped", "mesos_a_b 1",
 		"# TYPE mesos_allocator_mesos_allocation_run_ms_p99 untyped", "mesos_allocator_mesos_allocation_run_ms_p99 0.5",

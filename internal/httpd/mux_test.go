@@ -56,7 +56,7 @@ func TestMux(t *testing.T) {
 		"/app/..%2f..%2fetc":            "404 Not Found.",
 	} {
 		w := httptest.NewRecorder()
-		m.ServeHTTP(w, httptest.NewRequest("GET", path, http.NoBody))
+		m.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, http.NoBody))
 		if w.Body.String() != want {
 			t.Errorf("%s: %q; want %q", path, w.Body, want)
 		}
@@ -93,7 +93,7 @@ func FuzzMux(f *testing.F) {
 			return
 		}
 		w := httptest.NewRecorder()
-		m.ServeHTTP(w, &http.Request{Method: "GET", URL: u})
+		m.ServeHTTP(w, &http.Request{Method: http.MethodGet, URL: u})
 		if strings.Contains(w.Body.String(), "..") && strings.HasPrefix(w.Body.String(), "slave(1)/app ..") {
 			t.Errorf("%q climbs: %q", path, w.Body)
 		}

@@ -73,8 +73,7 @@ var statuses = map[refusal.Reason]int{
 
 // Status returns the status that says err: 500 if it is no refusal.
 func Status(err error) int {
-	var e *StatusError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*StatusError](err); ok {
 		return e.Status
 	}
 	if code, ok := statuses[refusal.ReasonOf(err)]; ok {
@@ -85,13 +84,11 @@ func Status(err error) int {
 
 // Refuse answers with err: its status and its text.
 func Refuse(w http.ResponseWriter, err error) {
-	var e *StatusError
-	if errors.As(err, &e) && e.Allow != "" {
+	if e, ok := errors.AsType[*StatusError](err); ok && e.Allow != "" {
 		w.Header().Set("Allow", e.Allow)
 	}
 	message := err.Error()
-	var r *refusal.Error
-	if errors.As(err, &r) {
+	if r, ok := errors.AsType[*refusal.Error](err); ok {
 		message = r.Message
 	}
 	Text(w, Status(err), message)
@@ -101,6 +98,7 @@ func Refuse(w http.ResponseWriter, err error) {
 func Text(w http.ResponseWriter, code int, message string) {
 	w.Header().Set("Content-Type", text)
 	w.Header().Set("Content-Length", strconv.Itoa(len(message)))
+	extend(w, len(message))
 	w.WriteHeader(code)
 	_, _ = io.WriteString(w, message) // the client may be gone
 }
@@ -110,6 +108,7 @@ func Text(w http.ResponseWriter, code int, message string) {
 func Empty(w http.ResponseWriter, code int) {
 	w.Header()["Content-Type"] = nil // net/http would guess one
 	w.Header().Set("Content-Length", "0")
+	extend(w, 0)
 	w.WriteHeader(code)
 }
 

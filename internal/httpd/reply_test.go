@@ -49,7 +49,7 @@ func TestEmptyHasNoType(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if _, typed := resp.Header["Content-Type"]; typed || resp.StatusCode != 202 || resp.ContentLength != 0 {
+	if _, typed := resp.Header["Content-Type"]; typed || resp.StatusCode != http.StatusAccepted || resp.ContentLength != 0 {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }
@@ -70,7 +70,7 @@ func TestGzipFromMesosSize(t *testing.T) {
 		{1 << 20, "gzip", true},
 		{1 << 20, "", false},
 	} {
-		r := httptest.NewRequest("GET", "/state", http.NoBody)
+		r := httptest.NewRequest(http.MethodGet, "/state", http.NoBody)
 		if c.accept != "" {
 			r.Header.Set("Accept-Encoding", c.accept)
 		}
@@ -97,13 +97,13 @@ func TestGoldenJSONP(t *testing.T) {
 	want := string(golden.Read(t, "master/state_jsonp.json"))
 	text := strings.TrimSuffix(strings.TrimPrefix(want, "cb("), ")")
 	w := httptest.NewRecorder()
-	httpd.JSON(w, httptest.NewRequest("GET", "/state?jsonp=cb", http.NoBody), []byte(text))
+	httpd.JSON(w, httptest.NewRequest(http.MethodGet, "/state?jsonp=cb", http.NoBody), []byte(text))
 	if w.Body.String() != want || w.Header().Get("Content-Type") != "text/javascript" {
 		t.Errorf("%.50q %v", w.Body, w.Header())
 	}
 	for _, name := range []string{"alert(1)//", "a b", "<script>", "a\n"} {
 		w := httptest.NewRecorder()
-		r := httptest.NewRequest("GET", "/state", http.NoBody)
+		r := httptest.NewRequest(http.MethodGet, "/state", http.NoBody)
 		r.URL.RawQuery = "jsonp=" + strings.NewReplacer(" ", "+", "\n", "%0a", "<", "%3c").Replace(name)
 		httpd.JSON(w, r, []byte(text))
 		if w.Code != 400 {
@@ -137,7 +137,7 @@ func TestRender(t *testing.T) {
 		length int64
 	}{{10, false, 200, 10_031}, {10_000, false, 200, -1}, {10, true, 409, 6}} {
 		size, fail = c.size, c.fail
-		req, _ := http.NewRequest("GET", s.URL, http.NoBody)
+		req, _ := http.NewRequest(http.MethodGet, s.URL, http.NoBody)
 		req.Header.Set("Accept-Encoding", "identity")
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
@@ -170,7 +170,7 @@ func TestHeadHasLengthAndNoBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != 200 || resp.ContentLength != 7 || resp.Header.Get("Content-Type") != "application/json" {
+	if resp.StatusCode != http.StatusOK || resp.ContentLength != 7 || resp.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%d %v", resp.StatusCode, resp.Header)
 	}
 }

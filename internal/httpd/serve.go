@@ -11,9 +11,11 @@ import (
 )
 
 // NewServer returns a server of h with the limits that all of ours have: heads
-// of at most 64 KiB that arrive within 10 s, connections closed after two idle
-// minutes. Bodies and answers are limited where they are read and written:
-// [ReadBody], [Render]. Each request is logged at debug level.
+// of at most 64 KiB that arrive within 10 s. Bodies and answers are limited
+// where they are read and written: [ReadBody], [Render]. A connection may be
+// idle for ever, since Mesos's libraries take the end of the one that they make
+// calls on for the end of their subscription. Each request is logged at debug
+// level.
 //
 // A handler that panics is answered with 500 and logged; but a broken
 // invariant is handed to crash, which should not return: nothing goes on with
@@ -28,7 +30,6 @@ func NewServer(h http.Handler, log *slog.Logger, crash func(*invariant.Violation
 	return &http.Server{
 		Handler:           logged(guarded(h, log, crash), log),
 		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -46,13 +47,14 @@ func guarded(h http.Handler, log *slog.Logger, crash func(*invariant.Violation))
 			if errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
 			}
-			var violation *invariant.Violation
-			if errors.As(err, &violation) {
+			if violation, ok := errors.AsType[*invariant.Violation](err); ok {
 				crash(violation)
 			}
 			log.Error("handler panicked", slog.String("path", r.URL.Path), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 			Text(w, http.StatusInternalServerError, "Internal error")
 		}()
+		// The deadline of the answer before is not this one's.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // in tests there is no connection
 		h.ServeHTTP(w, r)
 	})
 }

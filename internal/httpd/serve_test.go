@@ -109,3 +109,33 @@ func TestBrokenInvariantsCrash(t *testing.T) {
 		}
 	})
 }
+
+// A connection may be idle for ever, and its deadlines are those of one answer.
+func TestIdleConnectionsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n fakenet.Network
+		l, err := n.Listen("10.0.0.1:80")
+		must(t, err)
+		s := httpd.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/own" {
+				io.WriteString(w, "own")
+				return
+			}
+			httpd.JSON(w, r, []byte("{}"))
+		}), slog.New(slog.DiscardHandler), nil)
+		go s.Serve(l)
+		defer s.Close()
+		c, err := n.DialContext(t.Context(), "tcp", "10.0.0.1:80")
+		must(t, err)
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for _, path := range []string{"/", "/own", "/", "/own"} {
+			io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			resp, err := http.ReadResponse(r, nil)
+			must(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			must(t, err)
+			time.Sleep(1000 * time.Hour) // virtual
+		}
+	})
+}

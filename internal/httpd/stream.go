@@ -75,7 +75,7 @@ func OpenStream(w http.ResponseWriter, o StreamOptions) (*Stream, error) {
 	}
 	s := &Stream{options: o, conn: conn, ready: make(chan struct{}, 1), lost: make(chan struct{})}
 	if err := s.write(s.head()); err != nil {
-		s.end(err) // Run tells of it
+		_ = s.end(err) // Run tells of it
 	}
 	return s, nil
 }

@@ -125,7 +125,7 @@ func TestOnlyRequestsAreTimed(t *testing.T) {
 		if status, text := answer(t, r); status != 408 || time.Since(start).Round(time.Second) != 10*time.Second {
 			t.Errorf("%d %s after %v", status, text, time.Since(start))
 		}
-		if _, err := r.ReadByte(); err != io.EOF {
+		if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 			t.Errorf("the connection goes on: %v", err)
 		}
 	})
@@ -175,7 +175,7 @@ func TestMalformedRequestsEndTheConnection(t *testing.T) {
 			if status, text := answer(t, r); status != want || text == "" {
 				t.Errorf("%.60q: %d %q", in, status, text)
 			}
-			if _, err := r.ReadByte(); err != io.EOF {
+			if _, err := r.ReadByte(); !errors.Is(err, io.EOF) {
 				t.Errorf("%.60q: the connection goes on: %v", in, err)
 			}
 		}
