@@ -26,12 +26,12 @@ func OperationForm(op *mesos.Offer_Operation) error {
 	switch op.GetType() {
 	case mesos.Offer_Operation_LAUNCH:
 		if op.Launch == nil {
-			return withoutField("A LAUNCH offer", "launch")
+			return withoutField("A LAUNCH", "launch")
 		}
 		return taskForms(op.Launch.GetTaskInfos())
 	case mesos.Offer_Operation_LAUNCH_GROUP:
 		if op.LaunchGroup == nil {
-			return withoutField("A LAUNCH_GROUP offer", "launch_group")
+			return withoutField("A LAUNCH_GROUP", "launch_group")
 		}
 		if err := resources.ValidateAll(op.LaunchGroup.GetExecutor().GetResources()); err != nil {
 			return err
@@ -39,7 +39,7 @@ func OperationForm(op *mesos.Offer_Operation) error {
 		return taskForms(op.LaunchGroup.GetTaskGroup().GetTasks())
 	case mesos.Offer_Operation_RESERVE:
 		if op.Reserve == nil {
-			return withoutField("A RESERVE offer", "reserve")
+			return withoutField("A RESERVE", "reserve")
 		}
 		if len(op.Reserve.GetSource()) > 0 {
 			return refusal.Invalidf("Reservation updates are not yet implemented for the scheduler API.")
@@ -47,7 +47,7 @@ func OperationForm(op *mesos.Offer_Operation) error {
 		return wellFormed(op.Reserve.GetResources())
 	case mesos.Offer_Operation_UNRESERVE:
 		if op.Unreserve == nil {
-			return withoutField("An UNRESERVE offer", "unreserve")
+			return withoutField("An UNRESERVE", "unreserve")
 		}
 		return wellFormed(op.Unreserve.GetResources())
 	default:
@@ -59,32 +59,32 @@ func diskForm(op *mesos.Offer_Operation) error {
 	switch op.GetType() {
 	case mesos.Offer_Operation_CREATE:
 		if op.Create == nil {
-			return withoutField("A CREATE offer", "create")
+			return withoutField("A CREATE", "create")
 		}
 		return wellFormed(op.Create.GetVolumes())
 	case mesos.Offer_Operation_DESTROY:
 		if op.Destroy == nil {
-			return withoutField("A DESTROY offer", "destroy")
+			return withoutField("A DESTROY", "destroy")
 		}
 		return wellFormed(op.Destroy.GetVolumes())
 	case mesos.Offer_Operation_GROW_VOLUME:
 		if op.GrowVolume == nil {
-			return withoutField("A GROW_VOLUME", "grow_volume")
+			return refusal.Invalidf("A GROW_VOLUME operation must have the Offer.Operation.grow_volume field set")
 		}
 		return eachWellFormed(op.GrowVolume.GetVolume(), op.GrowVolume.GetAddition())
 	case mesos.Offer_Operation_SHRINK_VOLUME:
 		if op.ShrinkVolume == nil {
-			return withoutField("A SHRINK_VOLUME offer", "shrink_volume")
+			return refusal.Invalidf("A SHRINK_VOLUME offer operation must have the Offer.Operation.shrink_volume field set")
 		}
 		return eachWellFormed(op.ShrinkVolume.GetVolume())
 	case mesos.Offer_Operation_CREATE_DISK:
 		if op.CreateDisk == nil {
-			return withoutField("A CREATE_DISK offer", "create_disk")
+			return withoutField("A CREATE_DISK", "create_disk")
 		}
 		return eachWellFormed(op.CreateDisk.GetSource())
 	case mesos.Offer_Operation_DESTROY_DISK:
 		if op.DestroyDisk == nil {
-			return withoutField("A DESTROY_DISK offer", "destroy_disk")
+			return withoutField("A DESTROY_DISK", "destroy_disk")
 		}
 		return eachWellFormed(op.DestroyDisk.GetSource())
 	default:
@@ -93,7 +93,7 @@ func diskForm(op *mesos.Offer_Operation) error {
 }
 
 func withoutField(title, field string) error {
-	return refusal.Invalidf("%s operation must have the Offer.Operation.%s field set.", title, field)
+	return refusal.Invalidf("%s offer operation must have the Offer.Operation.%s field set.", title, field)
 }
 
 func wellFormed(lists ...[]*mesos.Resource) error {

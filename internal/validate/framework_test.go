@@ -1,0 +1,123 @@
+package validate_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/validate"
+)
+
+const multiRole = `"capabilities":[{"type":"MULTI_ROLE"}]`
+
+func TestFrameworkInfo(t *testing.T) {
+	filter := func(quantities string) string {
+		return `{"offer_filters":{"eng":{"min_allocatable_resources":{"quantities":[{"quantities":` + quantities + `}]}}}}`
+	}
+	for _, test := range []struct{ info, want string }{
+		{`{}`, ""},
+		{`{"role":"eng/dev"}`, ""},
+		{`{"roles":["eng"]}`, "'FrameworkInfo.roles' must not be set when the framework is not MULTI_ROLE capable"},
+		{`{"role":"a b"}`, "'FrameworkInfo.role' is not a valid role: Role component 'a b' is invalid because it" +
+			" contains backspace or whitespace"},
+		{
+			`{"role":"*",` + multiRole + `}`,
+			"'FrameworkInfo.role' must not be set when the framework is MULTI_ROLE capable",
+		},
+		{`{` + multiRole + `}`, ""},
+		{`{"roles":["b","a","b","a","c"],` + multiRole + `}`, "'FrameworkInfo.roles' contains duplicate items: { a, b }"},
+		{
+			`{"roles":["/bad"],` + multiRole + `}`,
+			"'FrameworkInfo.roles' contains invalid role: Role '/bad' cannot start with a slash",
+		},
+		{`{"id":{"value":""}}`, ""},
+		{`{"id":{"value":"a/b"}}`, "'a/b' contains invalid characters"},
+		{filter(`{"cpus":{"value":1}}`), ""},
+		{filter(`{}`), "Resource quantities must contain at least one quantity"},
+		{filter(`{"cpus":{"value":-1}}`), "Invalid resource quantity for 'cpus': Negative values not supported"},
+		{filter(`{"cpus":{"value":"Infinity"}}`), "Invalid resource quantity for 'cpus': Infinite values not supported"},
+		{filter(`{"cpus":{"value":"NaN"}}`), "Invalid resource quantity for 'cpus': NaN not supported"},
+		{filter(`{"cpus":{"value":1e-310}}`), "Invalid resource quantity for 'cpus': Subnormal values not supported"},
+		{`{"failover_timeout":1e9}`, ""},
+		{`{"failover_timeout":1e10}`, "The framework failover_timeout (1e+10) is invalid"},
+		{`{"failover_timeout":"NaN"}`, "The framework failover_timeout (NaN) is invalid"},
+	} {
+		t.Run(test.info, func(t *testing.T) {
+			refused(t, validate.FrameworkInfo(read(t, test.info, &mesos.FrameworkInfo{})), test.want)
+		})
+	}
+}
+
+func TestFrameworkUpdate(t *testing.T) {
+	old := read(t, `{"user":"u","name":"n","principal":"p"}`, &mesos.FrameworkInfo{})
+	for _, test := range []struct{ info, want string }{
+		{`{"user":"u","name":"m","principal":"p","checkpoint":false}`, ""},
+		{`{"user":"u","name":"n"}`, "Changing framework's principal is not allowed."},
+		{`{"user":"u","name":"n","principal":"q"}`, "Changing framework's principal is not allowed."},
+		{
+			`{"user":"v","name":"n","principal":"p"}`,
+			"Updating 'FrameworkInfo.user' is unsupported; attempted to update from 'u' to 'v'",
+		},
+		{
+			`{"user":"u","name":"n","principal":"p","checkpoint":true}`,
+			"Updating 'FrameworkInfo.checkpoint' is unsupported; attempted to update from 'false' to 'true'",
+		},
+	} {
+		refused(t, validate.FrameworkUpdate(old, read(t, test.info, &mesos.FrameworkInfo{})), test.want)
+	}
+}
+
+func TestSuppressedRoles(t *testing.T) {
+	refused(t, validate.SuppressedRoles([]string{"a", "b"}, []string{"b"}), "")
+	refused(t, validate.SuppressedRoles([]string{"a"}, []string{"c", "a", "b", "c"}),
+		"Suppressed roles { b, c } are not contained in the set of roles")
+}
+
+func TestOfferConstraints(t *testing.T) {
+	one := func(constraint string) string {
+		return `{"role_constraints":{"eng":{"groups":[{"attribute_constraints":[` + constraint + `]}]}}}`
+	}
+	matches := func(regex string) string {
+		return one(`{"selector":{"attribute_name":"a"},"predicate":{"text_matches":{"regex":"` + regex + `"}}}`)
+	}
+	invalid := "A role eng has an invalid 'AttributeConstraint': "
+	for _, test := range []struct{ constraints, want string }{
+		{`{}`, ""},
+		{matches("r[0-9]+"), ""},
+		{one(`{"selector":{"pseudoattribute_type":"ZONE"},"predicate":{"not_exists":{}}}`), ""},
+		{`{"role_constraints":{"ops":{}}}`, "Offer constraints specify `role_constraints` for a role 'ops'" +
+			"not contained in the set of roles"},
+		{
+			`{"role_constraints":{"eng":{}}}`,
+			"'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role eng",
+		},
+		{
+			`{"role_constraints":{"eng":{"groups":[{}]}}}`,
+			"'OfferConstraints::RoleConstraints::groups' for role engcontains an empty RoleConstraints::Group",
+		},
+		{one(`{}`), invalid + "Exactly one of 'AttributeConstraint::Selector::name' or" +
+			" 'AttributeConstraint::Selector::pseudoattribute_type' must be set"},
+		{one(`{"selector":{"pseudoattribute_type":"UNKNOWN"}}`), invalid + "Unknown pseudoattribute type"},
+		{one(`{"selector":{"attribute_name":"a"},"predicate":{}}`), invalid + "Unknown predicate type"},
+		{matches("a{100}b"), invalid + "Regex 'a{100}b' is too complex: program size of 103 is larger than maximum" +
+			" of 100 allowed"},
+		{matches("("), invalid + "Failed to construct regex from pattern '(':" +
+			" error parsing regexp: missing closing ): `(`"},
+		{
+			matches(strings.Repeat("a", 5000)),
+			invalid + "Failed to construct regex from pattern of 5000 bytes: pattern too large",
+		},
+	} {
+		c := read(t, test.constraints, &schedulerpb.OfferConstraints{})
+		refused(t, validate.OfferConstraints([]string{"eng"}, c), test.want)
+	}
+}
+
+func TestWeight(t *testing.T) {
+	refused(t, validate.Weight(0.5), "")
+	refused(t, validate.Weight(0), "Invalid weight '0': Weights must be positive")
+	refused(t, validate.Weight(-1.5), "Invalid weight '-1.5': Weights must be positive")
+	refused(t, validate.Weight(math.NaN()), "Invalid weight 'NaN': Weights must be positive")
+}
