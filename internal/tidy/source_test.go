@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -41,7 +42,18 @@ func (s source) at(n ast.Node) string { return s.fset.Position(n.Pos()).String()
 // walk calls visit for every file of the checkout that people write.
 func walk(t *testing.T, visit func(path string)) {
 	t.Helper()
+	paths, err := files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		visit(path)
+	}
+}
+
+var files = sync.OnceValues(func() ([]string, error) {
 	skip := []string{".git", "bin", "node_modules", "testdata", ".clients"}
+	var paths []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -52,34 +64,43 @@ func walk(t *testing.T, visit func(path string)) {
 			return nil
 		}
 		rel, err := filepath.Rel(root, path)
-		visit(filepath.ToSlash(rel))
+		paths = append(paths, filepath.ToSlash(rel))
 		return err
 	})
+	return paths, err
+})
+
+// sources returns the Go files, but for generated ones.
+func sources(t *testing.T) []source {
+	t.Helper()
+	all, err := parsed()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return all
 }
 
-// sources parses the Go files, but for generated ones.
-func sources(t *testing.T) []source {
-	t.Helper()
+var parsed = sync.OnceValues(func() ([]source, error) {
+	paths, err := files()
+	if err != nil {
+		return nil, err
+	}
 	var all []source
-	walk(t, func(path string) {
-		if !strings.HasSuffix(path, ".go") {
-			return
+	for _, path := range paths {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".pb.go") {
+			continue
 		}
 		fset := token.NewFileSet()
 		file, err := parser.ParseFile(fset, filepath.Join(root, path), nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			t.Error(err)
-			return
+			return nil, err
 		}
 		if !ast.IsGenerated(file) {
 			all = append(all, source{path, fset, file, fset.File(file.Pos()).LineCount()})
 		}
-	})
-	return all
-}
+	}
+	return all, nil
+})
 
 // TestPackageDocs asks each package for one doc comment, in one file.
 func TestPackageDocs(t *testing.T) {
