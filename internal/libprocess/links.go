@@ -200,8 +200,9 @@ func (l *Links) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Close closes all connections, losing what is queued, and returns when no
-// goroutine is left. Exited is told nothing of it.
+// Close closes all connections, losing what is queued and not what has been
+// written, and returns when no goroutine is left, which takes half a second
+// if a peer does not close its end. Exited is told nothing of it.
 func (l *Links) Close() {
 	l.mu.Lock()
 	l.closed = true

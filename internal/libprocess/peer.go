@@ -72,7 +72,7 @@ func (p *peer) link(anew bool) bool {
 	}
 	p.linked = true
 	if anew && p.conn != nil {
-		_ = p.conn.Close()
+		retire(p.conn)
 		p.conn = nil
 	}
 	p.wake()
@@ -184,8 +184,7 @@ func (p *peer) rest() {
 	p.idle.Reset(p.links.options.IdleTimeout)
 }
 
-// expire closes a connection that was idle: our direction first, so that
-// answers under way break nothing.
+// expire closes a connection that was idle.
 func (p *peer) expire() {
 	p.mu.Lock()
 	if p.dead || p.linked || p.writing {
@@ -196,14 +195,19 @@ func (p *peer) expire() {
 	conn := p.conn
 	p.mu.Unlock()
 	p.links.forget(p)
-	if conn == nil {
-		return
+	if conn != nil {
+		retire(conn)
 	}
-	if half, ok := conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		_ = conn.SetReadDeadline(time.Now().Add(lingering))
-		return
+}
+
+// retire ends a connection in good order: only our direction is closed, so
+// that answers under way cannot break what is. The peer closes the other, or
+// discard does after a while.
+func retire(conn net.Conn) {
+	_ = conn.SetReadDeadline(time.Now().Add(lingering))
+	if half, ok := conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		_ = conn.Close()
 	}
-	_ = conn.Close()
 }
 
 // discard reads and drops answers until the connection ends.
@@ -260,7 +264,7 @@ func (p *peer) end() {
 		p.idle.Stop()
 	}
 	if p.conn != nil {
-		_ = p.conn.Close()
+		retire(p.conn)
 	}
 	p.links.dropped.Add(int64(p.count))
 	p.pending, p.count = nil, 0
