@@ -64,7 +64,8 @@ func canonical(k kind) *kind {
 			}
 		}
 	}
-	return k.complete()
+	own := k // so that only this, the rare one, is allocated
+	return own.complete()
 }
 
 func (k *kind) isPlain() bool {
@@ -80,7 +81,7 @@ func (k *kind) complete() *kind {
 		k.role = k.reservations[n-1].GetRole()
 	}
 	k.fixed = k.shared == nil && (isFixed(k.disk) || !hasValue(k.typ))
-	k.key = string(k.appendKey(nil))
+	k.key = string(k.appendKey(make([]byte, 0, 128)))
 	return k
 }
 

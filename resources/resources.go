@@ -29,16 +29,27 @@ func Of(entries ...Resource) Resources { return collect(slices.Clone(entries)) }
 
 // collect makes entries, which it takes over, into a Resources.
 func collect(entries []Resource) Resources {
-	entries = slices.DeleteFunc(entries, func(r Resource) bool { return isEmpty(&r) })
-	byOrder := func(a, b Resource) int { return order(&a, &b) }
-	if !slices.IsSortedFunc(entries, byOrder) {
-		slices.SortStableFunc(entries, byOrder)
+	if isCanonical(entries) {
+		return Resources{entries}
 	}
+	entries = slices.DeleteFunc(entries, func(r Resource) bool { return isEmpty(&r) })
+	slices.SortStableFunc(entries, func(a, b Resource) int { return order(&a, &b) })
 	out := entries[:0]
 	for i := range entries {
 		out = appendMerged(out, &entries[i])
 	}
 	return Resources{out}
+}
+
+// isCanonical reports whether entries, as nearly all that are read, need no
+// work.
+func isCanonical(entries []Resource) bool {
+	for i := range entries {
+		if isEmpty(&entries[i]) || i > 0 && order(&entries[i-1], &entries[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // appendMerged adds r, which is not before the last of out.

@@ -50,10 +50,11 @@ func rule[T any, M interface {
 }](validate func(M) error) func([]byte) error {
 	return func(data []byte) error {
 		m := M(new(T))
-		if (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(data, m) != nil {
-			return nil
+		err := proto.UnmarshalOptions{AllowPartial: true}.Unmarshal(data, m)
+		if err == nil {
+			return validate(m)
 		}
-		return validate(m)
+		return nil
 	}
 }
 
