@@ -1,7 +1,6 @@
 package validate_test
 
 import (
-	"math"
 	"strings"
 	"testing"
 
@@ -115,9 +114,15 @@ func TestOfferConstraints(t *testing.T) {
 	}
 }
 
-func TestWeight(t *testing.T) {
-	refused(t, validate.Weight(0.5), "")
-	refused(t, validate.Weight(0), "Invalid weight '0': Weights must be positive")
-	refused(t, validate.Weight(-1.5), "Invalid weight '-1.5': Weights must be positive")
-	refused(t, validate.Weight(math.NaN()), "Invalid weight 'NaN': Weights must be positive")
+func TestWeights(t *testing.T) {
+	const failed = "Failed to validate update weights request JSON"
+	for _, test := range []struct{ weight, want string }{
+		{`{"role":" eng ","weight":0.5}`, ""},
+		{`{"role":"r","weight":0}`, failed + " for role 'r': Invalid weight '0': Weights must be positive"},
+		{`{"role":"r","weight":-1.5}`, failed + " for role 'r': Invalid weight '-1.5': Weights must be positive"},
+		{`{"role":"r","weight":"NaN"}`, failed + " for role 'r': Invalid weight 'NaN': Weights must be positive"},
+		{`{"role":"/r","weight":1}`, failed + ": Invalid role '/r': Role '/r' cannot start with a slash"},
+	} {
+		refused(t, validate.Weights([]*mesos.WeightInfo{read(t, test.weight, &mesos.WeightInfo{})}), test.want)
+	}
 }

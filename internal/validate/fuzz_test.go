@@ -8,8 +8,10 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	agentpb "github.com/meseta-project/meseta/api/mesos/v1/agent"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	resourceproviderpb "github.com/meseta-project/meseta/api/mesos/v1/resource_provider"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/refusal"
@@ -29,6 +31,8 @@ var rules = []func(data []byte) error{
 	rule(func(m *schedulerpb.OfferConstraints) error { return validate.OfferConstraints([]string{"eng"}, m) }),
 	rule(validate.Quota),
 	rule(validate.QuotaRequest),
+	rule(func(m *maintenancepb.Schedule) error { return validate.MaintenanceSchedule(m, nil) }),
+	rule(func(m *resourceproviderpb.Call) error { return validate.ProviderCall(m, "p") }),
 	rule(validate.OperationForm),
 	rule(func(m *mesos.Offer_Operation) error {
 		return validate.Operation(m, validate.Requester{Principal: "ops"}, inUse())
@@ -74,6 +78,8 @@ func FuzzRules(f *testing.F) {
 			"predicate":{"text_matches":{"regex":"a|b"}}}]}]}}}`, &schedulerpb.OfferConstraints{}),
 		read(f, `{"role":"a","limits":{"cpus":{"value":1}}}`, &quotapb.QuotaConfig{}),
 		&quotapb.QuotaRequest{Role: new("a"), Guarantee: offered().Proto()},
+		read(f, `{"windows":[{"machine_ids":[{"hostname":"h","ip":"10.0.0.1"}]}]}`, &maintenancepb.Schedule{}),
+		read(f, `{"type":"UPDATE_STATE","resource_provider_id":{"value":"p"}}`, &resourceproviderpb.Call{}),
 		read(f, `{"type":"RESERVE","reserve":{"resources":[`+cpu(byOps)+`]}}`, &mesos.Offer_Operation{}),
 		read(f, `{"type":"CREATE","create":{"volumes":[`+diskOf(byOps+persistence)+`]}}`, &mesos.Offer_Operation{}),
 		read(f, `{"type":"DESTROY","destroy":{"volumes":[`+diskOf(byOps+persistence)+`]}}`, &mesos.Offer_Operation{}),

@@ -2,8 +2,11 @@ package validate
 
 import (
 	"math"
+	"strings"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/role"
 )
 
 // smallestNormal is the least float64 with full precision.
@@ -24,10 +27,18 @@ func Scalar(v float64) error {
 	return nil
 }
 
-// Weight refuses a role's weight that is not above zero.
-func Weight(w float64) error {
-	if !(w > 0) || math.IsInf(w, 0) {
-		return refusal.Invalidf("Invalid weight '%s': Weights must be positive", number(w))
+// Weights refuses weights of what are no roles and those not above zero.
+// White space around a role is overlooked.
+func Weights(infos []*mesos.WeightInfo) error {
+	for _, info := range infos {
+		name := strings.TrimSpace(info.GetRole())
+		if err := role.Validate(name); err != nil {
+			return refusal.Invalidf("Failed to validate update weights request JSON: Invalid role '%s': %s", name, err)
+		}
+		if w := info.GetWeight(); !(w > 0) || math.IsInf(w, 0) {
+			return refusal.Invalidf("Failed to validate update weights request JSON for role '%s':"+
+				" Invalid weight '%s': Weights must be positive", name, number(w))
+		}
 	}
 	return nil
 }
