@@ -1,0 +1,120 @@
+// Package storetest holds what every store of the registry must do. An
+// implementation's test calls [Run]; what passes is interchangeable.
+package storetest
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"strconv"
+	"testing"
+
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+// Store is what is tested: masterd.Store.
+type Store interface {
+	Load(ctx context.Context) (iter.Seq2[string, []byte], uint64, error)
+	Store(ctx context.Context, version uint64, puts []registry.Put) (uint64, error)
+	Close() error
+}
+
+// Run tests a kind of stores. open returns the same store each time it is
+// called within a test, as a restarted process would find it; a store that
+// cannot be opened again says so with durable.
+func Run(t *testing.T, durable bool, fresh func(t *testing.T) (open func() Store)) {
+	t.Run("begins empty", func(t *testing.T) { want(t, fresh(t)(), nil) })
+	t.Run("puts and deletes", func(t *testing.T) { putsAndDeletes(t, fresh(t)()) })
+	t.Run("refuses another version", func(t *testing.T) { refuses(t, fresh(t)()) })
+	t.Run("keeps many large records", func(t *testing.T) { manyRecords(t, fresh(t)()) })
+	if durable {
+		t.Run("remembers", func(t *testing.T) { remembers(t, fresh(t)) })
+	}
+}
+
+func load(t *testing.T, s Store) (map[string]string, uint64) {
+	t.Helper()
+	records, version, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for key, value := range records {
+		got[key] = string(value)
+	}
+	return got, version
+}
+
+func want(t *testing.T, s Store, want map[string]string) (version uint64) {
+	t.Helper()
+	got, version := load(t, s)
+	if !maps.Equal(got, want) {
+		t.Errorf("records are %v, want %v", got, want)
+	}
+	return version
+}
+
+func store(t *testing.T, s Store, version uint64, puts ...registry.Put) uint64 {
+	t.Helper()
+	next, err := s.Store(t.Context(), version, puts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next == version {
+		t.Errorf("the version is %d still after a write", next)
+	}
+	return next
+}
+
+func put(key, value string) registry.Put { return registry.Put{Key: key, Value: []byte(value)} }
+
+func putsAndDeletes(t *testing.T, s Store) {
+	defer s.Close()
+	_, version := load(t, s)
+	version = store(t, s, version, put("agents/a", "1"), put("agents/b", "2"), put("empty", ""))
+	want(t, s, map[string]string{"agents/a": "1", "agents/b": "2", "empty": ""})
+	version = store(t, s, version, put("agents/a", "3"), registry.Put{Key: "agents/b"}, registry.Put{Key: "none"})
+	if got := want(t, s, map[string]string{"agents/a": "3", "empty": ""}); got != version {
+		t.Errorf("loaded version %d, stored %d", got, version)
+	}
+	// The last word on a key within one write holds.
+	store(t, s, version, put("agents/a", "4"), registry.Put{Key: "agents/a"}, put("agents/a", "5"))
+	want(t, s, map[string]string{"agents/a": "5", "empty": ""})
+}
+
+func refuses(t *testing.T, s Store) {
+	defer s.Close()
+	_, old := load(t, s)
+	store(t, s, old, put("a", "mine"))
+	if _, err := s.Store(t.Context(), old, []registry.Put{put("a", "a deposed leader's"), put("b", "too")}); err == nil {
+		t.Error("a write with an old version was taken")
+	}
+	want(t, s, map[string]string{"a": "mine"})
+}
+
+func manyRecords(t *testing.T, s Store) {
+	defer s.Close()
+	_, version := load(t, s)
+	var puts []registry.Put
+	all := map[string]string{}
+	for i := range 5000 {
+		p := put("agents/"+strconv.Itoa(i), string(make([]byte, 400)))
+		puts, all[p.Key] = append(puts, p), string(p.Value)
+	}
+	store(t, s, version, puts...)
+	want(t, s, all)
+}
+
+func remembers(t *testing.T, open func() Store) {
+	s := open()
+	_, version := load(t, s)
+	version = store(t, s, version, put("a", "1"))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	defer s.Close()
+	if got := want(t, s, map[string]string{"a": "1"}); got != version {
+		t.Errorf("version %d after a restart, stored %d", got, version)
+	}
+}
