@@ -40,10 +40,13 @@ type (
 	// ExecutorSubscribe is an executor's SUBSCRIBE, or its v0 driver's
 	// (re-)registration. Events go to Conn from now on. Driver is where a v0
 	// driver listens, "" for HTTP and for built-in executors.
+	//
+	// It is answered by one [Reply], before anything is sent on Conn.
 	ExecutorSubscribe struct {
-		Conn   ConnID
-		Driver ids.UPID
-		Call   *executorpb.Call
+		Request RequestID
+		Conn    ConnID
+		Driver  ids.UPID
+		Call    *executorpb.Call
 	}
 
 	// ExecutorCall is any other call of an executor, answered by one [Reply].

@@ -41,9 +41,11 @@ func (a *Agent) subscribe(in ExecutorSubscribe) {
 	x, err := a.executorOf(in.Call)
 	if err != nil {
 		a.log.Warn("executor cannot subscribe", slog.String("executor_id", in.Call.GetExecutorId().GetValue()), slog.String("why", err.Error()))
+		a.reply(in.Request, err)
 		a.later(CloseExecutor{Conn: in.Conn})
 		return
 	}
+	a.reply(in.Request, nil)
 	if a.state == Terminating || x.framework.terminating || x.state == ExecutorTerminating || x.state == ExecutorTerminated {
 		a.later(ToExecutor{Conn: in.Conn, Event: &executorpb.Event{Type: executorpb.Event_SHUTDOWN.Enum()}})
 		a.later(CloseExecutor{Conn: in.Conn})

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -220,4 +221,27 @@ func withPath(env []string) []string {
 		return env
 	}
 	return append(slices.Clip(env), "PATH="+DefaultPath)
+}
+
+// LaunchedAt returns when a container was launched, if it is known here.
+func (c *Containerizer) LaunchedAt(id ids.ContainerID) (time.Time, bool) {
+	info, err := os.Stat(filepath.Join(c.runtimeDir(id), "pid"))
+	if err != nil {
+		return time.Time{}, false
+	}
+	return info.ModTime(), true
+}
+
+// Known returns the containers that something is known of, nested ones left
+// out: those that an earlier life of the agent has not cleaned up after.
+func (c *Containerizer) Known() ([]ids.ContainerID, error) {
+	entries, err := os.ReadDir(filepath.Join(c.cfg.RuntimeDir, "containers"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("look for containers: %w", err)
+	}
+	known := make([]ids.ContainerID, 0, len(entries))
+	for _, e := range entries {
+		known = append(known, ids.ContainerID(e.Name()))
+	}
+	return known, nil
 }

@@ -1,0 +1,215 @@
+// Package agentd serves an agent: it gives the core of internal/agent a clock,
+// an inbox, a disk, processes and the network.
+//
+//	HTTP, libprocess, containers ──▶ inbox ──▶ loop (the core) ──▶ messages
+//	                                                └──▶ persister ──▶ disk, then
+//	                                                      what depended on it
+//
+// The loop never blocks and nothing but it touches the core.
+package agentd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/httpd"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/libprocess"
+	"github.com/meseta-project/meseta/internal/mailbox"
+	"github.com/meseta-project/meseta/internal/meta"
+)
+
+// Disk is where an agent remembers. [Store] is the part that is used while it
+// runs.
+type Disk interface {
+	Store
+	// Read returns what is remembered. What cannot be read is an error if strict,
+	// and else left out and counted.
+	Read(strict bool) (*meta.State, error)
+}
+
+// Config is all that an agent's server needs.
+type Config struct {
+	Agent    agent.Config
+	Listener net.Listener // for HTTP and libprocess both
+	Master   string       // "host:port" of the master
+	Disk     Disk
+	Strict   bool // --strict
+	Fetcher  containerizer.Fetcher
+	// RuntimeDir holds what is known of running containers; it need not survive
+	// a reboot.
+	RuntimeDir string
+	// DiskWatch is how often the use of the work directory's disk is measured.
+	DiskWatch time.Duration
+	Flags     map[string]string // as given and by default, for /flags
+	Log       *slog.Logger
+}
+
+// Server is a running agent.
+type Server struct {
+	cfg           Config
+	log           *slog.Logger
+	pid           ids.UPID
+	core          *agent.Agent // the loop's alone
+	inbox         *mailbox.Mailbox[item]
+	persister     *persister
+	containerizer *containerizer.Containerizer
+	containers    sync.Map // ids.ContainerID → *container
+	processes     sync.Map // ids.ContainerID → *posix.Process
+	streams       *streams
+	requests      mailbox.Replies[agent.RequestID, error]
+	links         *libprocess.Links
+	process       *libprocess.Server
+	http          *http.Server
+	started       time.Time
+	stopped       chan struct{} // closed when the loop has ended
+	fatal         chan error    // what ends the server besides the loop
+}
+
+// New prepares a server; [Server.Run] makes it live.
+func New(cfg Config) (*Server, error) {
+	boxes, err := containerizer.New(containerizer.Config{RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser}, cfg.Fetcher)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Log, pid: cfg.Agent.PID, containerizer: boxes,
+		inbox: mailbox.New[item](inboxSize), streams: newStreams(),
+		stopped: make(chan struct{}), fatal: make(chan error, 1),
+	}
+	s.core = agent.New(cfg.Agent, agent.Deps{Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: cfg.Log})
+	s.persister = newPersister(cfg.Disk, s.send, s.actContainer, s.fail)
+	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
+	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
+	s.process.Handle(s.pid.Process(), s.receive)
+	s.http = httpd.NewServer(s.process.Messages(s.routes()), cfg.Log, nil)
+	return s, nil
+}
+
+// clock is the only place where an agent asks the time.
+func (s *Server) clock() time.Time { return time.Now() }
+
+// Run recovers what an earlier life left and serves until ctx is done, the
+// agent has been told to leave, or something broke. What runs under frameworks
+// that checkpoint goes on without it.
+func (s *Server) Run(ctx context.Context) error {
+	state, err := s.cfg.Disk.Read(s.cfg.Strict)
+	if err != nil {
+		return fmt.Errorf("recover the agent from %s: %w", s.cfg.Agent.WorkDir, err)
+	}
+	running, err := s.containerizer.Known()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.started = s.clock()
+	s.core.Recover(s.started, state, running)
+	recovered := s.core.Effects()
+
+	var work sync.WaitGroup
+	work.Go(s.persister.run)
+	work.Go(func() { s.serve(cancel) })
+	work.Go(func() { s.watchDisk(ctx) })
+	s.act(&recovered)
+	s.detect(ctx)
+	go func() {
+		select {
+		case err := <-s.fatal:
+			cancel(err)
+		case <-ctx.Done():
+		}
+	}()
+	err = s.loop(ctx)
+	s.stop()
+	work.Wait()
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// stop ends everything but the containers.
+func (s *Server) stop() {
+	close(s.stopped)
+	s.inbox.Close()
+	s.persister.close()
+	_ = s.http.Close()    // its streams have nobody to wait for
+	_ = s.process.Close() // closing twice is no harm
+	flush, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.links.Flush(flush) // best effort: the peers learn it from the connection too
+	s.links.Close()
+}
+
+func (s *Server) serve(cancel context.CancelCauseFunc) {
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.http.Serve(s.process.HTTP()); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			cancel(err)
+		}
+	})
+	if err := s.process.Serve(); !errors.Is(err, net.ErrClosed) {
+		cancel(err)
+	}
+	both.Wait()
+}
+
+func (s *Server) fail(err error) {
+	select {
+	case s.fatal <- err:
+	default: // one reason is enough
+	}
+}
+
+// Unregister makes the agent leave the cluster: it says so, ends what it runs,
+// and Run returns.
+func (s *Server) Unregister(message string) { s.tell(agent.Unregister{Message: message}) }
+
+// exited is told by libprocess that the master's address cannot be reached.
+func (s *Server) exited(address string) {
+	s.tell(agent.MasterExited{Master: masterAt(address)})
+}
+
+// spawn runs a container's goroutine.
+func (s *Server) spawn(f func()) { go f() }
+
+// remove deletes folders, which may take long.
+func (s *Server) remove(paths []string) {
+	for _, path := range paths {
+		if err := os.RemoveAll(path); err != nil {
+			s.log.Warn("cannot remove a folder", attr("path", path), attrErr(err))
+		}
+	}
+}
+
+// linkLatest makes "latest" beside a sandbox point to it.
+func linkLatest(sandbox string) error {
+	link := filepath.Join(filepath.Dir(sandbox), "latest")
+	fresh := link + ".new"
+	if err := os.Remove(fresh); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(sandbox, fresh); err != nil {
+		return err
+	}
+	return os.Rename(fresh, link)
+}
+
+func attr[T ~string](key string, value T) slog.Attr { return slog.String(key, string(value)) }
+
+func attrErr(err error) slog.Attr { return slog.Any("error", err) }
+
+// masterAt returns the PID of the master at "ip:port".
+func masterAt(address string) ids.UPID { return ids.UPID("master@" + address) }

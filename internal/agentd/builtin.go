@@ -1,0 +1,174 @@
+package agentd
+
+import (
+	"math/rand/v2"
+	"syscall"
+	"time"
+
+	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/command"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
+)
+
+// commandHost plays the command executor of one container within this process:
+// it carries the core's calls to the agent's inbox, and its wishes to the
+// task's process. It lives in the container's goroutine.
+type commandHost struct {
+	c       *container
+	core    *command.Executor
+	conn    agent.ConnID
+	process *posix.Process // nil: not started
+	exited  chan exit      // from the one goroutine that waits for the process
+	over    bool           // the process has ended
+}
+
+type exit struct {
+	status int
+	known  bool
+}
+
+func newCommand(c *container) *commandHost {
+	h := &commandHost{c: c, exited: make(chan exit, 1)}
+	h.core = command.New(c.s.clock(), h.config(), h.random(), c.s.log)
+	return h
+}
+
+// recoverCommand takes a task up whose process an earlier agent started;
+// process is nil when it has ended meanwhile.
+func recoverCommand(c *container, process *posix.Process) *commandHost {
+	h := &commandHost{c: c, exited: make(chan exit, 1)}
+	now := c.s.clock()
+	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.random(), c.s.log)
+	if process == nil {
+		status, known := c.s.containerizer.Status(c.id())
+		h.exited <- exit{status, known}
+		return h
+	}
+	h.watch(process)
+	return h
+}
+
+func (h *commandHost) config() command.Config {
+	run := h.c.spec.Run
+	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace}
+}
+
+func (h *commandHost) random() *rand.Rand {
+	return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+}
+
+// runCommand is the life of a built-in command executor.
+func (c *container) runCommand(h *commandHost) {
+	h.conn = c.s.streams.add(h)
+	defer c.s.streams.remove(h.conn)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for !h.act(timer) {
+		select {
+		case event := <-c.events:
+			h.core.Step(c.s.clock(), command.Event{Event: event})
+		case e := <-h.exited:
+			h.over = true
+			h.core.Step(c.s.clock(), command.Exited{Status: int32(e.status), Known: e.known})
+		case <-timer.C:
+			h.core.Step(c.s.clock(), command.Tick{})
+		case <-c.ended.Done():
+			h.destroy()
+			return
+		}
+	}
+	c.exited(0, true)
+}
+
+// act carries out what the core wants and says whether the executor is over.
+func (h *commandHost) act(timer *time.Timer) (done bool) {
+	for {
+		e := h.core.Effects()
+		for _, call := range e.Calls {
+			h.call(call)
+		}
+		if len(e.Process) == 0 {
+			if !e.Wake.IsZero() {
+				timer.Reset(e.Wake.Sub(h.c.s.clock()))
+			}
+			return e.Done
+		}
+		for _, action := range e.Process {
+			h.do(action)
+		}
+	}
+}
+
+func (h *commandHost) call(call *executorpb.Call) {
+	if call.GetType() == executorpb.Call_SUBSCRIBE {
+		h.c.s.tell(agent.ExecutorSubscribe{Conn: h.conn, Call: call})
+		return
+	}
+	h.c.s.tell(agent.ExecutorCall{Call: call})
+}
+
+func (h *commandHost) do(action command.Action) {
+	switch action {
+	case command.Start:
+		h.start()
+	case command.Terminate:
+		h.signal(syscall.SIGTERM)
+	case command.Kill:
+		if h.process != nil {
+			h.c.kill(h.process)
+		}
+	}
+}
+
+func (h *commandHost) start() {
+	process, err := h.c.start()
+	if err != nil {
+		h.core.Step(h.c.s.clock(), command.StartFailed{Message: err.Error()})
+		return
+	}
+	h.watch(process)
+	h.c.s.tell(agent.ContainerLaunched{Container: h.c.id(), PID: process.PID()})
+	h.core.Step(h.c.s.clock(), command.Started{PID: process.PID()})
+}
+
+func (h *commandHost) watch(process *posix.Process) {
+	h.process = process
+	h.c.s.processes.Store(h.c.id(), process)
+	go func() {
+		status, err := process.Wait()
+		h.exited <- exit{status, err == nil}
+	}()
+}
+
+func (h *commandHost) signal(sig syscall.Signal) {
+	if h.process == nil {
+		return
+	}
+	if err := h.process.Signal(sig); err != nil {
+		h.c.s.log.Warn("cannot signal a task", attr("container", h.c.id()), attrErr(err))
+	}
+}
+
+// destroy kills the task and tells the agent that the container is gone; the
+// executor has no say any more.
+func (h *commandHost) destroy() {
+	if h.process != nil && !h.over {
+		h.c.kill(h.process)
+		<-h.exited
+	}
+	h.c.exited(int32(syscall.SIGKILL), true)
+}
+
+// deliver is how the agent's events come in; see streams.
+func (h *commandHost) deliver(event *executorpb.Event) {
+	select {
+	case h.c.events <- event:
+	default:
+		h.c.s.log.Warn("built-in executor is overrun, event dropped", attr("container", h.c.id()))
+	}
+}
+
+// hangUp is the agent's end of the connection closing: it destroys the
+// container when it means to, so there is nothing to do.
+func (h *commandHost) hangUp() {}

@@ -1,0 +1,162 @@
+package agentd
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
+)
+
+// container is one container and the goroutine that owns it: the only kind of
+// actor there is, for preparing, starting and waiting block.
+type container struct {
+	s      *Server
+	spec   *agent.ContainerSpec
+	make   *containerizer.Spec
+	events chan *executorpb.Event // for the built-in executor
+	ended  context.Context        // done when the container is to be destroyed
+	end    context.CancelFunc
+}
+
+// eventsMax bounds what a built-in executor has not yet looked at. An agent
+// sends it little; what a scheduler repeats beyond is dropped.
+const eventsMax = 256
+
+// actContainer is called by the persister, in order.
+func (s *Server) actContainer(a agent.ContainerAction) {
+	switch a := a.(type) {
+	case agent.Launch:
+		c := s.newContainer(a.Spec)
+		s.spawn(c.launch)
+	case agent.Adopt:
+		c := s.newContainer(a.Spec)
+		s.spawn(func() { c.adopt(a.PID) })
+	case agent.Destroy:
+		if c, ok := s.containers.Load(a.Container); ok {
+			c.(*container).end()
+		}
+	case agent.Update: // plain processes have no limits to update
+	case agent.Remove:
+		s.spawn(func() { s.remove(a.Paths) })
+	}
+}
+
+func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
+	c := &container{
+		s: s, spec: spec, events: make(chan *executorpb.Event, eventsMax),
+		make: &containerizer.Spec{
+			ID: spec.Run.Container, Sandbox: spec.Sandbox, User: spec.User, URIs: spec.URIs, Tethered: !spec.Checkpoint,
+		},
+	}
+	c.ended, c.end = context.WithCancel(context.Background())
+	s.containers.Store(c.id(), c)
+	return c
+}
+
+func (c *container) id() ids.ContainerID { return c.spec.Run.Container }
+
+// launch is the life of a new container.
+func (c *container) launch() {
+	defer c.forget()
+	if err := c.prepare(); err != nil {
+		c.s.tell(agent.ContainerFailed{
+			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: "Failed to launch container: " + err.Error(),
+		})
+		return
+	}
+	c.s.tell(agent.ContainerReady{Container: c.id()})
+	if c.spec.Builtin == agent.CommandBuiltin {
+		c.runCommand(newCommand(c))
+		return
+	}
+	process, err := c.start()
+	if err != nil {
+		c.s.tell(agent.ContainerFailed{
+			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: "Failed to launch container: " + err.Error(),
+		})
+		return
+	}
+	c.waitFor(process)
+}
+
+// adopt is the life of a container that was launched by an earlier agent.
+func (c *container) adopt(pid int) {
+	defer c.forget()
+	process, err := c.s.containerizer.Adopt(c.id(), pid)
+	switch {
+	case c.spec.Builtin == agent.CommandBuiltin && pid != 0:
+		c.runCommand(recoverCommand(c, process))
+	case err != nil:
+		if !errors.Is(err, posix.ErrGone) {
+			c.s.log.Warn("cannot adopt a container", attr("container", c.id()), attrErr(err))
+		}
+		status, known := c.s.containerizer.Status(c.id())
+		c.exited(int32(status), known)
+	default:
+		c.waitFor(process)
+	}
+}
+
+func (c *container) prepare() error {
+	if err := c.s.containerizer.Prepare(c.ended, c.make); err != nil {
+		return err
+	}
+	return linkLatest(c.spec.Sandbox)
+}
+
+func (c *container) start() (*posix.Process, error) {
+	return c.s.containerizer.Start(c.make, c.spec.Command, environment(c.spec))
+}
+
+func environment(spec *agent.ContainerSpec) []string {
+	env := make([]string, 0, len(spec.Environment)+1)
+	for _, v := range spec.Environment {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
+
+// waitFor stays with an executor's process until it is over.
+func (c *container) waitFor(process *posix.Process) {
+	c.s.tell(agent.ContainerLaunched{Container: c.id(), PID: process.PID()})
+	c.s.processes.Store(c.id(), process)
+	stop := context.AfterFunc(c.ended, func() { c.kill(process) })
+	status, err := process.Wait()
+	stop()
+	c.exited(int32(status), err == nil)
+}
+
+func (c *container) kill(process *posix.Process) {
+	if err := process.Kill(); err != nil {
+		c.s.log.Error("cannot kill a container", attr("container", c.id()), attrErr(err))
+	}
+}
+
+func (c *container) exited(status int32, known bool) {
+	c.s.tell(agent.ContainerExited{Container: c.id(), Status: status, Known: known})
+}
+
+// forget drops what is known of the container at run time.
+func (c *container) forget() {
+	c.end()
+	c.s.containers.Delete(c.id())
+	c.s.processes.Delete(c.id())
+	if err := c.s.containerizer.Cleanup(c.id()); err != nil {
+		c.s.log.Warn("cannot clean up after a container", attr("container", c.id()), attrErr(err))
+	}
+}
+
+// launchedAt returns when an adopted container was launched, as far as its
+// runtime folder tells.
+func (c *container) launchedAt(otherwise time.Time) time.Time {
+	if at, ok := c.s.containerizer.LaunchedAt(c.id()); ok {
+		return at
+	}
+	return otherwise
+}

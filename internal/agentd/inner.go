@@ -1,0 +1,54 @@
+package agentd
+
+import (
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/libprocess"
+	"github.com/meseta-project/meseta/internal/wire"
+)
+
+// fromMaster are the messages that an agent takes from masters, by the last
+// part of their name. Others are dropped, as libprocess drops them.
+var fromMaster = map[string]bool{
+	"SlaveRegisteredMessage": true, "SlaveReregisteredMessage": true, "PingSlaveMessage": true,
+	"RunTaskMessage": true, "RunTaskGroupMessage": true, "KillTaskMessage": true,
+	"ShutdownExecutorMessage": true, "ShutdownFrameworkMessage": true, "FrameworkToExecutorMessage": true,
+	"UpdateFrameworkMessage": true, "CheckpointResourcesMessage": true, "StatusUpdateAcknowledgementMessage": true,
+	"ApplyOperationMessage": true, "ReconcileOperationsMessage": true, "AcknowledgeOperationStatusMessage": true,
+	"DrainSlaveMessage": true, "ShutdownMessage": true,
+}
+
+// receive takes a message of the libprocess side to the core.
+func (s *Server) receive(_ string, from ids.UPID, name string, body []byte) {
+	message, err := libprocess.Decode(name, body, fromMaster)
+	if err != nil {
+		s.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))
+		return
+	}
+	s.tell(agent.MasterMessage{From: from, Message: message})
+}
+
+// send sends one message of the core's. It never blocks.
+func (s *Server) send(m agent.Message) {
+	switch m := m.(type) {
+	case agent.ToProcess:
+		body, err := wire.Marshal(m.Message)
+		if err != nil {
+			s.log.Error("cannot encode a message", attr("to", m.To), attrErr(err))
+			return
+		}
+		s.links.Send(m.To, s.pid, libprocess.MessageName(m.Message), body)
+	case agent.Link:
+		s.links.Relink(m.To)
+	case agent.ToExecutor:
+		if to := s.streams.get(m.Conn); to != nil {
+			to.deliver(m.Event)
+		}
+	case agent.CloseExecutor:
+		if to := s.streams.get(m.Conn); to != nil {
+			to.hangUp()
+		}
+	case agent.Reply:
+		s.requests.Answer(m.Request, m.Err)
+	}
+}

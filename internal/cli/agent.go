@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/agentd"
+	"github.com/meseta-project/meseta/internal/checkpoint"
+	"github.com/meseta-project/meseta/internal/fetcher"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/version"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// openAgent is an agent that is ready to run.
+type openAgent struct {
+	*agentd.Server
+	address netip.AddrPort
+}
+
+func (a *openAgent) run(ctx context.Context) error { return a.Run(ctx) }
+
+// open listens and looks at the machine.
+func (f *agentFlags) open(log *slog.Logger) (*openAgent, error) {
+	if err := f.folders(); err != nil {
+		return nil, err
+	}
+	listener, err := f.listen()
+	if err != nil {
+		return nil, err
+	}
+	a, err := f.openOn(listener, log)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return a, nil
+}
+
+func (f *agentFlags) openOn(listener net.Listener, log *slog.Logger) (*openAgent, error) {
+	at, err := f.advertised(listener)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := f.config(at)
+	if err != nil {
+		return nil, err
+	}
+	server, err := agentd.New(agentd.Config{
+		Agent: cfg, Listener: listener, Master: f.Master,
+		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
+		Fetcher: fetcher.New(fetcher.Config{
+			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
+			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
+		}),
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &openAgent{server, at}, nil
+}
+
+// folders makes the paths absolute, and the work directory real.
+func (f *agentFlags) folders() error {
+	for _, path := range []*string{&f.WorkDir, &f.RuntimeDir, &f.FetcherCacheDir} {
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	if err := os.MkdirAll(f.WorkDir, 0o755); err != nil {
+		return fmt.Errorf("make the --work_dir: %w", err)
+	}
+	return nil
+}
+
+func (f *agentFlags) config(at netip.AddrPort) (agent.Config, error) {
+	rs, err := f.resources()
+	if err != nil {
+		return agent.Config{}, fmt.Errorf("--resources: %w", err)
+	}
+	attributes, err := resources.ParseAttributes(f.Attributes)
+	if err != nil {
+		return agent.Config{}, fmt.Errorf("--attributes: %w", err)
+	}
+	host, port := f.hostname(at.Addr()), int32(at.Port())
+	cfg := f.Agent
+	cfg.Info = &mesos.AgentInfo{Hostname: &host, Port: &port, Resources: rs.Proto(), Attributes: attributes}
+	cfg.PID = ids.UPIDFor("slave(1)", at)
+	cfg.Version = version.Mesos
+	cfg.BootID = agentd.BootID()
+	cfg.WorkDir, cfg.LauncherDir = f.WorkDir, f.LauncherDir
+	cfg.SwitchUser = f.Agent.SwitchUser && os.Getuid() == 0
+	cfg.Cleanup = f.Recover == "cleanup"
+	cfg.Additive = f.Reconfiguration == "additive"
+	cfg.Environment = append(cfg.Environment, agent.Variable{Name: "LIBPROCESS_IP", Value: at.Addr().String()})
+	return cfg, nil
+}
+
+// resources returns what was given and, for each kind that was not, what the
+// machine has.
+func (f *agentFlags) resources() (resources.Resources, error) {
+	given, err := resources.Parse(f.Resources, f.DefaultRole)
+	if err != nil {
+		return given, err
+	}
+	found := agentd.Detect(f.WorkDir)
+	for _, kind := range []struct{ name, text string }{
+		{"cpus", fmt.Sprint(found.CPUs)}, {"mem", fmt.Sprint(found.MemMB)}, {"disk", fmt.Sprint(found.DiskMB)}, {"ports", "[31000-32000]"},
+	} {
+		if named(f.Resources, given, kind.name) {
+			continue
+		}
+		more, err := resources.Parse(kind.name+":"+kind.text, f.DefaultRole)
+		if err != nil {
+			return given, err
+		}
+		given = given.Add(more)
+	}
+	return given, nil
+}
+
+// named says whether a kind of resource was given, be it with nothing of it.
+func named(text string, given resources.Resources, name string) bool {
+	for r := range given.All() {
+		if r.Name() == name {
+			return true
+		}
+	}
+	for part := range strings.SplitSeq(text, ";") {
+		kind, _, _ := strings.Cut(part, ":")
+		kind, _, _ = strings.Cut(kind, "(")
+		if strings.TrimSpace(kind) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// defaultRuntimeDir is Mesos's for root, and one of their own for others.
+func defaultRuntimeDir() string {
+	if os.Getuid() == 0 {
+		return "/var/run/mesos"
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("mesos-%d", os.Getuid()), "runtime")
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/masterd"
+	"github.com/meseta-project/meseta/internal/store/bolt"
+	"github.com/meseta-project/meseta/internal/store/memory"
+	"github.com/meseta-project/meseta/internal/version"
+)
+
+// master is a master that is ready to run, with what it has open.
+type openMaster struct {
+	*masterd.Server
+	info  *mesos.MasterInfo
+	store masterd.Store
+}
+
+// open listens and opens the registry.
+func (f *masterFlags) open(log *slog.Logger) (*openMaster, error) {
+	store, err := f.openStore()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := f.listen()
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	at, err := f.advertised(listener)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), store.Close())
+	}
+	info := masterInfo(at, f.hostname(at.Addr()))
+	server := masterd.New(masterd.Config{
+		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
+		Info: info, Listener: listener, Store: store, StoreTimeout: f.StoreTimeout,
+		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Log: log,
+	})
+	return &openMaster{server, info, store}, nil
+}
+
+// run serves until ctx is done, and closes what is open.
+func (m *openMaster) run(ctx context.Context) error {
+	return errors.Join(m.Run(ctx), m.store.Close())
+}
+
+func (f *masterFlags) openStore() (masterd.Store, error) {
+	if f.Registry == "in_memory" {
+		return &memory.Store{}, nil
+	}
+	if f.WorkDir == "" {
+		return nil, errors.New("--work_dir is missing: name a folder that survives restarts, or use --registry=in_memory")
+	}
+	if err := os.MkdirAll(f.WorkDir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the --work_dir: %w", err)
+	}
+	return bolt.Open(filepath.Join(f.WorkDir, "registry.db"))
+}
+
+// masterInfo is what a master tells of itself. Its ID is new with each start.
+func masterInfo(at netip.AddrPort, host string) *mesos.MasterInfo {
+	id := ids.NewUUID(newRand()).String()
+	pid, ip, port := string(ids.UPIDFor("master", at)), at.Addr().String(), uint32(at.Port())
+	addressPort, mesosVersion := int32(at.Port()), version.Mesos
+	info := &mesos.MasterInfo{
+		Id: &id, Ip: ipNumber(at.Addr()), Port: &port, Pid: &pid, Hostname: &host, Version: &mesosVersion,
+		Address: &mesos.Address{Hostname: &host, Ip: &ip, Port: &addressPort},
+	}
+	for _, c := range []mesos.MasterInfo_Capability_Type{
+		mesos.MasterInfo_Capability_AGENT_UPDATE, mesos.MasterInfo_Capability_AGENT_DRAINING, mesos.MasterInfo_Capability_QUOTA_V2,
+	} {
+		info.Capabilities = append(info.Capabilities, &mesos.MasterInfo_Capability{Type: c.Enum()})
+	}
+	return info
+}
+
+// ipNumber is the address as older clients have it: its bytes in network order,
+// read as a little-endian number.
+func ipNumber(ip netip.Addr) *uint32 {
+	var n uint32
+	if ip.Is4() {
+		four := ip.As4()
+		n = binary.LittleEndian.Uint32(four[:])
+	}
+	return &n
+}
+
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }

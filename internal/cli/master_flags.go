@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/flags"
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/sorter"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// masterFlags are what operators set of a master, under Mesos's names.
+type masterFlags struct {
+	Set *flags.Set
+	networkFlags
+
+	WorkDir, Registry, Cluster string
+	StoreTimeout               time.Duration
+	MaxSubscribers             int
+
+	Master    master.Config
+	Allocator allocator.Config
+}
+
+func newMasterFlags() *masterFlags {
+	f := &masterFlags{Set: flags.New("MESOS_"), Master: master.DefaultConfig(), Allocator: allocator.DefaultConfig()}
+	f.network(f.Set, 5050)
+	f.cluster()
+	f.agents()
+	f.allocation()
+	f.frameworks()
+	return f
+}
+
+func (f *masterFlags) cluster() {
+	f.Set.Group("Cluster and registry")
+	f.Set.String(&f.Cluster, "cluster", "", "Name of the cluster, as shown to people.").Optional()
+	f.Set.Path(&f.WorkDir, "work_dir", "", "Folder of the registry. It must survive restarts.").Optional()
+	f.Set.Choice(&f.Registry, "registry", "bolt", []string{"bolt", "in_memory", "replicated_log"},
+		"Where the registry is kept: bolt is a file in the work_dir, in_memory is forgotten. replicated_log, Mesos's own store, is taken for bolt.")
+	f.Set.Duration(&f.StoreTimeout, "registry_store_timeout", 20*time.Second, "The master ends when a write of the registry takes longer.")
+	f.Set.Duration(&f.Master.RegistryGCInterval, "registry_gc_interval", 15*time.Minute, "How often agents that are not needed any more are dropped from the registry.")
+	f.Set.Duration(&f.Master.RegistryMaxAgentAge, "registry_max_agent_age", 14*24*time.Hour, "How long unreachable and gone agents are remembered.")
+	f.Set.Int(&f.Master.RegistryMaxAgentCount, "registry_max_agent_count", 102_400, "How many unreachable and gone agents are remembered.")
+	f.Set.Count(&f.MaxSubscribers, "max_operator_event_stream_subscribers", 1000, "How many operators' event streams are kept; beyond, the oldest is dropped.")
+}
+
+func (f *masterFlags) agents() {
+	f.Set.Group("Agents")
+	f.Set.Duration(&f.Master.AgentPingTimeout, "agent_ping_timeout", 15*time.Second, "Time between two pings of an agent, and to wait for the answer.").DeprecatedAlias("slave_ping_timeout")
+	f.Set.Int(&f.Master.MaxAgentPingTimeouts, "max_agent_ping_timeouts", 5, "After how many pings without an answer an agent is unreachable.").DeprecatedAlias("max_slave_ping_timeouts")
+	f.Set.Duration(&f.Master.AgentReregisterTimeout, "agent_reregister_timeout", 10*time.Minute, "How long an agent has to come back after its connection broke or the leader changed, before it is unreachable. At least 10mins.").
+		DeprecatedAlias("slave_reregister_timeout").Check(f.atLeastTenMinutes)
+	f.Set.Func(f.removalLimit, "recovery_agent_removal_limit", "100%", "percentage", "Share of the agents that may stay away after the leader changed; beyond, the master rather ends.").DeprecatedAlias("recovery_slave_removal_limit")
+	f.Set.Func(f.removalRate, "agent_removal_rate_limit", "", "rate", "How fast agents that do not answer are given up, such as 1/10mins. By default as it comes.").DeprecatedAlias("slave_removal_rate_limit")
+	f.Set.Bool(&f.Master.RequireAgentDomain, "require_agent_domain", false, "Ignore agents without a fault domain.")
+}
+
+func (f *masterFlags) allocation() {
+	f.Set.Group("Allocation")
+	f.Set.Duration(&f.Allocator.Interval, "allocation_interval", time.Second, "Time between two rounds of offers to all.")
+	f.Set.Func(f.minAllocatable, "min_allocatable_resources", "cpus:0.01|mem:32", "resources", "An offer has at least one of these, which are separated by |.")
+	f.Set.Choice(new(string), "allocator", "hierarchical", []string{"hierarchical", "HierarchicalDRF"}, "The allocation module.")
+	order := map[string]sorter.Order{"drf": sorter.DRF, "random": sorter.Random}
+	choose := func(dst *sorter.Order) func(string) error {
+		return func(text string) error {
+			o, ok := order[text]
+			if !ok {
+				return errors.New("is neither drf nor random")
+			}
+			*dst = o
+			return nil
+		}
+	}
+	f.Set.Func(choose(&f.Allocator.RoleOrder), "role_sorter", "drf", "order", "How roles take turns: drf or random.").DeprecatedAlias("user_sorter")
+	f.Set.Func(choose(&f.Allocator.FrameworkOrder), "framework_sorter", "drf", "order", "How the frameworks of a role take turns: drf or random.")
+	f.Set.Func(func(text string) error {
+		f.Allocator.ExcludedFromFairShare = strings.Split(text, ",")
+		return nil
+	}, "fair_sharing_excluded_resource_names", "", "names", "Resources that do not count for shares, separated by commas.")
+	f.Set.Func(func(text string) error {
+		hide, err := strconv.ParseBool(text)
+		f.Allocator.ShowGPUs = !hide
+		return err
+	}, "filter_gpu_resources", "true", "true|false", "Hide agents with GPUs from frameworks without GPU_RESOURCES.")
+	f.Set.Func(f.weights, "weights", "", "role=weight,…", "Weights of roles, used while the registry has none. Prefer the operator API.")
+	f.Set.Func(func(text string) error {
+		f.Master.Roles = strings.Split(text, ",")
+		return nil
+	}, "roles", "", "roles", "The only roles that frameworks may have, separated by commas. By default any.")
+	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional()
+}
+
+func (f *masterFlags) frameworks() {
+	f.Set.Group("Frameworks")
+	f.Set.Bool(&f.Master.RootSubmissions, "root_submissions", true, "Let frameworks run as root.")
+	f.Set.Int(&f.Master.MaxCompletedFrameworks, "max_completed_frameworks", 50, "How many frameworks that are over are remembered.")
+	f.Set.Int(&f.Master.MaxCompletedTasksPerFramework, "max_completed_tasks_per_framework", 1000, "How many tasks that are over are remembered of each framework.")
+	f.Set.Int(&f.Master.MaxUnreachableTasksPerFramework, "max_unreachable_tasks_per_framework", 1000, "How many unreachable tasks are remembered of each framework.")
+}
+
+func (f *masterFlags) atLeastTenMinutes() error {
+	if f.Master.AgentReregisterTimeout < 10*time.Minute {
+		return errors.New("--agent_reregister_timeout must be at least 10mins")
+	}
+	return nil
+}
+
+func (f *masterFlags) removalLimit(text string) error {
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	if err != nil || !strings.HasSuffix(text, "%") || percent < 0 || percent > 100 {
+		return fmt.Errorf("%q is not a percentage from 0%% to 100%%", text)
+	}
+	f.Master.RecoveryAgentRemovalLimit = percent / 100
+	return nil
+}
+
+func (f *masterFlags) removalRate(text string) error {
+	events, per, found := strings.Cut(text, "/")
+	n, err := strconv.Atoi(events)
+	if !found || err != nil || n <= 0 {
+		return fmt.Errorf("%q is not a rate such as 1/10mins", text)
+	}
+	d, err := flags.ParseDuration(per)
+	f.Master.AgentRemovalRate = master.Rate{Events: n, Per: d}
+	return err
+}
+
+func (f *masterFlags) minAllocatable(text string) error {
+	f.Allocator.MinAllocatable = nil
+	for one := range strings.SplitSeq(text, "|") {
+		q, err := resources.ParseQuantities(one)
+		if err != nil {
+			return err
+		}
+		f.Allocator.MinAllocatable = append(f.Allocator.MinAllocatable, q)
+	}
+	return nil
+}
+
+func (f *masterFlags) weights(text string) error {
+	f.Master.Weights = map[string]float64{}
+	for pair := range strings.SplitSeq(text, ",") {
+		role, weight, _ := strings.Cut(pair, "=")
+		w, err := strconv.ParseFloat(weight, 64)
+		if err != nil || !(w > 0) {
+			return fmt.Errorf("%q is not a weight such as role=2.5", pair)
+		}
+		f.Master.Weights[role] = w
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package masterd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/meseta-project/meseta/internal/libprocess"
+	"github.com/meseta-project/meseta/internal/mailbox"
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/wire"
+)
+
+// inboxSize bounds what waits for the loop. Who puts more waits, and its
+// connection is not read on.
+const inboxSize = 16384
+
+// item is one thing for the loop: an input of the core's, or a reader.
+type item struct {
+	input  master.Input
+	reader *reader
+}
+
+// reader wants to see the core as it is after what was put before; a watcher is
+// told of every event after that as well.
+type reader struct {
+	snapshot chan *master.Snapshot // has room for one
+	watch    *watcher              // or nil
+}
+
+// loop is the only goroutine that touches the core.
+func (s *Server) loop(ctx context.Context) error {
+	effects := s.core.Effects()
+	close(s.leads)
+	for {
+		if err := s.act(&effects); err != nil {
+			return err
+		}
+		batch, err := s.inbox.Take(ctx, effects.Wake)
+		if err != nil {
+			return ended(err)
+		}
+		now := s.clock()
+		if len(batch) == 0 {
+			s.core.Step(now, master.Tick{})
+		}
+		var readers []*reader
+		for _, it := range batch {
+			if it.input != nil {
+				s.core.Step(now, it.input)
+			} else {
+				readers = append(readers, it.reader)
+			}
+		}
+		effects = s.core.Effects()
+		if len(readers) > 0 {
+			if err := s.act(&effects); err != nil {
+				return err
+			}
+			s.show(readers)
+			effects = master.Effects{Wake: effects.Wake}
+		}
+	}
+}
+
+func ended(err error) error {
+	if errors.Is(err, mailbox.ErrClosed) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// act carries out effects. None of it blocks.
+func (s *Server) act(e *master.Effects) error {
+	if e.Fatal != "" {
+		return fmt.Errorf("the master cannot go on: %s", e.Fatal)
+	}
+	if e.Persist != nil && !s.writes.add(e.Persist) {
+		return fmt.Errorf("the registry's store is so slow that %d writes wait for it", writesMax)
+	}
+	for _, m := range e.Messages {
+		s.send(m)
+	}
+	s.watchers.tell(e.Events)
+	return nil
+}
+
+func (s *Server) send(m master.Message) {
+	switch m := m.(type) {
+	case master.ToFramework:
+		s.streams.deliver(m)
+	case master.CloseFramework:
+		s.streams.hangUp(m.Peer)
+	case master.ToProcess:
+		s.post(m)
+	case master.Link:
+		s.links.Link(m.To)
+	case master.Unlink:
+		s.links.Unlink(m.To.Address())
+	case master.Reply:
+		s.requests.Answer(m.Request, m)
+	}
+}
+
+func (s *Server) post(m master.ToProcess) {
+	body, err := wire.Marshal(m.Message)
+	if err != nil {
+		s.log.Error("cannot encode a message", attr("to", m.To), attrErr(err))
+		return
+	}
+	s.links.Send(m.To, processAt(m.From, s.address), libprocess.MessageName(m.Message), body)
+}
+
+// show freezes the core once for all readers of a batch.
+func (s *Server) show(readers []*reader) {
+	snapshot := s.core.Snapshot()
+	for _, r := range readers {
+		if r.watch != nil {
+			s.watchers.add(r.watch)
+		}
+		r.snapshot <- snapshot
+	}
+}
+
+// Snapshot returns the master as it is after everything that the caller has
+// caused before.
+func (s *Server) Snapshot(ctx context.Context) (*master.Snapshot, error) {
+	return s.read(ctx, nil)
+}
+
+func (s *Server) read(ctx context.Context, watch *watcher) (*master.Snapshot, error) {
+	r := &reader{snapshot: make(chan *master.Snapshot, 1), watch: watch}
+	if err := s.inbox.Put(ctx, item{reader: r}); err != nil {
+		return nil, err
+	}
+	select {
+	case snapshot := <-r.snapshot:
+		return snapshot, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-s.stopped:
+		return nil, mailbox.ErrClosed
+	}
+}

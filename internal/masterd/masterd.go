@@ -1,0 +1,164 @@
+// Package masterd serves a master: it gives the core of internal/master a
+// clock, an inbox, a store for the registry and the network.
+//
+//	HTTP, libprocess ──▶ inbox ──▶ loop (the core) ──▶ streams, replies, links
+//	                                  │      └──▶ snapshots ──▶ readers
+//	                                  └──▶ store ──▶ Committed ──▶ inbox
+//
+// Decoding and checks of form happen at the edge, in the goroutine of the
+// connection; rendering in the goroutine of the reader. The loop never blocks,
+// and nothing but it touches the core.
+package masterd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/httpd"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/libprocess"
+	"github.com/meseta-project/meseta/internal/mailbox"
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+// Config is all that a master's server needs.
+type Config struct {
+	Master    master.Config
+	Allocator master.Allocator
+	Info      *mesos.MasterInfo // what the master tells of itself
+	Listener  net.Listener      // for HTTP and libprocess both
+	Store     Store
+	// StoreTimeout ends a master whose store does not answer
+	// (--registry_store_timeout).
+	StoreTimeout time.Duration
+	Cluster      string            // --cluster, "" if unnamed
+	Flags        map[string]string // as given and by default, for /flags
+	// MaxSubscribers bounds the operators' event streams
+	// (--max_operator_event_stream_subscribers).
+	MaxSubscribers int
+	Log            *slog.Logger
+}
+
+// Server is a running master.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	address  string         // of this master, as in its PID
+	core     *master.Master // the loop's alone
+	inbox    *mailbox.Mailbox[item]
+	writes   *writes
+	streams  streams
+	requests mailbox.Replies[master.RequestID, master.Reply]
+	watchers watchers
+	links    *libprocess.Links
+	process  *libprocess.Server
+	http     *http.Server
+	started  time.Time
+	stopped  chan struct{} // closed when the loop has ended
+	leads    chan struct{} // closed once the master leads and its registry is read
+}
+
+// New prepares a server; [Server.Run] makes it live.
+func New(cfg Config) *Server {
+	s := &Server{
+		cfg: cfg, log: cfg.Log, address: ids.UPID(cfg.Info.GetPid()).Address(),
+		inbox: mailbox.New[item](inboxSize), writes: newWrites(),
+		stopped: make(chan struct{}), leads: make(chan struct{}),
+	}
+	s.core = master.New(cfg.Master, master.Deps{
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: cfg.Log, Allocator: cfg.Allocator,
+	})
+	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
+	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
+	s.process.Handle("master", s.receive)
+	s.process.Handle("slave-observer(*)", s.receive)
+	s.http = httpd.NewServer(s.process.Messages(s.routes()), cfg.Log, nil)
+	return s
+}
+
+// clock is the only place where a master asks the time.
+func (s *Server) clock() time.Time { return time.Now() }
+
+// Ready is closed when the master leads and answers calls.
+func (s *Server) Ready() <-chan struct{} { return s.leads }
+
+// Run reads the registry and serves until ctx is done or something broke. A
+// registry that cannot be read or written ends it: nothing goes on with promises
+// that would be forgotten.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.started = s.clock()
+	var work sync.WaitGroup
+	work.Go(func() { s.serve(cancel) })
+	err := s.lead(ctx, cancel, &work)
+	s.stop()
+	work.Wait()
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+func (s *Server) lead(ctx context.Context, cancel context.CancelCauseFunc, work *sync.WaitGroup) error {
+	records, version, err := s.cfg.Store.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("read the registry: %w", err)
+	}
+	known, err := registry.Load(records)
+	if err != nil {
+		return fmt.Errorf("read the registry (a newer Meseta may have written it; start that, or begin a new cluster with another --work_dir): %w", err)
+	}
+	s.core.Recover(s.clock(), known, s.cfg.Info)
+	work.Go(func() {
+		if err := s.write(ctx, version); err != nil {
+			cancel(err)
+		}
+	})
+	return s.loop(ctx)
+}
+
+func (s *Server) stop() {
+	close(s.stopped)
+	s.inbox.Close()
+	s.writes.close()
+	_ = s.http.Close()    // its streams have nobody to wait for
+	_ = s.process.Close() // closing twice is no harm
+	flush, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.links.Flush(flush) // best effort: the peers learn it from the connection too
+	s.links.Close()
+}
+
+func (s *Server) serve(cancel context.CancelCauseFunc) {
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := s.http.Serve(s.process.HTTP()); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			cancel(err)
+		}
+	})
+	if err := s.process.Serve(); !errors.Is(err, net.ErrClosed) {
+		cancel(err)
+	}
+	both.Wait()
+}
+
+// exited is told by libprocess that nobody is at an address any more.
+func (s *Server) exited(address string) { s.tell(master.Exited{Address: address}) }
+
+// tell puts an input into the inbox, waiting for room. What comes when the
+// server stops is lost, as it would be a moment later.
+func (s *Server) tell(in master.Input) { _ = s.inbox.Put(context.Background(), item{input: in}) }
+
+func attr[T ~string](key string, value T) slog.Attr { return slog.String(key, string(value)) }
+
+func attrErr(err error) slog.Attr { return slog.Any("error", err) }

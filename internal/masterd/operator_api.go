@@ -1,0 +1,153 @@
+package masterd
+
+import (
+	"net/http"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	"github.com/meseta-project/meseta/internal/httpd"
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/validate"
+	"github.com/meseta-project/meseta/internal/wire"
+)
+
+// operatorHeartbeatInterval is how often operators' streams are sent a
+// HEARTBEAT.
+const operatorHeartbeatInterval = 15 * time.Second
+
+var operatorHeartbeat = operatorRecord(&masterpb.Event{Type: masterpb.Event_HEARTBEAT.Enum()})
+
+func operatorRecord(event *masterpb.Event) *httpd.Record {
+	return httpd.NewRecord(func(contentType string) ([]byte, error) { return wire.Encode(contentType, event) })
+}
+
+func eventRecord(event master.Event) *httpd.Record {
+	return httpd.NewRecord(func(contentType string) ([]byte, error) {
+		return wire.Encode(contentType, operatorEvent(event))
+	})
+}
+
+// serveOperator is POST /api/v1.
+func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request) {
+	call := new(masterpb.Call)
+	err := httpd.ReadCall(w, r, callLimit, call)
+	if err == nil {
+		err = validate.MasterCall(call)
+	}
+	var accept string
+	if err == nil {
+		accept, err = httpd.Accept(r)
+	}
+	if err != nil {
+		httpd.Refuse(w, err)
+		return
+	}
+	if call.GetType() == masterpb.Call_SUBSCRIBE {
+		s.watch(w, r, accept)
+		return
+	}
+	s.answer(w, r, accept, call)
+}
+
+// answer serves a read from a snapshot, and takes anything else to the core.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, call *masterpb.Call) {
+	if read, ok := reads[call.GetType()]; ok {
+		response, err := read(s, r, call)
+		if err != nil {
+			httpd.Refuse(w, err)
+			return
+		}
+		response.Type = masterpb.Response_Type(masterpb.Response_Type_value[call.GetType().String()]).Enum()
+		s.respond(w, r, accept, response)
+		return
+	}
+	reply, err := s.ask(r, func(id master.RequestID) master.Input {
+		return master.OperatorCall{Request: id, Principal: principal(r), Call: call}
+	})
+	switch {
+	case err != nil:
+		httpd.Refuse(w, err)
+	case reply.Response != nil:
+		s.respond(w, r, accept, reply.Response)
+	default:
+		httpd.Empty(w, http.StatusOK)
+	}
+}
+
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, accept string, response proto.Message) {
+	body, err := wire.Encode(accept, response)
+	if err != nil {
+		httpd.Refuse(w, err)
+		return
+	}
+	httpd.Body(w, r, accept, body)
+}
+
+// watch opens an operator's event stream: the state, and every event after it.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request, accept string) {
+	one := &watcher{}
+	stream, err := httpd.OpenStream(w, httpd.StreamOptions{
+		ContentType: accept, Closed: func(error) { s.watchers.remove(one) },
+	})
+	if err != nil {
+		s.log.Debug("cannot open an operator's stream", attrErr(err))
+		return
+	}
+	one.stream = stream
+	go func() {
+		snapshot, err := s.read(r.Context(), one)
+		if err != nil {
+			stream.Close()
+			return
+		}
+		interval := operatorHeartbeatInterval.Seconds()
+		one.begin(operatorRecord(&masterpb.Event{
+			Type:       masterpb.Event_SUBSCRIBED.Enum(),
+			Subscribed: &masterpb.Event_Subscribed{GetState: stateResponse(snapshot), HeartbeatIntervalSeconds: &interval},
+		}))
+	}()
+	if err := stream.Run(); err != nil {
+		s.log.Debug("an operator's stream ended", attrErr(err))
+	}
+}
+
+// read is a call that changes nothing.
+type read func(s *Server, r *http.Request, call *masterpb.Call) (*masterpb.Response, error)
+
+// fromSnapshot makes a read of what only needs the master's state.
+func fromSnapshot(render func(*master.Snapshot) *masterpb.Response) read {
+	return func(s *Server, r *http.Request, _ *masterpb.Call) (*masterpb.Response, error) {
+		snapshot, err := s.Snapshot(r.Context())
+		if err != nil {
+			return nil, refusal.Unavailablef("The master is stopping")
+		}
+		return render(snapshot), nil
+	}
+}
+
+// reads are the calls that the edge serves, beside the core.
+var reads = map[masterpb.Call_Type]read{
+	masterpb.Call_GET_HEALTH:  (*Server).getHealth,
+	masterpb.Call_GET_VERSION: (*Server).getVersion,
+	masterpb.Call_GET_STATE: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetState: stateResponse(s)}
+	}),
+	masterpb.Call_GET_AGENTS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetAgents: agentsResponse(s)}
+	}),
+	masterpb.Call_GET_FRAMEWORKS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetFrameworks: frameworksResponse(s)}
+	}),
+	masterpb.Call_GET_EXECUTORS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetExecutors: executorsResponse(s)}
+	}),
+	masterpb.Call_GET_TASKS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetTasks: tasksResponse(s)}
+	}),
+	masterpb.Call_GET_ROLES: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetRoles: rolesResponse(s)}
+	}),
+}

@@ -1,0 +1,93 @@
+package masterd
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+// A Store keeps the registry's records. Its version changes with each write, so
+// that a master that has been deposed without knowing it cannot write: a Store
+// with another version than the store's fails with [ErrConflict] and changes
+// nothing. internal/masterd/storetest holds what every implementation must do.
+type Store interface {
+	// Load returns all records, in any order, and the version they have.
+	Load(ctx context.Context) (records iter.Seq2[string, []byte], version uint64, err error)
+	// Store makes the puts durable, all or none, if the version is still the
+	// one given, and returns the next. A nil value deletes.
+	Store(ctx context.Context, version uint64, puts []registry.Put) (uint64, error)
+	Close() error
+}
+
+// writesMax is how many batches may wait for the store before the master rather
+// ends than promise more.
+const writesMax = 16384
+
+// writes are the batches that wait for the store. The loop adds and never
+// waits.
+type writes struct {
+	mu      sync.Mutex
+	changed *sync.Cond
+	queue   []*registry.Batch
+	closed  bool
+}
+
+func newWrites() *writes {
+	w := &writes{}
+	w.changed = sync.NewCond(&w.mu)
+	return w
+}
+
+// add queues a batch; it reports false when too many wait already.
+func (w *writes) add(b *registry.Batch) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue = append(w.queue, b)
+	w.changed.Signal()
+	return len(w.queue) <= writesMax
+}
+
+// take waits for batches and returns all there are; none after close.
+func (w *writes) take() []*registry.Batch {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) == 0 && !w.closed {
+		w.changed.Wait()
+	}
+	all := w.queue
+	w.queue = nil
+	return all
+}
+
+func (w *writes) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	w.changed.Signal()
+}
+
+// write stores batches, as many as have gathered in one write, and tells the
+// core. It ends with the first failure, or when there is nothing more to come.
+func (s *Server) write(ctx context.Context, version uint64) error {
+	for batches := s.writes.take(); len(batches) > 0; batches = s.writes.take() {
+		var puts []registry.Put
+		for _, b := range batches {
+			puts = append(puts, b.Puts...)
+		}
+		limited, cancel := context.WithTimeout(ctx, s.cfg.StoreTimeout)
+		next, err := s.cfg.Store.Store(limited, version, puts)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("write the registry: %w", err)
+		}
+		version = next
+		for _, b := range batches {
+			s.tell(master.Committed{Seq: b.Seq})
+		}
+	}
+	return nil
+}
