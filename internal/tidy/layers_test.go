@@ -23,11 +23,11 @@ const layers = `
 		< API;
 
 	# Layer 0, values.
-	NONE < internal/cow, internal/invariant, internal/refusal;
+	NONE < internal/cow, internal/invariant, internal/refusal, internal/version;
 	internal/refusal < internal/ids, internal/role;
 	API, internal/ids, internal/invariant, internal/role < resources;
 	internal/cow, resources < internal/validate;
-	internal/validate < VALUES;
+	internal/validate, internal/version < VALUES;
 
 	# Layer 1, cores: deterministic state machines around the values.
 	VALUES < internal/command, internal/pod, internal/registry, internal/sorter, internal/status;
