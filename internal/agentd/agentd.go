@@ -145,7 +145,8 @@ func (s *Server) stop() {
 	close(s.stopped)
 	s.inbox.Close()
 	s.persister.close()
-	_ = s.http.Close()    // its streams have nobody to wait for
+	s.streams.closeAll()
+	_ = s.http.Close()    // nobody is left to wait for
 	_ = s.process.Close() // closing twice is no harm
 	flush, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

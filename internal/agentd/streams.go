@@ -42,3 +42,12 @@ func (s *streams) get(conn agent.ConnID) sink {
 	defer s.mu.Unlock()
 	return s.open[conn]
 }
+
+// closeAll ends all streams: an HTTP server knows nothing of them.
+func (s *streams) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, to := range s.open {
+		to.hangUp()
+	}
+}

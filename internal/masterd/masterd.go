@@ -70,7 +70,7 @@ type Server struct {
 // New prepares a server; [Server.Run] makes it live.
 func New(cfg Config) *Server {
 	s := &Server{
-		cfg: cfg, log: cfg.Log, address: ids.UPID(cfg.Info.GetPid()).Address(),
+		cfg: cfg, log: cfg.Log, watchers: watchers{max: cfg.MaxSubscribers}, address: ids.UPID(cfg.Info.GetPid()).Address(),
 		inbox: mailbox.New[item](inboxSize), writes: newWrites(),
 		stopped: make(chan struct{}), leads: make(chan struct{}),
 	}
@@ -131,7 +131,9 @@ func (s *Server) stop() {
 	close(s.stopped)
 	s.inbox.Close()
 	s.writes.close()
-	_ = s.http.Close()    // its streams have nobody to wait for
+	s.streams.closeAll()
+	s.watchers.closeAll()
+	_ = s.http.Close()    // nobody is left to wait for
 	_ = s.process.Close() // closing twice is no harm
 	flush, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()

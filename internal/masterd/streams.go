@@ -62,6 +62,15 @@ func (s *streams) hangUp(peer master.Peer) {
 	}
 }
 
+// closeAll ends all streams: an HTTP server knows nothing of them.
+func (s *streams) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, stream := range s.open {
+		stream.Close()
+	}
+}
+
 func schedulerRecord(event *schedulerpb.Event) *httpd.Record {
 	return httpd.NewRecord(func(contentType string) ([]byte, error) { return wire.Encode(contentType, event) })
 }

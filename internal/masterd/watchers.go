@@ -77,6 +77,15 @@ func (w *watchers) remove(one *watcher) {
 	}
 }
 
+// closeAll ends all streams.
+func (w *watchers) closeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.all {
+		one.stream.Close()
+	}
+}
+
 func (w *watchers) len() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
