@@ -55,10 +55,13 @@ func subscribe(c *schedulerpb.Call, principal string) error {
 		return expecting("subscribe")
 	}
 	info := c.Subscribe.GetFrameworkInfo()
+	if info == nil {
+		return expecting("subscribe.framework_info")
+	}
 	if info.GetId().GetValue() != c.GetFrameworkId().GetValue() {
 		return refusal.Invalidf("'framework_id' differs from 'subscribe.framework_info.id'")
 	}
-	if principal != "" && info.GetPrincipal() != principal && info.GetPrincipal() != "" {
+	if principal != "" && info.Principal != nil && info.GetPrincipal() != principal {
 		return refusal.Invalidf("Authenticated principal '%s' does not match principal '%s' set in `FrameworkInfo`",
 			principal, info.GetPrincipal())
 	}
