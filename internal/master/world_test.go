@@ -262,7 +262,7 @@ func (w *world) register(a *testAgent, version string) {
 
 // reregister has an agent register again, with the tasks that it knows of.
 func (w *world) reregister(a *testAgent) {
-	msg := &messages.ReregisterSlaveMessage{Slave: a.info, Version: new("1.11.0"), AgentCapabilities: a.caps}
+	msg := &messages.ReregisterSlaveMessage{Slave: a.info.CloneVT(), Version: new("1.11.0"), AgentCapabilities: a.caps}
 	listed := map[string]bool{}
 	for _, id := range a.order {
 		t := a.tasks[id]
@@ -301,7 +301,10 @@ func (w *world) uuid() []byte {
 // update has an agent send a status of a task.
 func (w *world) update(task string, state, latest mesos.TaskState, edit func(*mesos.TaskStatus)) {
 	a := w.agentOf(task)
-	t := a.tasks[task]
+	w.updateOf(a, a.tasks[task], state, latest, edit)
+}
+
+func (w *world) updateOf(a *testAgent, t *mesos.Task, state, latest mesos.TaskState, edit func(*mesos.TaskStatus)) {
 	t.State = latest.Enum()
 	uuid := w.uuid()
 	s := &mesos.TaskStatus{

@@ -1,0 +1,398 @@
+package master
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+// TestRandomHistories has agents, frameworks and operators do anything in any
+// order, the master die now and then, and records be slow. The books must
+// agree after every step; at last, when all has been quiet for long, nothing
+// may be left undone.
+func TestRandomHistories(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := DefaultConfig()
+		cfg.AgentReregisterTimeout = time.Minute
+		cfg.MaxCompletedTasksPerFramework = 3
+		cfg.MaxUnreachableTasksPerFramework = 3
+		cfg.MaxCompletedFrameworks = 2
+		cfg.MaxRemovedAgents = 2
+		if rapid.Bool().Draw(t, "offers time out") {
+			cfg.OfferTimeout = 7 * time.Second
+		}
+		if rapid.Bool().Draw(t, "removals are limited") {
+			cfg.AgentRemovalRate = Rate{1, 20 * time.Second}
+		}
+		h := &history{t: t, w: newWorld(cfg)}
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			deeds[rapid.SampledFrom(usual).Draw(t, "deed")](h)
+			h.w.out.Reset()
+		}
+		h.w.hold = false
+		h.w.commit()
+		h.w.advance(10 * time.Minute)
+		h.rest()
+	})
+}
+
+// A history is a random run. Names are few, so that things meet.
+type history struct {
+	t     *rapid.T
+	w     *world
+	tasks int
+}
+
+// deeds may be done at any time, some more often than others; those that make
+// no sense do nothing.
+var deeds = map[string]func(*history){
+	"join":         (*history).join,
+	"breakAgent":   (*history).breakAgent,
+	"returnAgent":  (*history).returnAgent,
+	"leave":        (*history).leave,
+	"silence":      (*history).silence,
+	"subscribe":    (*history).subscribe,
+	"closeStream":  (*history).closeStream,
+	"teardown":     (*history).teardown,
+	"redescribe":   (*history).redescribe,
+	"accept":       (*history).accept,
+	"decline":      (*history).decline,
+	"revive":       (*history).revive,
+	"progress":     (*history).progress,
+	"acknowledge":  (*history).acknowledge,
+	"kill":         (*history).kill,
+	"reconcile":    (*history).reconcile,
+	"exitExecutor": (*history).exitExecutor,
+	"wait":         (*history).wait,
+	"delayRecords": (*history).delayRecords,
+	"elect":        (*history).elect,
+}
+
+var usual = append(slices.Sorted(maps.Keys(deeds)),
+	"subscribe", "accept", "accept", "progress", "progress", "acknowledge", "wait")
+
+func pick[V any](h *history, name string, m map[string]V) (v V, ok bool) {
+	if len(m) == 0 {
+		return v, false
+	}
+	return m[rapid.SampledFrom(slices.Sorted(maps.Keys(m))).Draw(h.t, name)], true
+}
+
+func (h *history) join() {
+	if len(h.w.agents) < 3 {
+		h.w.register(h.w.addAgent(fmt.Sprintf("a%d", len(h.w.agents)), "cpus:4;mem:1024;disk:64", "h"), "1.11.0")
+	}
+}
+
+func (h *history) breakAgent() {
+	if a, ok := pick(h, "agent", h.w.agents); ok {
+		h.w.step(Exited{a.pid.Address()})
+	}
+}
+
+// returnAgent has an agent come back, with all it ran or less.
+func (h *history) returnAgent() {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok {
+		return
+	}
+	if rapid.Bool().Draw(h.t, "loses tasks") {
+		for _, id := range slices.Sorted(maps.Keys(a.tasks)) {
+			if rapid.Bool().Draw(h.t, "loses "+id) {
+				delete(a.tasks, id)
+			}
+		}
+	}
+	if a.info.Id == nil {
+		h.w.register(a, "1.11.0")
+		return
+	}
+	h.w.reregister(a)
+}
+
+func (h *history) leave() {
+	if a, ok := pick(h, "agent", h.w.agents); ok && a.info.Id != nil {
+		h.w.from(a, &messages.UnregisterSlaveMessage{SlaveId: a.info.Id})
+		if rapid.Bool().Draw(h.t, "for good") {
+			a.tasks, a.info.Id = map[string]*mesos.Task{}, nil
+		}
+	}
+}
+
+func (h *history) silence() {
+	if a, ok := pick(h, "agent", h.w.agents); ok {
+		a.mute = !a.mute
+	}
+}
+
+func (h *history) subscribe() {
+	name := fmt.Sprintf("f%d", rapid.IntRange(0, 2).Draw(h.t, "framework"))
+	f := h.w.frameworks[name]
+	if f == nil {
+		f = &testFramework{name: name, info: &mesos.FrameworkInfo{
+			User: new("u"), Name: new(name), FailoverTimeout: new(float64(rapid.IntRange(0, 50).Draw(h.t, "timeout"))),
+		}}
+		for _, c := range []mesos.FrameworkInfo_Capability_Type{
+			mesos.FrameworkInfo_Capability_MULTI_ROLE, mesos.FrameworkInfo_Capability_PARTITION_AWARE,
+		} {
+			if rapid.Bool().Draw(h.t, c.String()) {
+				f.info.Capabilities = append(f.info.Capabilities, &mesos.FrameworkInfo_Capability{Type: &c})
+			}
+		}
+		h.w.frameworks[name] = f
+	}
+	h.chooseRoles(f)
+	h.w.subscribe(f, &schedulerpb.Call_Subscribe{})
+}
+
+func (h *history) chooseRoles(f *testFramework) {
+	info := f.info.CloneVT()
+	roles := rapid.SliceOfDistinct(rapid.SampledFrom([]string{"x", "y", "x/z"}), rapid.ID[string]).Draw(h.t, "roles")
+	switch {
+	case frameworkCapsOf(info).multiRole:
+		info.Roles = roles
+	case len(roles) > 0:
+		info.Role = &roles[0]
+	default:
+		info.Role = new("*")
+	}
+	f.info = info
+}
+
+func (h *history) redescribe() {
+	if f, ok := pick(h, "framework", h.w.frameworks); ok {
+		h.chooseRoles(f)
+		h.w.call(f, &schedulerpb.Call{
+			Type:            schedulerpb.Call_UPDATE_FRAMEWORK.Enum(),
+			UpdateFramework: &schedulerpb.Call_UpdateFramework{FrameworkInfo: f.info},
+		})
+	}
+}
+
+func (h *history) closeStream() {
+	if f, ok := pick(h, "framework", h.w.frameworks); ok {
+		h.w.step(PeerClosed{f.peer.Conn})
+	}
+}
+
+func (h *history) teardown() {
+	f, ok := pick(h, "framework", h.w.frameworks)
+	if !ok || rapid.IntRange(0, 3).Draw(h.t, "really") > 0 {
+		return
+	}
+	h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum()})
+	if rapid.Bool().Draw(h.t, "forgets its ID") {
+		f.info = f.info.CloneVT()
+		f.info.Id = nil
+	}
+}
+
+// offer returns an offer, and its framework.
+func (h *history) offer() (*offer, *testFramework) {
+	open := inOrder(h.w.m.offers)
+	if len(open) == 0 {
+		return nil, nil
+	}
+	o := rapid.SampledFrom(open).Draw(h.t, "offer")
+	for _, f := range h.w.frameworks {
+		if f.id == o.framework.id {
+			return o, f
+		}
+	}
+	return nil, nil
+}
+
+func (h *history) accept() {
+	o, f := h.offer()
+	if o == nil {
+		return
+	}
+	call := &schedulerpb.Call_Accept{OfferIds: offerIDs(string(o.row.ID)), Filters: h.filters()}
+	for range rapid.IntRange(0, 3).Draw(h.t, "operations") {
+		call.Operations = append(call.Operations, h.operation(agentID(o.agent.id)))
+	}
+	h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: call})
+	if h.w.m.offers[o.row.ID] != nil {
+		h.t.Fatalf("offer %s is there after it was accepted", o.row.ID)
+	}
+}
+
+func (h *history) filters() *mesos.Filters {
+	if rapid.Bool().Draw(h.t, "default filters") {
+		return nil
+	}
+	return &mesos.Filters{RefuseSeconds: new(float64(rapid.IntRange(-1, 100).Draw(h.t, "refuse")))}
+}
+
+func (h *history) operation(on *mesos.AgentID) *mesos.Offer_Operation {
+	h.tasks++
+	id := fmt.Sprintf("t%d", h.tasks)
+	if rapid.IntRange(0, 5).Draw(h.t, "a name again") == 0 {
+		id = fmt.Sprintf("t%d", h.tasks/2)
+	}
+	cpus := rapid.SampledFrom([]string{"0.5", "1", "3", "100"}).Draw(h.t, "cpus")
+	task := testTask(id, "cpus:"+cpus+";mem:32", on)
+	executor := testExecutor(fmt.Sprintf("e%d", rapid.IntRange(0, 1).Draw(h.t, "executor")), "cpus:0.1;mem:32;disk:1")
+	switch rapid.IntRange(0, 2).Draw(h.t, "kind") {
+	case 0:
+		executor.Type = mesos.ExecutorInfo_DEFAULT.Enum()
+		executor.ExecutorId = executorID("group-" + executor.ExecutorId.GetValue())
+		other := testTask(id+"b", "cpus:0.1;mem:32", on)
+		return &mesos.Offer_Operation{
+			Type: mesos.Offer_Operation_LAUNCH_GROUP.Enum(),
+			LaunchGroup: &mesos.Offer_Operation_LaunchGroup{
+				Executor: executor, TaskGroup: &mesos.TaskGroupInfo{Tasks: []*mesos.TaskInfo{task, other}},
+			},
+		}
+	case 1:
+		task.Command = nil
+		task.Executor = executor
+		task.Executor.Command = &mesos.CommandInfo{Value: new("run")}
+	}
+	return &mesos.Offer_Operation{
+		Type:   mesos.Offer_Operation_LAUNCH.Enum(),
+		Launch: &mesos.Offer_Operation_Launch{TaskInfos: []*mesos.TaskInfo{task}},
+	}
+}
+
+func (h *history) decline() {
+	if o, f := h.offer(); o != nil {
+		h.w.call(f, &schedulerpb.Call{
+			Type:    schedulerpb.Call_DECLINE.Enum(),
+			Decline: &schedulerpb.Call_Decline{OfferIds: offerIDs(string(o.row.ID)), Filters: h.filters()},
+		})
+	}
+}
+
+func (h *history) revive() {
+	if f, ok := pick(h, "framework", h.w.frameworks); ok {
+		typ := rapid.SampledFrom([]schedulerpb.Call_Type{schedulerpb.Call_REVIVE, schedulerpb.Call_SUPPRESS}).Draw(h.t, "call")
+		h.w.call(f, &schedulerpb.Call{Type: &typ, Revive: &schedulerpb.Call_Revive{}, Suppress: &schedulerpb.Call_Suppress{}})
+	}
+}
+
+// task returns an agent's task that is not over.
+func (h *history) task() (*testAgent, *mesos.Task) {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok {
+		return nil, nil
+	}
+	t, _ := pick(h, "task", a.tasks)
+	return a, t
+}
+
+func (h *history) progress() {
+	a, t := h.task()
+	if t == nil {
+		return
+	}
+	latest := t.GetState()
+	if !isTerminal(latest) {
+		latest = rapid.SampledFrom([]mesos.TaskState{
+			mesos.TaskState_TASK_RUNNING, mesos.TaskState_TASK_FINISHED, mesos.TaskState_TASK_FAILED, mesos.TaskState_TASK_KILLING,
+		}).Draw(h.t, "state")
+	}
+	h.w.updateOf(a, t, latest, latest, nil)
+}
+
+func (h *history) acknowledge() {
+	a, t := h.task()
+	if t == nil || t.StatusUpdateUuid == nil {
+		return
+	}
+	for _, f := range h.w.frameworks {
+		if frameworkID(f.id).GetValue() == t.FrameworkId.GetValue() {
+			h.w.call(f, &schedulerpb.Call{
+				Type:        schedulerpb.Call_ACKNOWLEDGE.Enum(),
+				Acknowledge: &schedulerpb.Call_Acknowledge{AgentId: t.AgentId, TaskId: t.TaskId, Uuid: t.StatusUpdateUuid},
+			})
+		}
+	}
+	if isTerminal(t.GetState()) {
+		delete(a.tasks, t.TaskId.GetValue())
+	}
+}
+
+func (h *history) kill() {
+	f, ok := pick(h, "framework", h.w.frameworks)
+	if _, t := h.task(); ok && t != nil {
+		h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_KILL.Enum(), Kill: &schedulerpb.Call_Kill{TaskId: t.TaskId}})
+	}
+}
+
+func (h *history) reconcile() {
+	if f, ok := pick(h, "framework", h.w.frameworks); ok {
+		h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{}})
+	}
+}
+
+func (h *history) exitExecutor() {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok {
+		return
+	}
+	if e, ok := pick(h, "executor", a.execs); ok {
+		h.w.from(a, &messages.ExitedExecutorMessage{
+			SlaveId: a.info.Id, FrameworkId: e.FrameworkId, ExecutorId: e.ExecutorId, Status: new(int32(0)),
+		})
+	}
+}
+
+func (h *history) wait() {
+	h.w.advance(time.Duration(rapid.IntRange(0, 70).Draw(h.t, "seconds")) * time.Second)
+}
+
+// delayRecords makes records slow to become durable, or durable at last.
+func (h *history) delayRecords() {
+	h.w.hold = !h.w.hold
+	if !h.w.hold {
+		h.w.commit()
+	}
+}
+
+// elect replaces the master. Records that were not durable may be lost.
+func (h *history) elect() {
+	h.w.held = nil
+	h.w.elect()
+}
+
+// rest checks what must be so when nothing has happened for long: whoever is
+// silent is off the books, and nothing waits any more.
+func (h *history) rest() {
+	m := h.w.m
+	if len(m.waiting)+len(m.leaving)+len(m.returning)+len(m.admitting)+len(m.recovered)+len(m.removals.queue) > 0 {
+		h.t.Fatalf("something is left undone: waiting %d, leaving %v, returning %v, admitting %v, recovered %d, removals %d",
+			len(m.waiting), m.leaving, m.returning, m.admitting, len(m.recovered), len(m.removals.queue))
+	}
+	for _, a := range m.agents {
+		if !a.row.Connected {
+			h.t.Fatalf("agent %s is on the books and disconnected", a.id)
+		}
+	}
+	for _, f := range m.frameworks {
+		if f.state == away {
+			h.t.Fatalf("framework %s is on the books and away", f.id)
+		}
+	}
+	known := map[ids.AgentID]bool{}
+	for _, r := range m.registry.Agents() {
+		known[ids.AgentID(r.Info.Id.GetValue())] = true
+	}
+	for id := range m.agents {
+		if !known[id] {
+			h.t.Fatalf("agent %s is not in the registry", id)
+		}
+	}
+	if len(known) != len(m.agents) {
+		h.t.Fatalf("the registry has %d agents, the books %d", len(known), len(m.agents))
+	}
+}
