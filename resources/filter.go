@@ -111,6 +111,16 @@ func (r Resources) AllocatedTo(role string) Resources {
 // Unallocated returns r allocated to nobody.
 func (r Resources) Unallocated() Resources { return r.AllocatedTo("") }
 
+// AllocationRole returns the role that all of r is allocated to, "" if to none.
+// It is not one if parts of r are allocated to different roles.
+func (r Resources) AllocationRole() (role string, one bool) {
+	if len(r.entries) == 0 {
+		return "", true
+	}
+	role = r.entries[0].allocation
+	return role, r.entries[len(r.entries)-1].allocation == role
+}
+
 // ByAllocation returns r divided by the role it is allocated to; what is
 // allocated to none is under "". The maps of equal resources are equal.
 func (r Resources) ByAllocation() map[string]Resources {

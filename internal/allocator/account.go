@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -18,7 +19,11 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 // scalars returns the scalars of rs for which counts is true, of which nil is
 // all.
 func (a *Allocator) scalars(rs resources.Resources, counts func(resources.Resource) bool) sorter.Vector {
-	v := make(sorter.Vector, max(4, a.names.Len()))
+	return a.appendScalars(make(sorter.Vector, 0, 4), rs, counts)
+}
+
+// appendScalars is scalars in v, which is empty.
+func (a *Allocator) appendScalars(v sorter.Vector, rs resources.Resources, counts func(resources.Resource) bool) sorter.Vector {
 	for r := range rs.All() {
 		if !r.IsScalar() || counts != nil && !counts(r) {
 			continue
@@ -60,18 +65,20 @@ type charge struct {
 	quota     sorter.Vector // what of it quota counts
 }
 
-// weigh returns what it counts that the subscription has resources of an agent
-// beside what it and all others have there, which does not include them.
-func (a *Allocator) weigh(ag *agent, s *subscription, rs resources.Resources) charge {
+// weigh sets c to what it counts that the subscription has resources of an
+// agent beside what it and all others have there, which does not include them.
+func (a *Allocator) weigh(c *charge, ag *agent, s *subscription, rs resources.Resources) {
+	c.to = s
 	if plain(rs) {
-		v := a.scalars(rs, nil)
-		return charge{s, v, v, v}
+		c.own = a.appendScalars(c.own[:0], rs, nil)
+		c.role, c.quota = c.own, c.own
+		return
 	}
 	var has resources.Resources
 	if h := ag.held(s.framework.id); h != nil {
 		has = h.resources
 	}
-	return charge{s, a.beside(rs, has), a.beside(rs, ag.everybody()), a.scalars(rs, countsForQuota)}
+	c.own, c.role, c.quota = a.beside(rs, has), a.beside(rs, ag.everybody()), a.scalars(rs, countsForQuota)
 }
 
 // plain reports whether nothing is reserved, revocable or shared.
@@ -80,7 +87,7 @@ func plain(rs resources.Resources) bool {
 }
 
 // add counts a charge for shares. For quota it is counted already.
-func (a *Allocator) add(c charge) {
+func (a *Allocator) add(c *charge) {
 	c.to.role.frameworks.Allocated(c.to.client, c.own)
 	a.order.Allocated(c.to.role.client, c.role)
 }
@@ -95,30 +102,30 @@ func (a *Allocator) hold(ag *agent, id ids.FrameworkID, rs resources.Resources) 
 		a.orphan[id] = append(a.orphan[id], ag)
 	}
 	if f != nil {
-		parts := rs.ByAllocation()
-		for _, name := range sortedKeys(parts) {
+		for name, part := range parts(rs) {
 			invariant.Check(name != "", "what a framework has is allocated to a role", "framework_id", id, "resources", rs)
-			c := a.weigh(ag, a.subscription(f, name), parts[name])
+			var c charge
+			a.weigh(&c, ag, a.subscription(f, name), part)
 			a.consume(c.to.role.tree, c.quota, 1)
-			a.add(c)
+			a.add(&c)
 		}
 	}
 	a.take(ag, id, rs)
 }
 
 // release makes resources that a framework, known or not, has on an agent
-// available.
-func (a *Allocator) release(ag *agent, id ids.FrameworkID, rs resources.Resources) {
-	a.give(ag, id, rs)
+// available. Bare are the same, allocated to nobody.
+func (a *Allocator) release(ag *agent, id ids.FrameworkID, rs, bare resources.Resources) {
+	a.give(ag, id, rs, bare)
 	f := a.frameworks[id]
 	if f == nil {
 		a.unorphan(ag, id)
 		return
 	}
-	parts := rs.ByAllocation()
-	for _, name := range sortedKeys(parts) {
+	for name, part := range parts(rs) {
 		s := a.subscription(f, name)
-		c := a.weigh(ag, s, parts[name])
+		c := &a.scratch
+		a.weigh(c, ag, s, part)
 		s.role.frameworks.Unallocated(s.client, c.own)
 		a.order.Unallocated(s.role.client, c.role)
 		a.consume(s.role.tree, c.quota, -1)
@@ -163,7 +170,8 @@ func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID
 		return
 	}
 	role := allocatedTo(rs)
-	a.release(ag, id, rs)
+	bare := rs.Unallocated()
+	a.release(ag, id, rs, bare)
 	refuse := refuseFor(filters, a.cfg.Interval)
 	if filters != nil && refuse == 0 {
 		a.wait(ag)
@@ -171,7 +179,7 @@ func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID
 	}
 	if f := a.frameworks[id]; f != nil && refuse > 0 {
 		if s := f.subs[role]; s != nil && s.wanted && f.active {
-			a.refuse(ag, s, rs.Unallocated(), now.Add(refuse))
+			a.refuse(ag, s, bare, now.Add(refuse))
 		}
 	}
 	a.suggest(ag)
@@ -179,14 +187,27 @@ func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID
 
 // allocatedTo returns the one role that resources are allocated to.
 func allocatedTo(rs resources.Resources) string {
-	role, first := "", true
-	for r := range rs.All() {
-		if first {
-			role, first = r.AllocationRole(), false
-		}
-		invariant.Check(r.AllocationRole() == role && role != "", "resources recovered are allocated to one role", "resources", rs)
+	role, one := rs.AllocationRole()
+	if !one || role == "" {
+		invariant.Fail("resources are allocated to one role", "resources", rs)
 	}
 	return role
+}
+
+// parts yields rs divided by the role it is allocated to.
+func parts(rs resources.Resources) iter.Seq2[string, resources.Resources] {
+	return func(yield func(string, resources.Resources) bool) {
+		if role, one := rs.AllocationRole(); one {
+			yield(role, rs)
+			return
+		}
+		all := rs.ByAllocation()
+		for _, role := range sortedKeys(all) {
+			if !yield(role, all[role]) {
+				return
+			}
+		}
+	}
 }
 
 // UpdateAllocation applies conversions (those of RESERVE and the like) to

@@ -30,13 +30,15 @@ type agent struct {
 	// plain: nothing available is reserved, revocable or shared, so that it
 	// is the same for all roles and all frameworks.
 	plain    bool
-	reserved []string            // roles that something available is reserved to
+	reserved map[string]bool     // roles that something available is reserved to
 	lent     resources.Resources // shared volumes offered in this cycle
 
 	refusals
 	blocked bitset // slots that can get nothing as things are
 	sound   bool   // blocked is right
 	checked uint64 // the version of slots that blocked is right for
+
+	heldBack uint64 // the epoch in which nothing but quota stood in the way
 
 	pending, waiting bool
 }
@@ -57,21 +59,27 @@ func (ag *agent) held(id ids.FrameworkID) *holding {
 	return nil
 }
 
-// take gives resources, which are allocated, to a framework.
-func (a *Allocator) take(ag *agent, id ids.FrameworkID, rs resources.Resources) {
-	h := ag.held(id)
-	if h == nil {
-		ag.holdings = append(ag.holdings, holding{framework: id})
-		h = &ag.holdings[len(ag.holdings)-1]
+// holding returns what the framework has, made if need be.
+func (ag *agent) holding(id ids.FrameworkID) *holding {
+	if h := ag.held(id); h != nil {
+		return h
 	}
+	ag.holdings = append(ag.holdings, holding{framework: id})
+	return &ag.holdings[len(ag.holdings)-1]
+}
+
+// take gives resources to a framework.
+func (a *Allocator) take(ag *agent, id ids.FrameworkID, rs resources.Resources) {
+	h := ag.holding(id)
 	h.resources = h.resources.Add(rs)
 	ag.used = ag.used.Add(rs.Unallocated())
 	a.settle(ag)
 }
 
 // give takes resources, which it has, from a framework, and remembers nothing
-// any more of whom the agent is no use to.
-func (a *Allocator) give(ag *agent, id ids.FrameworkID, rs resources.Resources) {
+// any more of whom the agent is no use to. Bare are the same, allocated to
+// nobody.
+func (a *Allocator) give(ag *agent, id ids.FrameworkID, rs, bare resources.Resources) {
 	h := ag.held(id)
 	if h == nil || !h.resources.Contains(rs) {
 		invariant.Fail("what a framework gives back it has", "framework_id", id, "agent_id", ag.id, "resources", rs)
@@ -79,7 +87,7 @@ func (a *Allocator) give(ag *agent, id ids.FrameworkID, rs resources.Resources) 
 	if h.resources = h.resources.Sub(rs); h.resources.IsEmpty() {
 		ag.holdings = slices.DeleteFunc(ag.holdings, func(h holding) bool { return h.framework == id })
 	}
-	ag.used = ag.used.Sub(rs.Unallocated())
+	ag.used = ag.used.Sub(bare)
 	a.settle(ag)
 	ag.sound = false
 }
@@ -91,10 +99,18 @@ func (a *Allocator) settle(ag *agent) {
 	if ag.total.Any(resources.Resource.IsShared) {
 		ag.available = ag.total.NonShared().Sub(ag.used.NonShared()).Add(ag.total.Shared())
 	}
-	ag.plain, ag.reserved = true, ag.reserved[:0]
+	a.survey(ag)
+}
+
+// survey works out what follows from what is available.
+func (a *Allocator) survey(ag *agent) {
+	ag.plain, ag.reserved = true, nil
 	for r := range ag.available.All() {
-		if r.IsReserved() && !slices.Contains(ag.reserved, r.Role()) {
-			ag.reserved = append(ag.reserved, r.Role())
+		if r.IsReserved() {
+			if ag.reserved == nil {
+				ag.reserved = map[string]bool{}
+			}
+			ag.reserved[r.Role()] = true
 		}
 		ag.plain = ag.plain && !r.IsReserved() && !r.IsRevocable() && !r.IsShared()
 	}
@@ -102,6 +118,7 @@ func (a *Allocator) settle(ag *agent) {
 		a.headroom.Sub(ag.open)
 		ag.open = a.scalars(ag.available, countsForQuota)
 		a.headroom.Add(ag.open)
+		a.epoch++
 	}
 }
 
@@ -194,7 +211,7 @@ func (a *Allocator) RemoveAgent(id ids.AgentID) {
 	ag := a.agent(id)
 	for len(ag.holdings) > 0 {
 		h := ag.holdings[0]
-		a.release(ag, h.framework, h.resources)
+		a.release(ag, h.framework, h.resources, h.resources.Unallocated())
 	}
 	a.dropFilters(ag)
 	a.resize(ag, resources.Resources{})

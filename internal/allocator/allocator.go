@@ -27,6 +27,9 @@ type Allocator struct {
 
 	trees    map[string]*tree // by top-level role
 	quotas   int              // how many trees have a quota
+	owing    bool             // something is required
+	epoch    uint64           // changes when more could be offered for reasons of quota
+	least    []amount         // what offers must have one of, if it is that simple
 	required sorter.Vector    // sum of what guarantees are unsatisfied
 	headroom sorter.Vector    // sum of what of agents is open; kept while there are quotas
 
@@ -45,7 +48,8 @@ type Allocator struct {
 	pending    []*agent // candidates
 	all        bool     // all agents are
 	cycle      cycle
-	charges    []charge // of the visit that is going on
+	visiting   visit
+	scratch    charge
 }
 
 // New returns an allocator without agents and frameworks. It uses rng, which
@@ -62,6 +66,8 @@ func New(cfg Config, rng *rand.Rand) *Allocator {
 	}
 	a.slots.gather = 64
 	a.order = sorter.New[*role](&a.total, &a.weights, cfg.RoleOrder, rng)
+	a.epoch = 1
+	a.least = a.leastOf(cfg.MinAllocatable)
 	for _, name := range cfg.ExcludedFromFairShare {
 		a.total.Exclude(a.names.Index(name))
 	}

@@ -40,16 +40,6 @@ const (
 	guarantees
 )
 
-// forRole returns what is available to a role on the agent: shared volumes to
-// one framework in each cycle.
-func (ag *agent) forRole(name string) resources.Resources {
-	rs := ag.available.Sub(ag.lent)
-	if len(ag.reserved) == 0 {
-		return rs
-	}
-	return rs.AllocatableTo(name)
-}
-
 // fit returns what the subscription would be offered of what is available to
 // its role on the agent, or why it would not. What quota cuts is drawn from
 // rnd, or follows the order of resources if rnd is nil.
@@ -67,7 +57,7 @@ func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resource
 	case ag.remote && !f.can.regions:
 		return available, farAway
 	}
-	rs := f.can.strip(ag, available)
+	rs := f.can.strip(ag.plain, available)
 	switch {
 	case !enough(rs, s.minimums):
 		return rs, tooLittle
@@ -107,9 +97,10 @@ func enough(rs resources.Resources, minimums []resources.Quantities) bool {
 	return len(minimums) == 0 || slices.ContainsFunc(minimums, rs.ContainsQuantities)
 }
 
-// strip returns what a framework with the capabilities understands.
-func (c capabilities) strip(ag *agent, rs resources.Resources) resources.Resources {
-	if ag.plain || c.shared && c.revocable && c.refinement {
+// strip returns what a framework with the capabilities understands: all that
+// is plain.
+func (c capabilities) strip(plain bool, rs resources.Resources) resources.Resources {
+	if plain || c.shared && c.revocable && c.refinement {
 		return rs
 	}
 	return rs.Filter(func(r resources.Resource) bool {
@@ -123,7 +114,7 @@ func (a *Allocator) remember(ag *agent) {
 	if ag.sound && ag.checked == a.slots.version {
 		return
 	}
-	ag.sound, ag.checked = true, a.slots.version
+	ag.sound, ag.checked, ag.heldBack = true, a.slots.version, 0
 	clear(ag.blocked)
 	common := ag.available
 	if len(ag.reserved) > 0 {
@@ -143,5 +134,13 @@ func (a *Allocator) remember(ag *agent) {
 // reservedFor reports whether something available is reserved to a role or one
 // above it.
 func (ag *agent) reservedFor(name string) bool {
-	return slices.ContainsFunc(ag.reserved, func(r string) bool { return r == name || roles.IsStrictSubrole(name, r) })
+	if len(ag.reserved) == 0 || ag.reserved[name] {
+		return len(ag.reserved) > 0
+	}
+	for above := range roles.Ancestors(name) {
+		if ag.reserved[above] {
+			return true
+		}
+	}
+	return false
 }

@@ -30,6 +30,7 @@ type subscription struct {
 	suppressed bool
 
 	minimums []resources.Quantities
+	choosy   bool // the minimums are the framework's own
 }
 
 // A role is one that frameworks are subscribed to, or still have something in.
@@ -37,6 +38,7 @@ type role struct {
 	name       string
 	tree       *tree
 	client     *sorter.Client[*role]
+	choosy     int // frameworks that have minimums of their own
 	frameworks *sorter.Tree[*subscription]
 }
 
@@ -67,6 +69,9 @@ func (a *Allocator) drop(s *subscription) {
 		return
 	}
 	s.role.frameworks.Remove(s.client)
+	if s.choosy {
+		s.role.choosy--
+	}
 	a.slots.retire(s.slot)
 	delete(s.framework.subs, s.role.name)
 	if s.role.frameworks.Len() == 0 {
@@ -81,6 +86,7 @@ func (a *Allocator) drop(s *subscription) {
 func (a *Allocator) refresh(s *subscription) {
 	if s.wanted && !s.suppressed && s.framework.active {
 		s.role.frameworks.Activate(s.client)
+		a.epoch++
 		a.slots.active.add(s.slot)
 		return
 	}
@@ -123,7 +129,7 @@ func (a *Allocator) AddFramework(fw Framework) {
 	a.describe(f, fw)
 	for _, ag := range a.orphan[fw.ID] {
 		rs := ag.held(fw.ID).resources
-		a.give(ag, fw.ID, rs)
+		a.give(ag, fw.ID, rs, rs.Unallocated())
 		a.hold(ag, fw.ID, rs)
 	}
 	delete(a.orphan, fw.ID)
@@ -152,11 +158,7 @@ func (a *Allocator) describe(f *framework, fw Framework) {
 		s := a.subscription(f, name)
 		revived := s.wanted && s.suppressed && !slices.Contains(fw.Suppressed, name)
 		s.wanted, s.suppressed = true, slices.Contains(fw.Suppressed, name)
-		minimums, own := minimumsOf(fw.Info, name)
-		if !own {
-			minimums = a.cfg.MinAllocatable
-		}
-		s.minimums = minimums
+		a.setMinimums(s)
 		if revived {
 			a.forget(s)
 		}
@@ -166,6 +168,19 @@ func (a *Allocator) describe(f *framework, fw Framework) {
 		if !slices.Contains(roles, s.role.name) {
 			a.leave(s)
 		}
+	}
+}
+
+// setMinimums takes over what the framework wants at least in a role.
+func (a *Allocator) setMinimums(s *subscription) {
+	if s.choosy {
+		s.role.choosy--
+	}
+	s.minimums, s.choosy = minimumsOf(s.framework.info.Info, s.role.name)
+	if s.choosy {
+		s.role.choosy++
+	} else {
+		s.minimums = a.cfg.MinAllocatable
 	}
 }
 
@@ -207,7 +222,7 @@ func (a *Allocator) RemoveFramework(id ids.FrameworkID) {
 			continue
 		}
 		if h := ag.held(id); h != nil {
-			a.release(ag, id, h.resources)
+			a.release(ag, id, h.resources, h.resources.Unallocated())
 			a.suggest(ag)
 		}
 	}

@@ -30,7 +30,8 @@ type tree struct {
 	reserved    sorter.Vector
 	used        sorter.Vector
 	unsatisfied sorter.Vector
-	roles       int // how many roles it has that frameworks are in
+	owed        bool // something is unsatisfied
+	roles       int  // how many roles it has that frameworks are in
 }
 
 // unlimited is the limit of what has none.
@@ -99,6 +100,7 @@ func countsForQuota(r resources.Resource) bool { return !r.IsReserved() && !r.Is
 // consume adds sign times v to what a tree uses.
 func (a *Allocator) consume(t *tree, v sorter.Vector, sign int64) {
 	t.used.AddScaled(v, sign)
+	a.epoch++
 	a.reckon(t)
 }
 
@@ -114,6 +116,7 @@ func (a *Allocator) reckon(t *tree) {
 		t.unsatisfied = append(t.unsatisfied, max(0, g-t.reserved.At(i)-t.used.At(i)))
 	}
 	a.required.Add(t.unsatisfied)
+	t.owed, a.owing = !t.unsatisfied.IsZero(), !a.required.IsZero()
 }
 
 // reserve counts the reservations on an agent for or against their trees.
@@ -130,20 +133,29 @@ func (a *Allocator) reserve(total resources.Resources, sign int64) {
 	}
 }
 
+// below returns how much a tree is below its limit of the resource with an
+// index.
+func (t *tree) below(i int) int64 {
+	if i >= len(t.limit) || t.limit[i] == unlimited {
+		return unlimited
+	}
+	return t.limit[i] - t.reserved.At(i) - t.used.At(i)
+}
+
 // room returns how much more of each resource a tree may be given, beside
 // what is given of its guarantees: to its limits, and so that enough is left
 // for all guarantees. Nil is any amount. What is beyond its end is unlimited.
 func (a *Allocator) room(t *tree, guaranteed sorter.Vector) sorter.Vector {
-	if t.limit == nil && a.required.IsZero() {
+	if t.limit == nil && !a.owing {
 		return nil
 	}
 	room := make(sorter.Vector, max(len(t.limit), len(a.required), len(a.headroom)))
 	for i := range room {
 		room[i] = unlimited
 		if i < len(t.limit) && t.limit[i] != unlimited {
-			room[i] = max(0, t.limit[i]-t.reserved.At(i)-t.used.At(i)-guaranteed.At(i))
+			room[i] = max(0, t.below(i)-guaranteed.At(i))
 		}
-		if !a.required.IsZero() {
+		if a.owing {
 			room[i] = min(room[i], max(0, a.headroom.At(i)-a.required.At(i)))
 		}
 	}

@@ -175,7 +175,7 @@ func (h *history) settle(t *rapid.T) {
 		}
 		ag := a.nextAgent()
 		want := h.ref.first(ag, a.cycle.stage)
-		offers := a.visit(ag, nil)
+		offers := a.visit(ag)
 		switch {
 		case want == nil && len(offers) > 0:
 			t.Fatalf("%v is offered, nothing should be", offers[0])

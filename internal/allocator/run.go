@@ -2,8 +2,6 @@ package allocator
 
 import (
 	"time"
-
-	"github.com/meseta-project/meseta/resources"
 )
 
 // A cycle visits the agents that were candidates when it began.
@@ -77,7 +75,7 @@ func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 		if a.cycle.done() && !a.begin() {
 			break
 		}
-		offers = a.visit(a.nextAgent(), offers)
+		offers = append(offers, a.visit(a.nextAgent())...)
 	}
 	return offers, a.hasWork()
 }
@@ -120,7 +118,7 @@ func (a *Allocator) begin() bool {
 	a.pending, a.all = a.pending[:0], false
 	clear(a.cycle.agents[min(len(agents), len(a.cycle.agents)):])
 	a.cycle = cycle{agents: agents, stage: fairShare}
-	if !a.required.IsZero() && len(agents) > 0 {
+	if a.owing && len(agents) > 0 {
 		a.cycle.stage = guarantees
 	}
 	a.shuffle()
@@ -142,87 +140,4 @@ func (a *Allocator) nextAgent() *agent {
 	}
 	a.cycle.next++
 	return a.cycle.agents[a.cycle.next-1]
-}
-
-// visit offers what is available on an agent, role by role and framework by
-// framework in their order, to those who can get it.
-func (a *Allocator) visit(ag *agent, offers []Offer) []Offer {
-	a.sweep(ag)
-	if !ag.active || ag.available.IsEmpty() || a.whitelist != nil && !a.whitelist[ag.info.GetHostname()] {
-		return offers
-	}
-	a.remember(ag)
-	if a.slots.active.within(ag.blocked) {
-		return offers
-	}
-	a.charges = a.charges[:0]
-	for client := range a.order.All() {
-		if ag.available.IsEmpty() {
-			break
-		}
-		offers = a.offerRole(ag, client.Value, offers)
-	}
-	// The order is that of before the visit for all of it.
-	for _, c := range a.charges {
-		a.add(c)
-	}
-	if a.cycle.stage == fairShare && !ag.lent.IsEmpty() {
-		ag.lent = resources.Resources{}
-		a.wait(ag)
-	}
-	return offers
-}
-
-// offerRole offers the frameworks of a role what is left.
-func (a *Allocator) offerRole(ag *agent, r *role, offers []Offer) []Offer {
-	st := a.cycle.stage
-	if st == guarantees && r.tree.unsatisfied.IsZero() {
-		return offers
-	}
-	available := ag.forRole(r.name)
-	for client := range r.frameworks.All() {
-		s := client.Value
-		if ag.blocked.has(s.slot) {
-			continue
-		}
-		rs, why := a.fit(ag, s, available, st, a.rng)
-		if why != fits {
-			a.remark(ag, s, why)
-			continue
-		}
-		offers = append(offers, a.offer(ag, s, rs))
-		available = ag.forRole(r.name)
-		if available.IsEmpty() || st == guarantees && r.tree.unsatisfied.IsZero() {
-			break
-		}
-	}
-	return offers
-}
-
-// remark remembers that the agent is no use to the subscription. If that is
-// for reasons of quota it may be at any time, and the agent is visited with
-// each batch.
-func (a *Allocator) remark(ag *agent, s *subscription, why Verdict) {
-	switch {
-	case why == overQuota:
-		a.wait(ag)
-	case why != noHelp && ag.lent.IsEmpty():
-		ag.blocked.add(s.slot)
-	}
-}
-
-// offer makes an offer. It counts for shares after the visit.
-func (a *Allocator) offer(ag *agent, s *subscription, rs resources.Resources) Offer {
-	o := Offer{Framework: s.framework.id, Role: s.role.name, Agent: ag.id, Resources: rs.AllocatedTo(s.role.name)}
-	c := a.weigh(ag, s, o.Resources)
-	a.consume(s.role.tree, c.quota, 1)
-	a.charges = append(a.charges, c)
-	if !ag.plain {
-		ag.lent = ag.lent.Add(rs.Shared())
-	}
-	a.take(ag, o.Framework, o.Resources)
-	if a.quotas > 0 && !ag.available.IsEmpty() {
-		a.wait(ag)
-	}
-	return o
 }

@@ -42,10 +42,10 @@ func newWorld(t *testing.T, cfg Config) *world {
 	}
 }
 
-// TestScenarios runs testdata: each file is a history, a line of which is a
+// TestScenarios runs testdata/scenarios: each file is a history, a line of which is a
 // command. "run" prints the offers made, in order.
 func TestScenarios(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/scenarios", func(t *testing.T, path string) {
 		w := newWorld(t, DefaultConfig())
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			w.out.Reset()

@@ -128,7 +128,7 @@ func verifyBlocked(t fataler, a *Allocator, ag *agent) {
 		if slot.sub == nil || !ag.blocked.has(uint32(i)) {
 			continue
 		}
-		if rs, why := a.fit(ag, slot.sub, ag.forRole(slot.sub.role.name), fairShare, nil); why == fits {
+		if rs, why := a.fit(ag, slot.sub, ag.available.AllocatableTo(slot.sub.role.name), fairShare, nil); why == fits {
 			t.Fatalf("agent %s: %s could be offered %s", ag.id, slot.sub.framework.id, rs)
 		}
 	}

@@ -22,8 +22,10 @@ type node[T any] struct {
 	listed     bool    // it is in the order of its parent
 
 	// order has the children that are active clients or have clients below
-	// them, sorted if the tree is.
-	order []*node[T]
+	// them, sorted if the tree is. They are numbers, since moving those about
+	// is no business of the garbage collector's.
+	num   int32 // index in Tree.nodes
+	order []int32
 }
 
 // compare puts siblings in the order in which they are served.
@@ -38,76 +40,88 @@ func (n *node[T]) compare(o *node[T]) int {
 	}
 }
 
-// find returns where the child c stands in a sorted order.
-func (n *node[T]) find(c *node[T]) int {
-	at, _ := slices.BinarySearchFunc(n.order, c, (*node[T]).compare)
-	return at
+// search returns the first place in sorted nodes that does not belong before c.
+func (t *Tree[T]) search(nodes []int32, c *node[T]) int {
+	low, high := 0, len(nodes)
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if t.nodes[nodes[middle]].compare(c) < 0 {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low
 }
 
-// move puts the child at an index, the only one out of place, where it
+// move puts the child of n at an index, the only one out of place, where it
 // belongs.
-func (n *node[T]) move(at int) {
-	c := n.order[at]
-	if at > 0 && c.compare(n.order[at-1]) < 0 {
-		to, _ := slices.BinarySearchFunc(n.order[:at], c, (*node[T]).compare)
+func (t *Tree[T]) move(n *node[T], at int) {
+	num := n.order[at]
+	c := t.nodes[num]
+	if at > 0 && c.compare(t.nodes[n.order[at-1]]) < 0 {
+		to := t.search(n.order[:at], c)
 		copy(n.order[to+1:at+1], n.order[to:at])
-		n.order[to] = c
+		n.order[to] = num
 		return
 	}
 	behind := n.order[at+1:]
-	if len(behind) > 0 && behind[0].compare(c) < 0 {
-		to, _ := slices.BinarySearchFunc(behind, c, (*node[T]).compare)
+	if len(behind) > 0 && t.nodes[behind[0]].compare(c) < 0 {
+		to := t.search(behind, c)
 		copy(n.order[at:], behind[:to])
-		n.order[at+to] = c
+		n.order[at+to] = num
 	}
 }
 
-// list puts the child into the order.
-func (n *node[T]) list(t *Tree[T], c *node[T]) {
+// list puts the child c of n into the order.
+func (t *Tree[T]) list(n, c *node[T]) {
 	at := len(n.order)
 	if t.sorted() {
-		at = n.find(c)
+		at = t.search(n.order, c)
 	}
-	n.order = slices.Insert(n.order, at, c)
+	n.order = slices.Insert(n.order, at, c.num)
 	c.listed = true
 }
 
-// unlist takes the child out of the order, if it is in it.
-func (n *node[T]) unlist(t *Tree[T], c *node[T]) {
+// unlist takes the child c of n out of the order, if it is in it.
+func (t *Tree[T]) unlist(n, c *node[T]) {
 	if !c.listed {
 		return
 	}
 	var at int
 	if t.sorted() {
-		at = n.find(c)
+		at = t.search(n.order, c)
 	} else {
-		at = slices.Index(n.order, c)
+		at = slices.Index(n.order, c.num)
 	}
 	n.order = slices.Delete(n.order, at, at+1)
 	c.listed = false
 }
 
 // sort puts everything below n in order.
-func (n *node[T]) sort(t *Tree[T]) {
-	for _, c := range n.order {
+func (t *Tree[T]) sort(n *node[T]) {
+	for _, num := range n.order {
+		c := t.nodes[num]
 		c.share = t.shareOf(c)
-		c.sort(t)
+		t.sort(c)
 	}
-	if !slices.IsSortedFunc(n.order, (*node[T]).compare) {
-		slices.SortFunc(n.order, (*node[T]).compare)
+	byTurn := func(a, b int32) int { return t.nodes[a].compare(t.nodes[b]) }
+	if !slices.IsSortedFunc(n.order, byTurn) {
+		slices.SortFunc(n.order, byTurn)
 	}
 }
 
 // walk yields the active clients below n in order until it is told to stop.
-func (n *node[T]) walk(yield func(*Client[T]) bool) bool {
-	for _, c := range n.order {
+func (t *Tree[T]) walk(n *node[T], yield func(*Client[T]) bool) bool {
+	for _, num := range n.order {
+		c := t.nodes[num]
 		switch {
 		case c.active == 0:
 		case c.client != nil:
 			if !yield(c.client) {
 				return false
 			}
-		case !c.walk(yield):
+		case !t.walk(c, yield):
 			return false
 		}
 	}

@@ -32,7 +32,12 @@ func (t *Tree[T]) shuffled(yield func(*Client[T]) bool) {
 // shuffle. The order that the nodes are visited in is kept by name, so that
 // what is drawn depends on the seed alone.
 func (n *node[T]) draw(t *Tree[T], chance float64, draws []draw[T]) []draw[T] {
-	competing := slices.DeleteFunc(slices.Clone(n.order), func(c *node[T]) bool { return c.active == 0 })
+	var competing []*node[T]
+	for _, num := range n.order {
+		if c := t.nodes[num]; c.active > 0 {
+			competing = append(competing, c)
+		}
+	}
 	slices.SortFunc(competing, func(a, b *node[T]) int { return cmp.Compare(a.name, b.name) })
 	sum := 0.0
 	for _, c := range competing {

@@ -40,6 +40,8 @@ const (
 // role. It is not safe for concurrent use.
 type Tree[T any] struct {
 	root    *node[T]
+	nodes   []*node[T] // by number, nil if free
+	free    []int32    // numbers
 	total   *Total
 	seen    uint64 // the version of total that the order is by
 	weights *Weights
@@ -91,7 +93,7 @@ func (t *Tree[T]) Add(path string, value T) *Client[T] {
 	c := &Client[T]{Value: value, path: path, node: n}
 	n.client = c
 	if n.listed {
-		n.parent.unlist(t, n)
+		t.unlist(n.parent, n)
 	}
 	t.clients++
 	return c
@@ -103,8 +105,9 @@ func (t *Tree[T]) Remove(c *Client[T]) {
 	t.change(c, slices.Clone(c.node.allocation), -1, 0)
 	n := c.node
 	for n.parent != nil && len(n.children) == 0 {
-		n.parent.unlist(t, n)
+		t.unlist(n.parent, n)
 		delete(n.parent.children, n.name)
+		t.release(n)
 		n = n.parent
 	}
 	if only := n.children[self]; only != nil && len(n.children) == 1 {
@@ -124,7 +127,7 @@ func (t *Tree[T]) Activate(c *Client[T]) {
 		p.active++
 	}
 	n.share = t.shareOf(n)
-	n.parent.list(t, n)
+	t.list(n.parent, n)
 }
 
 // Deactivate leaves the client out of walks. What it has still counts for the
@@ -134,7 +137,7 @@ func (t *Tree[T]) Deactivate(c *Client[T]) {
 	if n.active == 0 {
 		return
 	}
-	n.parent.unlist(t, n)
+	t.unlist(n.parent, n)
 	for p := n; p != nil; p = p.parent {
 		p.active--
 	}
@@ -157,13 +160,13 @@ func (t *Tree[T]) change(c *Client[T], v Vector, sign int64, made uint64) {
 	for n := c.node; n != nil; n = n.parent {
 		at := -1
 		if sorted && n.listed {
-			at = n.parent.find(n)
+			at = t.search(n.parent.order, n)
 		}
 		n.allocation.AddScaled(v, sign)
 		n.made += made
 		if at >= 0 {
 			n.share = t.shareOf(n)
-			n.parent.move(at)
+			t.move(n.parent, at)
 		}
 	}
 }
@@ -182,10 +185,10 @@ func (t *Tree[T]) All() iter.Seq[*Client[T]] {
 			return
 		}
 		if !t.sorted() {
-			t.root.sort(t)
+			t.sort(t.root)
 			t.seen, t.heavy = t.total.version, t.weights.version
 		}
-		t.root.walk(yield)
+		t.walk(t.root, yield)
 	}
 }
 
@@ -221,19 +224,20 @@ func (t *Tree[T]) pushDown(n *node[T]) {
 	below.share = t.shareOf(below)
 	if !n.listed {
 		n.share = t.shareOf(n)
-		n.parent.list(t, n)
+		t.list(n.parent, n)
 	}
 	if below.active == 0 {
-		n.unlist(t, below)
+		t.unlist(n, below)
 	}
 }
 
 // pullUp makes n the node of the client that is its only child.
 func (t *Tree[T]) pullUp(n, only *node[T]) {
 	n.client, only.client.node = only.client, n
+	t.release(only)
 	n.children, n.order = nil, nil
 	if n.active == 0 {
-		n.parent.unlist(t, n)
+		t.unlist(n.parent, n)
 	}
 }
 
@@ -244,6 +248,7 @@ func (t *Tree[T]) child(n *node[T], name string) *node[T] {
 		return c
 	}
 	c := &node[T]{name: name, path: name, parent: n}
+	t.number(c)
 	if n != t.root {
 		c.path = n.path + "/" + name
 	}
@@ -251,6 +256,23 @@ func (t *Tree[T]) child(n *node[T], name string) *node[T] {
 		n.children = map[string]*node[T]{}
 	}
 	n.children[name] = c
-	n.list(t, c)
+	t.list(n, c)
 	return c
+}
+
+// number gives a new node its number.
+func (t *Tree[T]) number(n *node[T]) {
+	if last := len(t.free) - 1; last >= 0 {
+		n.num, t.free = t.free[last], t.free[:last]
+		t.nodes[n.num] = n
+		return
+	}
+	n.num = int32(len(t.nodes))
+	t.nodes = append(t.nodes, n)
+}
+
+// release takes the number of a node that is gone.
+func (t *Tree[T]) release(n *node[T]) {
+	t.nodes[n.num] = nil
+	t.free = append(t.free, n.num)
 }

@@ -54,8 +54,16 @@ type Names struct {
 	names []string
 }
 
+// few is how many names are sooner compared than looked up.
+const few = 4
+
 // Index returns the index of a name, giving it the next one if it is new.
 func (n *Names) Index(name string) int {
+	for i := range min(len(n.names), few) {
+		if n.names[i] == name {
+			return i
+		}
+	}
 	if i, ok := n.index[name]; ok {
 		return i
 	}

@@ -78,6 +78,7 @@ const layers = `
 	CORES, EDGES, internal/crashfs, internal/fakenet < internal/sim;
 	# Tests of whole binaries share no code with them, or both would agree on
 	# the same mistake.
+	CORES < test/bench;
 	NONE < test/cluster < test/e2e, test/compat, test/bench/firstlight, test/scale;
 `
 

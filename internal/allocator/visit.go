@@ -1,0 +1,225 @@
+package allocator
+
+import (
+	"slices"
+
+	roles "github.com/meseta-project/meseta/internal/role"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// A visit offers what is available on one agent. What is offered counts for
+// quota at once, but for shares and on the agent only when the visit ends: the
+// order of roles and frameworks is that of its beginning throughout.
+type visit struct {
+	agent   *agent
+	stage   stage
+	common  resources.Resources            // what is left that is not reserved
+	own     map[string]resources.Resources // what is left that is, by role
+	shared  resources.Resources            // shared volumes that were offered
+	waits   bool                           // quota stands in the way of more
+	offers  []Offer
+	bare    []resources.Resources // the offers', allocated to nobody
+	charges []charge              // the offers'
+}
+
+// start begins a visit of an agent, in the place of an earlier one.
+func (v *visit) start(ag *agent, st stage) {
+	v.agent, v.stage, v.common, v.own, v.shared, v.waits = ag, st, ag.available, nil, resources.Resources{}, false
+	v.offers, v.bare, v.charges = v.offers[:0], v.bare[:0], v.charges[:0]
+	if ag.plain {
+		return
+	}
+	left := ag.available.Sub(ag.lent)
+	v.common = left.Unreserved()
+	if len(ag.reserved) > 0 {
+		v.own = left.ByReservation()
+	}
+}
+
+// empty reports whether nothing is left.
+func (v *visit) empty() bool { return v.common.IsEmpty() && len(v.own) == 0 }
+
+// forRole returns what is left for a role.
+func (v *visit) forRole(name string) resources.Resources {
+	rs := v.common
+	if len(v.own) == 0 {
+		return rs
+	}
+	rs = rs.Add(v.own[name])
+	for above := range roles.Ancestors(name) {
+		rs = rs.Add(v.own[above])
+	}
+	return rs
+}
+
+// remove takes away what is offered.
+func (v *visit) remove(rs resources.Resources) {
+	if v.agent.plain && rs.Len() == v.common.Len() && rs.Equal(v.common) {
+		v.common = resources.Resources{}
+		return
+	}
+	v.common = v.common.Sub(rs)
+	for role, part := range rs.ByReservation() {
+		if left := v.own[role].Sub(part); left.IsEmpty() {
+			delete(v.own, role)
+		} else {
+			v.own[role] = left
+		}
+	}
+	v.shared = v.shared.Add(rs.Shared())
+}
+
+// visit offers what is available on an agent, role by role and framework by
+// framework in their order, to those who can get it. What it returns is valid
+// until the next visit.
+func (a *Allocator) visit(ag *agent) []Offer {
+	a.sweep(ag)
+	if !ag.active || ag.available.IsEmpty() || a.whitelist != nil && !a.whitelist[ag.info.GetHostname()] {
+		return nil
+	}
+	a.remember(ag)
+	if a.slots.active.within(ag.blocked) {
+		return nil
+	}
+	if ag.heldBack == a.epoch {
+		a.wait(ag)
+		return nil
+	}
+	v := &a.visiting
+	v.start(ag, a.cycle.stage)
+	for client := range a.order.All() {
+		if v.empty() {
+			break
+		}
+		a.offerRole(v, client.Value)
+	}
+	a.finish(v)
+	return v.offers
+}
+
+// offerRole offers the frameworks of a role what is left.
+func (a *Allocator) offerRole(v *visit, r *role) {
+	if v.stage == guarantees && !r.tree.owed {
+		return
+	}
+	if v.stage == fairShare && a.hopeless(v.agent, r) {
+		v.waits = true
+		return
+	}
+	available := v.forRole(r.name)
+	for client := range r.frameworks.All() {
+		s := client.Value
+		if v.agent.blocked.has(s.slot) {
+			continue
+		}
+		rs, why := a.fit(v.agent, s, available, v.stage, a.rng)
+		if why != fits {
+			v.remark(s, why)
+			continue
+		}
+		a.offer(v, s, rs)
+		available = v.forRole(r.name)
+		if available.IsEmpty() || v.stage == guarantees && !r.tree.owed {
+			break
+		}
+	}
+}
+
+// remark remembers that the agent is no use to the subscription. If that is
+// for reasons of quota it may be at any time, and the agent is visited with
+// each batch.
+func (v *visit) remark(s *subscription, why Verdict) {
+	switch {
+	case why == overQuota:
+		v.waits = true
+	case why != noHelp && v.agent.lent.IsEmpty() && v.shared.IsEmpty():
+		v.agent.blocked.add(s.slot)
+	}
+}
+
+// offer makes an offer.
+func (a *Allocator) offer(v *visit, s *subscription, rs resources.Resources) {
+	o := Offer{Framework: s.framework.id, Role: s.role.name, Agent: v.agent.id, Resources: rs.AllocatedTo(s.role.name)}
+	v.offers, v.bare = append(v.offers, o), append(v.bare, rs)
+	n := len(v.charges)
+	v.charges = slices.Grow(v.charges, 1)[:n+1] // with the vectors of an earlier charge
+	c := &v.charges[n]
+	a.weigh(c, v.agent, s, o.Resources)
+	a.consume(s.role.tree, c.quota, 1)
+	if a.quotas > 0 {
+		a.headroom.Sub(c.quota)
+		v.agent.open.Sub(c.quota)
+	}
+	v.remove(rs)
+}
+
+// finish makes the offers count, and has the agent visited again if more could
+// be offered without anything happening to it.
+func (a *Allocator) finish(v *visit) {
+	ag := v.agent
+	for i, o := range v.offers {
+		a.add(&v.charges[i])
+		h := ag.holding(o.Framework)
+		h.resources = h.resources.Add(o.Resources)
+		ag.used = ag.used.Add(v.bare[i])
+	}
+	switch {
+	case len(v.offers) == 0:
+	case ag.plain:
+		ag.available = v.common
+		a.survey(ag)
+	default:
+		a.settle(ag)
+	}
+	ag.lent = ag.lent.Add(v.shared)
+	if v.stage == guarantees {
+		return
+	}
+	again := !ag.lent.IsEmpty() || len(v.offers) > 0 && a.quotas > 0 && !ag.available.IsEmpty()
+	if v.waits && !again && len(v.offers) == 0 {
+		ag.heldBack = a.epoch
+	}
+	if v.waits || again {
+		a.wait(ag)
+	}
+	ag.lent = resources.Resources{}
+}
+
+// hopeless reports, for an agent with nothing reserved, revocable or shared,
+// that quota leaves too little of it for any framework of the role.
+func (a *Allocator) hopeless(ag *agent, r *role) bool {
+	if !ag.plain || len(a.least) == 0 || r.choosy > 0 || r.tree.limit == nil && !a.owing {
+		return false
+	}
+	return !slices.ContainsFunc(a.least, func(l amount) bool {
+		have := ag.open.At(l.index)
+		if r.tree.limit != nil {
+			have = min(have, r.tree.below(l.index))
+		}
+		if a.owing {
+			have = min(have, a.headroom.At(l.index)-a.required.At(l.index))
+		}
+		return have >= l.quantity
+	})
+}
+
+// An amount is one of the minimums of all offers, of one resource.
+type amount struct {
+	index    int
+	quantity int64
+}
+
+// least returns the minimums, nil if they are not all of one resource that is
+// known to be a scalar.
+func (a *Allocator) leastOf(minimums []resources.Quantities) []amount {
+	var least []amount
+	for _, q := range minimums {
+		for name, quantity := range q.All() {
+			if q.Len() != 1 || !slices.Contains([]string{"cpus", "mem", "disk", "gpus"}, name) {
+				return nil
+			}
+			least = append(least, amount{a.names.Index(name), int64(quantity)})
+		}
+	}
+	return least
+}

@@ -1,0 +1,313 @@
+// Package bench measures the parts that must be fast, at the sizes that
+// clusters have.
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// full tells whether sizes that take minutes to set up are wanted too.
+func full() bool { return os.Getenv("MESETA_BENCH_FULL") != "" }
+
+// A cluster is an allocator with agents and frameworks that are all alike.
+type cluster struct {
+	*allocator.Allocator
+	now time.Time
+}
+
+// shape tells what a cluster is made of.
+type shape struct {
+	agents, frameworks int
+	roles              int    // 0: each framework has its own
+	resources          string // of an agent
+}
+
+const plainAgent = "cpus:16;mem:65536;disk:1000000;ports:[31000-32000]"
+
+func (s shape) String() string { return fmt.Sprintf("agents=%d/frameworks=%d", s.agents, s.frameworks) }
+
+func newCluster(s shape) *cluster {
+	c := &cluster{
+		Allocator: allocator.New(allocator.DefaultConfig(), rand.New(rand.NewPCG(1, 2))),
+		now:       time.Unix(1_000_000, 0),
+	}
+	for i := range s.frameworks {
+		c.addFramework(i, s)
+	}
+	for i := range s.agents {
+		c.addAgent(i, s)
+	}
+	return c
+}
+
+func frameworkID(i int) ids.FrameworkID { return ids.FrameworkIDFor("m", uint64(i)) }
+func agentID(i int) ids.AgentID         { return ids.AgentIDFor("m", uint64(i)) }
+
+func roleOf(i int, s shape) string {
+	if s.roles > 0 {
+		i %= s.roles
+	}
+	return fmt.Sprintf("role%d", i)
+}
+
+func (c *cluster) addFramework(i int, s shape) {
+	c.AddFramework(allocator.Framework{
+		ID: frameworkID(i),
+		Info: &mesos.FrameworkInfo{
+			Roles: []string{roleOf(i, s)},
+			Capabilities: []*mesos.FrameworkInfo_Capability{
+				{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()},
+				{Type: mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT.Enum()},
+			},
+		},
+		Active: true,
+	})
+}
+
+func (c *cluster) addAgent(i int, s shape) {
+	if s.resources == "" {
+		s.resources = plainAgent
+	}
+	host := fmt.Sprintf("host%d", i)
+	c.AddAgent(allocator.Agent{
+		ID:           agentID(i),
+		Info:         &mesos.AgentInfo{Hostname: &host},
+		Capabilities: []mesos.AgentInfo_Capability_Type{mesos.AgentInfo_Capability_MULTI_ROLE, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE},
+		Total:        resources.MustParse(s.resources),
+	}, nil)
+}
+
+// slice is how many agents one turn of the master's loop visits.
+const slice = 1000
+
+// cycle runs until there is nothing left to do and returns the offers.
+func (c *cluster) cycle() (all []allocator.Offer) {
+	for more := true; more; {
+		var offers []allocator.Offer
+		offers, more = c.Run(c.now, slice)
+		all = append(all, offers...)
+	}
+	return all
+}
+
+func (c *cluster) giveBack(offers []allocator.Offer, filters *mesos.Filters) {
+	for _, o := range offers {
+		c.Recover(c.now, o.Framework, o.Agent, o.Resources, filters)
+	}
+}
+
+// forADay is a refusal that outlasts a benchmark.
+func forADay() *mesos.Filters {
+	seconds := 86400.0
+	return &mesos.Filters{RefuseSeconds: &seconds}
+}
+
+// declineAll lets every framework decline every agent.
+func (c *cluster) declineAll() {
+	for {
+		offers := c.cycle()
+		if len(offers) == 0 {
+			return
+		}
+		c.giveBack(offers, forADay())
+	}
+}
+
+func run(b *testing.B, shapes []shape, f func(*testing.B, shape)) {
+	for _, s := range shapes {
+		b.Run(s.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			f(b, s)
+		})
+	}
+}
+
+// BenchmarkAddAgents adds agents to a cluster that has frameworks, and offers
+// each at once.
+func BenchmarkAddAgents(b *testing.B) {
+	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}, {agents: 50_000, frameworks: 1000}}, func(b *testing.B, s shape) {
+		for b.Loop() {
+			b.StopTimer()
+			c := newCluster(shape{frameworks: s.frameworks})
+			b.StartTimer()
+			for i := range s.agents {
+				c.addAgent(i, s)
+				c.Run(c.now, slice)
+			}
+		}
+	})
+}
+
+// BenchmarkFirstCycle offers all agents, all free.
+func BenchmarkFirstCycle(b *testing.B) {
+	shapes := []shape{
+		{agents: 1000, frameworks: 1}, {agents: 1000, frameworks: 1000},
+		{agents: 10_000, frameworks: 1000}, {agents: 50_000, frameworks: 1000}, {agents: 100_000, frameworks: 1000},
+		{agents: 50_000, frameworks: 6000},
+	}
+	run(b, shapes, func(b *testing.B, s shape) {
+		c := newCluster(s)
+		for b.Loop() {
+			offers := c.cycle()
+			b.StopTimer()
+			if len(offers) != s.agents {
+				b.Fatalf("%d offers", len(offers))
+			}
+			c.giveBack(offers, nil)
+			b.StartTimer()
+		}
+	})
+}
+
+// BenchmarkDeclinedCycle visits all agents, of which everybody has declined
+// everything.
+func BenchmarkDeclinedCycle(b *testing.B) {
+	shapes := []shape{
+		{agents: 1000, frameworks: 1}, {agents: 1000, frameworks: 50}, {agents: 1000, frameworks: 100}, {agents: 1000, frameworks: 1000},
+		{agents: 10_000, frameworks: 1000},
+	}
+	if full() {
+		shapes = append(shapes, shape{agents: 50_000, frameworks: 1000}, shape{agents: 50_000, frameworks: 6000})
+	}
+	run(b, shapes, func(b *testing.B, s shape) {
+		c := newCluster(s)
+		c.declineAll()
+		for b.Loop() {
+			c.ActivateFramework(frameworkID(0)) // active already: makes all agents candidates
+			if offers := c.cycle(); len(offers) != 0 {
+				b.Fatalf("%d offers", len(offers))
+			}
+		}
+	})
+}
+
+// BenchmarkFreedAgent frees one agent of a cluster that is full, and decides
+// whom to offer it.
+func BenchmarkFreedAgent(b *testing.B) {
+	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}, {agents: 50_000, frameworks: 1000}}, func(b *testing.B, s shape) {
+		c := newCluster(s)
+		offers := c.cycle()
+		i := 0
+		for b.Loop() {
+			c.giveBack(offers[i:i+1], nil)
+			now := c.cycle()
+			if len(now) != 1 {
+				b.Fatalf("%d offers", len(now))
+			}
+			offers[i] = now[0]
+			i = (i + 7919) % len(offers)
+		}
+	})
+}
+
+// BenchmarkDeclineStorm is a round in which all agents are offered and all
+// offers declined, some of many.
+func BenchmarkDeclineStorm(b *testing.B) {
+	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}}, func(b *testing.B, s shape) {
+		c := newCluster(s)
+		rounds := 0
+		for b.Loop() {
+			if rounds == s.frameworks {
+				b.StopTimer()
+				c, rounds = newCluster(s), 0
+				b.StartTimer()
+			}
+			c.giveBack(c.cycle(), forADay())
+			rounds++
+		}
+	})
+}
+
+// BenchmarkSuppress stops offers to all frameworks, one after the other.
+func BenchmarkSuppress(b *testing.B) {
+	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 1000, frameworks: 6000}}, func(b *testing.B, s shape) {
+		c := newCluster(s)
+		c.cycle()
+		for b.Loop() {
+			for i := range s.frameworks {
+				c.Suppress(frameworkID(i), nil)
+			}
+			b.StopTimer()
+			for i := range s.frameworks {
+				c.Revive(frameworkID(i), nil)
+			}
+			c.cycle()
+			b.StartTimer()
+		}
+	})
+}
+
+// BenchmarkRevive is what follows when one framework of many that have
+// declined everything wants offers again: all agents, which it declines again.
+func BenchmarkRevive(b *testing.B) {
+	run(b, []shape{{agents: 1000, frameworks: 100}, {agents: 1000, frameworks: 1000}}, func(b *testing.B, s shape) {
+		c := newCluster(s)
+		c.declineAll()
+		i := 0
+		for b.Loop() {
+			c.Revive(frameworkID(i), nil)
+			offers := c.cycle()
+			if len(offers) != s.agents {
+				b.Fatalf("%d offers", len(offers))
+			}
+			c.giveBack(offers, forADay())
+			i = (i + 1) % s.frameworks
+		}
+	})
+}
+
+// BenchmarkReservations is a cycle over agents that have something reserved to
+// each of many roles, with one framework for each.
+func BenchmarkReservations(b *testing.B) {
+	for _, roles := range []int{50, 100, 200} {
+		s := shape{agents: 100, frameworks: roles}
+		b.Run(fmt.Sprintf("%s/reservations=%d", s, roles), func(b *testing.B) {
+			b.ReportAllocs()
+			s.resources = "cpus:1;mem:1024"
+			for i := range roles {
+				s.resources += fmt.Sprintf(";cpus(%s):0.1;mem(%s):32", roleOf(i, s), roleOf(i, s))
+			}
+			c := newCluster(s)
+			for b.Loop() {
+				offers := c.cycle()
+				b.StopTimer()
+				if len(offers) != s.agents*roles {
+					b.Fatalf("%d offers", len(offers))
+				}
+				c.giveBack(offers, nil)
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkPorts is a first cycle over agents whose ports are in many ranges.
+func BenchmarkPorts(b *testing.B) {
+	for _, ranges := range []int{1, 10, 100, 1000} {
+		s := shape{agents: 1000, frameworks: 100}
+		b.Run(fmt.Sprintf("%s/ranges=%d", s, ranges), func(b *testing.B) {
+			b.ReportAllocs()
+			s.resources = "cpus:16;mem:65536;ports:[1-2"
+			for i := range ranges - 1 {
+				s.resources += fmt.Sprintf(",%d-%d", 10*i+11, 10*i+15)
+			}
+			s.resources += "]"
+			c := newCluster(s)
+			for b.Loop() {
+				offers := c.cycle()
+				b.StopTimer()
+				c.giveBack(offers, nil)
+				b.StartTimer()
+			}
+		})
+	}
+}
