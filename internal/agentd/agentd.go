@@ -132,6 +132,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 	}()
 	err = s.loop(ctx)
+	cancel(nil) // the first cause stays
 	s.stop()
 	work.Wait()
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {

@@ -70,7 +70,7 @@ func Root() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 		Version: fmt.Sprintf("%s (Mesos API %s)", version.Meseta(), version.Mesos),
 	}
-	root.AddCommand(masterCommand(), agentCommand(), helperCommand())
+	root.AddCommand(devCommand(), masterCommand(), agentCommand(), helperCommand())
 	return root
 }
 
