@@ -2,6 +2,7 @@ package master
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"slices"
 
@@ -21,17 +22,16 @@ import (
 //	admitting           returning          in the registry's hands
 //	   └────────┬───────────┘
 //	            ▼
-//	        connected ◀───Reregister──┐
-//	            │                     │
+//	        connected ◀───Reregister───┐
+//	            │                      │
 //	            ├───connection ends──▶ disconnected
-//	            │                     │
-//	            │ pings unanswered    │ not back in time
-//	            ├─────────────────────┤
-//	            ▼                     ▼
-//	         leaving                leaving         in the registry's hands
-//	            └──────────┬──────────┘
-//	                       ▼
-//	       unreachable, or removed, or gone
+//	            │                      │
+//	 unanswered │                      │ not back in time
+//	      pings └─────────┬────────────┘
+//	                      ▼
+//	                   leaving             in the registry's hands
+//	                      ▼
+//	      unreachable, or removed, or gone
 //
 // Only connected and disconnected ones (also while they are leaving) are in
 // [Master.agents]; of the others there is an ID in admitting, returning and
@@ -162,7 +162,7 @@ func (m *Master) disconnectAgent(a *agent) {
 	m.alloc.DeactivateAgent(a.id)
 	m.rescindAll(a)
 	a.away = m.after(m.cfg.AgentReregisterTimeout, deadline{kind: agentAway, agent: a.id})
-	m.log.Info("agent disconnected", "agent_id", string(a.id))
+	m.log.Info("agent disconnected", slog.String("agent_id", string(a.id)))
 }
 
 // reconnectAgent undoes disconnectAgent.
@@ -180,7 +180,7 @@ func (m *Master) reconnectAgent(a *agent) {
 
 func (m *Master) rescindAll(a *agent) {
 	for _, o := range inOrder(a.offers) {
-		m.rescind(o, nil)
+		m.rescind(o)
 	}
 }
 

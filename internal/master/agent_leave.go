@@ -1,6 +1,7 @@
 package master
 
 import (
+	"log/slog"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -49,7 +50,7 @@ func (m *Master) dismiss(a *agent, why removalReason) {
 	}
 	puts, err := m.registry.Remove(a.id)
 	if err != nil { // marked gone meanwhile
-		m.log.Warn("agent is not in the registry", "agent_id", string(a.id), "error", err)
+		m.log.Warn("agent is not in the registry", slog.String("agent_id", string(a.id)), slog.Any("error", err))
 		return
 	}
 	m.leaving[a.id] = true
@@ -84,7 +85,7 @@ func (m *Master) markUnreachable(id ids.AgentID, why string, recovered bool) {
 	}
 	puts, err := m.registry.MarkUnreachable(id, m.now)
 	if err != nil { // removed meanwhile
-		m.log.Warn("agent is not in the registry", "agent_id", string(id), "error", err)
+		m.log.Warn("agent is not in the registry", slog.String("agent_id", string(id)), slog.Any("error", err))
 		return
 	}
 	m.leaving[id] = true
@@ -106,7 +107,7 @@ func (m *Master) agentLost(l lost) {
 	if a == nil {
 		return
 	}
-	m.log.Warn("agent is unreachable", "agent_id", string(l.agent), "reason", l.why)
+	m.log.Warn("agent is unreachable", slog.String("agent_id", string(l.agent)), slog.String("reason", l.why))
 	since, _ := m.registry.Unreachable(l.agent)
 	for _, t := range inOrder(a.tasks) {
 		state := mesos.TaskState_TASK_UNREACHABLE

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
@@ -39,8 +41,8 @@ func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
 			continue
 		}
 		if f.tasks[ids.TaskID(desc.GetTaskId().GetValue())] != nil {
-			m.log.Warn("task runs on two agents", "framework_id", string(f.id),
-				"task_id", desc.GetTaskId().GetValue(), "agent_id", string(a.id))
+			m.log.Warn("task runs on two agents", slog.String("framework_id", string(f.id)),
+				slog.String("task_id", desc.GetTaskId().GetValue()), slog.String("agent_id", string(a.id)))
 			continue
 		}
 		m.forgetCompleted(f, ids.TaskID(desc.GetTaskId().GetValue()))

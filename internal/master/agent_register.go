@@ -1,6 +1,7 @@
 package master
 
 import (
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -64,7 +65,7 @@ func (m *Master) agentAdmitted(from ids.UPID, msg *messages.RegisterSlaveMessage
 	m.counters.AgentRegistrations++
 	m.offerAgent(a)
 	m.send(a, &messages.SlaveRegisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
-	m.log.Info("agent registered", "agent_id", string(a.id), "pid", string(from), "resources", total.String())
+	m.log.Info("agent registered", slog.String("agent_id", string(a.id)), slog.String("pid", string(from)), slog.String("resources", total.String()))
 }
 
 // mayJoin says why an agent that wants to register or re-register is not let

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -132,7 +134,7 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 		m.reconnectAgent(a)
 	}
 	m.updateFrameworksAt(a, msg.Frameworks)
-	m.log.Info("agent re-registered", "agent_id", string(a.id), "pid", string(from))
+	m.log.Info("agent re-registered", slog.String("agent_id", string(a.id)), slog.String("pid", string(from)))
 }
 
 // move notes that an agent has another address, and watches that.
@@ -226,7 +228,7 @@ func (m *Master) agentBack(id ids.AgentID, back readmitted) {
 	m.send(a, &messages.SlaveReregisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
 	m.shutdownCompleted(a, msg.Frameworks)
 	m.updateFrameworksAt(a, msg.Frameworks)
-	m.log.Info("agent back", "agent_id", string(a.id), "pid", string(from), "tasks", len(a.tasks))
+	m.log.Info("agent back", slog.String("agent_id", string(a.id)), slog.String("pid", string(from)), slog.Int("tasks", len(a.tasks)))
 }
 
 // shutdownCompleted has an agent end what it runs of frameworks that are over.

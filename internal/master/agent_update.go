@@ -31,7 +31,7 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 	}
 	for _, o := range inOrder(a.offers) {
 		if o.row.Resources.Any(resources.Resource.IsRevocable) {
-			m.rescind(o, nil)
+			m.rescind(o)
 		}
 	}
 	m.editAgent(a).Total = total

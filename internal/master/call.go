@@ -107,6 +107,7 @@ func (m *Master) countInvalid(t schedulerpb.Call_Type) {
 		m.counters.InvalidOperationAcks++
 	case schedulerpb.Call_MESSAGE:
 		m.counters.InvalidFrameworkToExecutor++
+	default:
 	}
 }
 

@@ -85,24 +85,24 @@ type Event interface{ event() }
 
 // The events, named as in masterpb.Event.
 type (
-	// TaskAdded: a task was launched or came back with its agent.
+	// TaskAdded says that a task was launched or came back with its agent.
 	TaskAdded struct{ Task *TaskRow }
-	// TaskUpdated: a task changed its state, or a check's result.
+	// TaskUpdated says that a task changed its state, or a check's result.
 	TaskUpdated struct {
 		Framework ids.FrameworkID
 		Status    *mesos.TaskStatus
 		State     mesos.TaskState // latest known, perhaps ahead of Status
 	}
-	// AgentAdded: an agent registered, or came back.
+	// AgentAdded says that an agent registered, or came back.
 	AgentAdded struct{ Agent *AgentRow }
-	// AgentRemoved: an agent left, or became unreachable.
+	// AgentRemoved says that an agent left, or became unreachable.
 	AgentRemoved struct{ Agent ids.AgentID }
-	// FrameworkAdded: a framework subscribed for the first time.
+	// FrameworkAdded says that a framework subscribed for the first time.
 	FrameworkAdded struct{ Framework *FrameworkRow }
-	// FrameworkUpdated: a framework subscribed again or changed its
-	// description.
+	// FrameworkUpdated says that a framework subscribed again or changed
+	// its description.
 	FrameworkUpdated struct{ Framework *FrameworkRow }
-	// FrameworkRemoved: a framework is over.
+	// FrameworkRemoved says that a framework is over.
 	FrameworkRemoved struct{ Info *mesos.FrameworkInfo }
 )
 

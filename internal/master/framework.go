@@ -1,6 +1,7 @@
 package master
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 
@@ -89,6 +90,7 @@ func frameworkCapsOf(info *mesos.FrameworkInfo) (caps frameworkCaps) {
 			caps.reservationRefinement = true
 		case mesos.FrameworkInfo_Capability_SHARED_RESOURCES:
 			caps.sharedResources = true
+		default: // of no concern to the master
 		}
 	}
 	return caps
@@ -219,10 +221,10 @@ func (m *Master) disconnectFramework(f *framework) {
 	m.setState(f, away)
 	m.alloc.DeactivateFramework(f.id)
 	for _, o := range inOrder(f.offers) {
-		m.rescind(o, nil)
+		m.rescind(o)
 	}
 	f.failover = m.after(failoverTimeout(f.row.Info), deadline{kind: frameworkAway, framework: f.id})
-	m.log.Info("framework disconnected", "framework_id", string(f.id))
+	m.log.Info("framework disconnected", slog.String("framework_id", string(f.id)))
 }
 
 func failoverTimeout(info *mesos.FrameworkInfo) time.Duration {
@@ -231,7 +233,7 @@ func failoverTimeout(info *mesos.FrameworkInfo) time.Duration {
 }
 
 func (m *Master) frameworkAwayTooLong(f *framework) {
-	m.log.Info("framework failover timeout", "framework_id", string(f.id))
+	m.log.Info("framework failover timeout", slog.String("framework_id", string(f.id)))
 	m.removeFramework(f)
 }
 
@@ -245,7 +247,7 @@ func (m *Master) driverStopped(in DriverStopped) {
 	m.setState(f, inactive)
 	m.alloc.DeactivateFramework(f.id)
 	for _, o := range inOrder(f.offers) {
-		m.rescind(o, nil)
+		m.rescind(o)
 	}
 }
 

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 )
@@ -33,7 +35,7 @@ func (m *Master) removeFramework(f *framework) {
 	m.frameworkRows.remove(f.id)
 	m.keepCompletedFramework(f)
 	m.tell(FrameworkRemoved{f.row.Info})
-	m.log.Info("framework removed", "framework_id", string(f.id))
+	m.log.Info("framework removed", slog.String("framework_id", string(f.id)))
 }
 
 // completeTasks ends all tasks of a framework; there is nobody to tell.

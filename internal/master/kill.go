@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -16,8 +18,8 @@ func (m *Master) kill(f *framework, call *schedulerpb.Call_Kill) {
 		return
 	}
 	if call.AgentId != nil && ids.AgentID(call.AgentId.GetValue()) != t.agent.id {
-		m.log.Warn("dropping KILL", "framework_id", string(f.id), "task_id", string(t.row.ID),
-			"reason", "the task is on another agent")
+		m.log.Warn("dropping KILL", slog.String("framework_id", string(f.id)), slog.String("task_id", string(t.row.ID)),
+			slog.String("reason", "the task is on another agent"))
 		return
 	}
 	t.agent.killed[t.key()] = true
@@ -34,7 +36,7 @@ func (m *Master) kill(f *framework, call *schedulerpb.Call_Kill) {
 func (m *Master) shutdownExecutor(f *framework, call *schedulerpb.Call_Shutdown) {
 	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
 	if a == nil || !a.row.Connected {
-		m.log.Warn("dropping SHUTDOWN", "framework_id", string(f.id), "reason", "the agent is not connected")
+		m.log.Warn("dropping SHUTDOWN", slog.String("framework_id", string(f.id)), slog.String("reason", "the agent is not connected"))
 		return
 	}
 	m.send(a, &messages.ShutdownExecutorMessage{
@@ -49,7 +51,7 @@ func (m *Master) frameworkMessage(f *framework, call *schedulerpb.Call_Message) 
 	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
 	if a == nil || !a.row.Connected {
 		m.counters.InvalidFrameworkToExecutor++
-		m.log.Warn("dropping MESSAGE", "framework_id", string(f.id), "reason", "the agent is not connected")
+		m.log.Warn("dropping MESSAGE", slog.String("framework_id", string(f.id)), slog.String("reason", "the agent is not connected"))
 		return
 	}
 	m.counters.ValidFrameworkToExecutor++

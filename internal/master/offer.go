@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/allocator"
@@ -162,8 +164,8 @@ func (m *Master) discard(o *offer, filters *mesos.Filters) {
 }
 
 // rescind takes an offer back and tells the framework.
-func (m *Master) rescind(o *offer, filters *mesos.Filters) {
-	m.discard(o, filters)
+func (m *Master) rescind(o *offer) {
+	m.discard(o, nil)
 	m.editFramework(o.framework).Counters.OffersRescinded++
 	m.notify(o.framework, &schedulerpb.Event{
 		Type:    schedulerpb.Event_RESCIND.Enum(),
@@ -171,7 +173,7 @@ func (m *Master) rescind(o *offer, filters *mesos.Filters) {
 	})
 }
 
-func (m *Master) offerTimeout(o *offer) { m.rescind(o, nil) }
+func (m *Master) offerTimeout(o *offer) { m.rescind(o) }
 
 // decline answers DECLINE.
 func (m *Master) decline(f *framework, call *schedulerpb.Call_Decline) {
@@ -198,7 +200,7 @@ func filtersOr(f *mesos.Filters) *mesos.Filters {
 func (m *Master) revive(f *framework, call *schedulerpb.Call_Revive) {
 	m.counters.Messages.ReviveOffers++
 	if why := f.notItsRoles(call.GetRoles()); why != "" {
-		m.log.Warn("dropping REVIVE", "framework_id", string(f.id), "reason", why)
+		m.log.Warn("dropping REVIVE", slog.String("framework_id", string(f.id)), slog.String("reason", why))
 		return
 	}
 	m.setSuppressed(f, call.GetRoles(), false)
@@ -209,7 +211,7 @@ func (m *Master) revive(f *framework, call *schedulerpb.Call_Revive) {
 func (m *Master) suppress(f *framework, call *schedulerpb.Call_Suppress) {
 	m.counters.Messages.SuppressOffers++
 	if why := f.notItsRoles(call.GetRoles()); why != "" {
-		m.log.Warn("dropping SUPPRESS", "framework_id", string(f.id), "reason", why)
+		m.log.Warn("dropping SUPPRESS", slog.String("framework_id", string(f.id)), slog.String("reason", why))
 		return
 	}
 	m.setSuppressed(f, call.GetRoles(), true)

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
@@ -13,7 +15,7 @@ import (
 // dropOperation notes that an operation is not done; a framework that gave it
 // an ID is told why.
 func (m *Master) dropOperation(f *framework, op *mesos.Offer_Operation, why string) {
-	m.log.Warn("dropping operation", "framework_id", string(f.id), "type", op.GetType().String(), "reason", why)
+	m.log.Warn("dropping operation", slog.String("framework_id", string(f.id)), slog.String("type", op.GetType().String()), slog.String("reason", why))
 	if op.Id == nil || f.row.Peer.Driver != "" {
 		return
 	}
@@ -42,8 +44,8 @@ func (m *Master) operationUpdate(from ids.UPID, msg *messages.UpdateOperationSta
 func (m *Master) acknowledgeOperation(f *framework, call *schedulerpb.Call_AcknowledgeOperationStatus) {
 	m.counters.Messages.OperationStatusUpdateAck++
 	m.counters.InvalidOperationAcks++
-	m.log.Warn("dropping ACKNOWLEDGE_OPERATION_STATUS", "framework_id", string(f.id),
-		"operation_id", call.GetOperationId().GetValue(), "reason", "the operation is not known")
+	m.log.Warn("dropping ACKNOWLEDGE_OPERATION_STATUS", slog.String("framework_id", string(f.id)),
+		slog.String("operation_id", call.GetOperationId().GetValue()), slog.String("reason", "the operation is not known"))
 }
 
 // reconcileOperations answers RECONCILE_OPERATIONS: of operations named the

@@ -111,8 +111,9 @@ func (w *world) schedulerEventText(to ToFramework) string {
 	case schedulerpb.Event_UPDATE_OPERATION_STATUS:
 		s := e.UpdateOperationStatus.Status
 		return fmt.Sprintf("UPDATE_OPERATION_STATUS %s %s %q", s.OperationId.GetValue(), s.GetState(), s.GetMessage())
+	default:
+		return e.String()
 	}
-	return e.String()
 }
 
 func executorText(f *schedulerpb.Event_Failure) string {

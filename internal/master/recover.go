@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.recoverWeights()
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
-	m.log.Info("elected", "master_id", string(m.id), "agents", len(m.recovered))
+	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
 }
 
 // recoverWeights takes the registry's weights, or the configured ones if it
@@ -97,8 +98,13 @@ func durationText(d time.Duration) string {
 		of   time.Duration
 		name string
 	}{
-		{7 * 24 * time.Hour, "weeks"}, {24 * time.Hour, "days"}, {time.Hour, "hrs"}, {time.Minute, "mins"},
-		{time.Second, "secs"}, {time.Millisecond, "ms"}, {time.Microsecond, "us"},
+		{7 * 24 * time.Hour, "weeks"},
+		{24 * time.Hour, "days"},
+		{time.Hour, "hrs"},
+		{time.Minute, "mins"},
+		{time.Second, "secs"},
+		{time.Millisecond, "ms"},
+		{time.Microsecond, "us"},
 	}
 	for _, u := range units {
 		if d >= u.of && d%u.of == 0 {

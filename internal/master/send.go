@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -95,7 +96,7 @@ func (m *Master) secs() *float64 { return new(float64(m.now.UnixNano()) / 1e9) }
 // unwanted notes a message that is dropped, and why.
 func (m *Master) unwanted(msg proto.Message, from ids.UPID, why string) {
 	m.counters.DroppedMessages++
-	m.log.Warn("dropping message", "type", fmt.Sprintf("%T", msg), "from", string(from), "reason", why)
+	m.log.Warn("dropping message", slog.String("type", fmt.Sprintf("%T", msg)), slog.String("from", string(from)), slog.String("reason", why))
 }
 
 func agentID(id ids.AgentID) *mesos.AgentID { return &mesos.AgentID{Value: new(string(id))} }

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
@@ -120,13 +122,13 @@ func (m *Master) acknowledge(f *framework, call *schedulerpb.Call_Acknowledge) {
 	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
 	if a == nil || !a.row.Connected { // the agent sends the status again
 		m.counters.InvalidAcks++
-		m.log.Warn("dropping ACKNOWLEDGE", "framework_id", string(f.id), "reason", "the agent is not connected")
+		m.log.Warn("dropping ACKNOWLEDGE", slog.String("framework_id", string(f.id)), slog.String("reason", "the agent is not connected"))
 		return
 	}
 	if t := a.tasks[taskKey{f.id, ids.TaskID(call.GetTaskId().GetValue())}]; t != nil {
 		if t.row.UpdateState == nil {
 			m.counters.InvalidAcks++
-			m.log.Warn("dropping ACKNOWLEDGE", "framework_id", string(f.id), "reason", "there is no status to acknowledge")
+			m.log.Warn("dropping ACKNOWLEDGE", slog.String("framework_id", string(f.id)), slog.String("reason", "there is no status to acknowledge"))
 			return
 		}
 		if isTerminal(*t.row.UpdateState) && string(t.row.UpdateUUID) == string(call.Uuid) {

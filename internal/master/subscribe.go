@@ -1,6 +1,7 @@
 package master
 
 import (
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -43,7 +44,7 @@ func (m *Master) refuseSubscription(peer Peer, why string) {
 	if peer.Driver == "" {
 		m.emit(CloseFramework{peer})
 	}
-	m.log.Info("subscription refused", "reason", why)
+	m.log.Info("subscription refused", slog.String("reason", why))
 }
 
 // checkFramework returns a refusal unless a framework may be in this cluster.
@@ -120,7 +121,7 @@ func (m *Master) subscribeNew(in Subscribe, w wishes) {
 	m.countCall(f, schedulerpb.Call_SUBSCRIBE)
 	m.subscribed(f, false)
 	m.tell(FrameworkAdded{f.freeze()})
-	m.log.Info("framework subscribed", "framework_id", string(id), "name", info.GetName())
+	m.log.Info("framework subscribed", slog.String("framework_id", string(id)), slog.String("name", info.GetName()))
 }
 
 func withPrincipal(info *mesos.FrameworkInfo, principal string) {
@@ -157,7 +158,7 @@ func (m *Master) subscribeAgain(in Subscribe, w wishes) {
 	withPrincipal(info, in.Principal)
 	id := ids.FrameworkID(info.GetId().GetValue())
 	if other := m.frameworkAt[in.Peer.Driver]; in.Peer.Driver != "" && other != nil && other.id != id {
-		m.log.Error("driver has another framework", "framework_id", string(id), "has", string(other.id))
+		m.log.Error("driver has another framework", slog.String("framework_id", string(id)), slog.String("has", string(other.id)))
 		return
 	}
 	f := m.frameworks[id]
@@ -177,7 +178,7 @@ func (m *Master) subscribeAgain(in Subscribe, w wishes) {
 	m.redescribe(f, info, w)
 	m.takeOver(f, in)
 	m.announceFramework(f)
-	m.log.Info("framework subscribed again", "framework_id", string(f.id), "name", info.GetName())
+	m.log.Info("framework subscribed again", slog.String("framework_id", string(f.id)), slog.String("name", info.GetName()))
 }
 
 // redescribe changes what is known of a framework. Offers in roles that it has
@@ -187,7 +188,7 @@ func (m *Master) redescribe(f *framework, info *mesos.FrameworkInfo, w wishes) {
 	m.alloc.UpdateFramework(m.allocatorFramework(f))
 	for _, o := range inOrder(f.offers) {
 		if !slices.Contains(f.roles, o.row.Role) {
-			m.rescind(o, nil)
+			m.rescind(o)
 		}
 	}
 }
@@ -204,7 +205,7 @@ func (m *Master) takeOver(f *framework, in Subscribe) {
 	resumes := in.Peer.Driver != "" && !in.Force && f.state != recovered
 	for _, o := range inOrder(f.offers) {
 		if resumes { // the same driver: it may have answered in vain
-			m.rescind(o, nil)
+			m.rescind(o)
 		} else {
 			m.discard(o, nil)
 		}

@@ -50,8 +50,9 @@ func isTerminal(s mesos.TaskState) bool {
 		mesos.TaskState_TASK_ERROR, mesos.TaskState_TASK_LOST, mesos.TaskState_TASK_DROPPED,
 		mesos.TaskState_TASK_GONE, mesos.TaskState_TASK_GONE_BY_OPERATOR:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // frees reports whether a task in the state uses nothing.
