@@ -38,12 +38,14 @@ type Master struct {
 	processes   map[string][]ids.UPID // agents and drivers by address
 
 	recovered map[ids.AgentID]*mesos.AgentInfo // of an earlier leader, not back
-	toRecover int                              // how many those were at first
-	removed   removedAgents
-	admitting map[ids.UPID]bool    // agents on their way into the registry
-	returning map[ids.AgentID]bool // agents that re-register
-	leaving   map[ids.AgentID]bool // agents on their way out of the registry
-	removals  removals
+	// recoveredList has those of recovered by ID, and perhaps others no more.
+	recoveredList []*mesos.AgentInfo
+	toRecover     int // how many those were at first
+	removed       removedAgents
+	admitting     map[ids.UPID]bool    // agents on their way into the registry
+	returning     map[ids.AgentID]bool // agents that re-register
+	leaving       map[ids.AgentID]bool // agents on their way out of the registry
+	removals      removals
 
 	puts    []registry.Put // not handed out yet
 	batch   uint64         // number of the batch that puts will be

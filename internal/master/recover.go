@@ -26,6 +26,7 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.id = ids.MasterID(info.GetId())
 	for _, a := range r.Agents() {
 		m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info
+		m.recoveredList = append(m.recoveredList, a.Info)
 	}
 	m.toRecover = len(m.recovered)
 	m.puts = append(m.puts, r.SetMaster(info)...)
@@ -47,13 +48,20 @@ func (m *Master) recoverWeights() {
 	}
 }
 
-// recoveredInfos returns the agents of an earlier leader that are not back.
+// recoveredInfos returns the agents of an earlier leader that are not back, by
+// ID.
 func (m *Master) recoveredInfos() []*mesos.AgentInfo {
-	infos := make([]*mesos.AgentInfo, 0, len(m.recovered))
-	for _, id := range slices.Sorted(maps.Keys(m.recovered)) {
-		infos = append(infos, m.recovered[id])
+	if len(m.recoveredList) == len(m.recovered) {
+		return m.recoveredList
 	}
-	return infos
+	left := make([]*mesos.AgentInfo, 0, len(m.recovered))
+	for _, info := range m.recoveredList {
+		if m.recovered[ids.AgentID(info.GetId().GetValue())] != nil {
+			left = append(left, info)
+		}
+	}
+	m.recoveredList = left
+	return left
 }
 
 // recoveryTimeout gives up the agents of an earlier leader that did not come
