@@ -107,9 +107,9 @@ func (a *Agent) carryOut(act action, s *meta.State) {
 	x := a.recoverRun(a.recoverFramework(f), act.run, f.Executors[act.run.Executor])
 	switch act.kind {
 	case actAdopt:
-		a.act(Adopt{Spec: a.baseSpec(x), PID: x.pid})
+		a.act(Adopt{Spec: a.recoveredSpec(x, s.Run(x.run)), PID: x.pid})
 	case actEnd:
-		a.act(Adopt{Spec: a.baseSpec(x), PID: x.pid})
+		a.act(Adopt{Spec: a.recoveredSpec(x, s.Run(x.run)), PID: x.pid})
 		a.shutdown(x)
 	case actDrop:
 		a.dropAll(x)
@@ -120,6 +120,30 @@ func (a *Agent) carryOut(act action, s *meta.State) {
 		x.to(ExecutorTerminated)
 		a.removeExecutor(x)
 	}
+}
+
+// recoveredSpec returns the spec of a container that runs, with what a command
+// executor has to know of its task to go on.
+func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
+	spec := a.baseSpec(x)
+	if !x.generated {
+		return spec
+	}
+	for _, t := range s.Tasks {
+		row := t.Info
+		spec.Task = &mesos.TaskInfo{
+			Name: row.Name, TaskId: row.GetTaskId(), AgentId: row.GetAgentId(), Resources: row.GetResources(),
+			Container: row.GetContainer(), HealthCheck: row.GetHealthCheck(), KillPolicy: row.GetKillPolicy(),
+			Labels: row.GetLabels(), Discovery: row.GetDiscovery(),
+		}
+		if n := len(t.Updates); n > 0 {
+			spec.Killing = t.Updates[n-1].GetStatus().GetState() == mesos.TaskState_TASK_KILLING
+		}
+		if t.MaxCompletion > 0 {
+			spec.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(t.MaxCompletion))}
+		}
+	}
+	return spec
 }
 
 // bury ends a run whose container is gone. The executor's end is not told to the

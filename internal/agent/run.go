@@ -2,6 +2,7 @@ package agent
 
 import (
 	"log/slog"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -213,7 +214,10 @@ func (a *Agent) launch(f *framework, o order) {
 		t := a.newTask(x, info)
 		l.tasks = append(l.tasks, t)
 		if x.checkpoint() {
-			a.persist(meta.Task{Run: x.run, Task: downgraded(t.row)})
+			a.persist(meta.Task{
+				Run: x.run, Task: downgraded(t.row),
+				MaxCompletion: time.Duration(info.GetMaxCompletionTime().GetNanoseconds()),
+			})
 		}
 	}
 	x.queue = append(x.queue, l)

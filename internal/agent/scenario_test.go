@@ -291,7 +291,7 @@ func (w *world) printAction(c ContainerAction) string {
 		s := c.Spec
 		return fmt.Sprintf("launch %s builtin %d user %q in %s resources %s limits %d", w.short(s.Run.Container), s.Builtin, s.User, w.path(s.Sandbox), resources.TextAll(s.Resources), len(s.Limits))
 	case Adopt:
-		return fmt.Sprintf("adopt %s builtin %d pid %d", w.short(c.Spec.Run.Container), c.Spec.Builtin, c.PID)
+		return fmt.Sprintf("adopt %s builtin %d pid %d task %q", w.short(c.Spec.Run.Container), c.Spec.Builtin, c.PID, c.Spec.Task.GetTaskId().GetValue())
 	case Update:
 		return fmt.Sprintf("resize %s to %s", w.short(c.Container), resources.TextAll(c.Resources))
 	case Destroy:

@@ -28,13 +28,6 @@ func (a *Agent) executorOf(c *executorpb.Call) (*executor, error) {
 	return x, nil
 }
 
-// Refuse says why a SUBSCRIBE would be answered with an error instead of a
-// stream; nil if it would not. The shell asks before it opens the stream.
-func (a *Agent) Refuse(c *executorpb.Call) error {
-	_, err := a.executorOf(c)
-	return err
-}
-
 // subscribe handles an executor's wish for events. One that is to end is told
 // so, and its stream is closed.
 func (a *Agent) subscribe(in ExecutorSubscribe) {

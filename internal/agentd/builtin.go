@@ -51,7 +51,7 @@ func recoverCommand(c *container, process *posix.Process) *commandHost {
 
 func (h *commandHost) config() command.Config {
 	run := h.c.spec.Run
-	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace}
+	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Killing: h.c.spec.Killing}
 }
 
 func (h *commandHost) random() *rand.Rand {

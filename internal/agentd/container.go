@@ -66,7 +66,7 @@ func (c *container) launch() {
 	defer c.forget()
 	if err := c.prepare(); err != nil {
 		c.s.tell(agent.ContainerFailed{
-			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: "Failed to launch container: " + err.Error(),
+			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: err.Error(),
 		})
 		return
 	}
@@ -78,7 +78,7 @@ func (c *container) launch() {
 	process, err := c.start()
 	if err != nil {
 		c.s.tell(agent.ContainerFailed{
-			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: "Failed to launch container: " + err.Error(),
+			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: err.Error(),
 		})
 		return
 	}

@@ -19,7 +19,7 @@
 //	            <container>/
 //	              http.marker  executor.sentinel
 //	              pids/  forked.pid  libprocess.pid
-//	              tasks/<task>/  task.info  task.updates
+//	              tasks/<task>/  task.info  task.updates  task.max_completion_time
 //
 // Messages are preceded by their length, four bytes, the low one first; the rest
 // is bare text. task.updates is a log that grows; every other file is replaced
@@ -149,6 +149,9 @@ const (
 	taskFile      = "task.info"
 	updatesFile   = "task.updates"
 	latestLink    = "latest"
+	// limitFile is ours: the task's max_completion_time in nanoseconds, which
+	// Mesos's executor has in its memory alone.
+	limitFile = "task.max_completion_time"
 )
 
 // taskDir returns the folder of a task's records.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -288,6 +289,15 @@ func (r *reader) readTask(st *meta.RunState, run meta.Run, id ids.TaskID) error 
 		return nil
 	}
 	st.Tasks[id] = t
+	limit, err := r.text(filepath.Join(r.taskDir(run, id), limitFile))
+	if err == nil && limit != "" {
+		var ns int64
+		ns, err = strconv.ParseInt(limit, 10, 64)
+		t.MaxCompletion, err = time.Duration(ns), r.fault(err)
+	}
+	if err != nil {
+		return err
+	}
 	return r.fault(r.readLog(t, log))
 }
 

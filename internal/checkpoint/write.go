@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -80,7 +79,11 @@ func (s *Store) add(b *batch, r meta.Record) error {
 		b.text(filepath.Join(dir, driverFile), r.PID)
 		return b.message(filepath.Join(dir, frameworkFile), r.Info)
 	case meta.Task:
-		return b.message(filepath.Join(s.taskDir(r.Run, ids.TaskID(r.Task.GetTaskId().GetValue())), taskFile), r.Task)
+		dir := s.taskDir(r.Run, ids.TaskID(r.Task.GetTaskId().GetValue()))
+		if r.MaxCompletion > 0 {
+			b.text(filepath.Join(dir, limitFile), strconv.FormatInt(int64(r.MaxCompletion), 10))
+		}
+		return b.message(filepath.Join(dir, taskFile), r.Task)
 	case meta.Update:
 		return b.log(filepath.Join(s.taskDir(r.Run, r.Task), updatesFile), r.Record)
 	default:
@@ -177,6 +180,12 @@ func (s *Store) carryOut(b *batch) error {
 		}
 		if c := b.files[name]; !c.remove && c.link == "" {
 			at, err := s.write(name, c)
+			if errors.Is(err, fs.ErrNotExist) { // the folder was collected meanwhile
+				clear(s.folders)
+				if err = s.makeFolder(b, filepath.Dir(name)); err == nil {
+					at, err = s.write(name, c)
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -236,16 +245,6 @@ func (s *Store) remember(dir string) {
 		clear(s.folders)
 	}
 	s.folders[dir] = true
-}
-
-// Forget makes the store look again for folders below dir, which were deleted
-// behind its back.
-func (s *Store) Forget(dir string) {
-	for known := range s.folders {
-		if known == dir || strings.HasPrefix(known, dir+"/") {
-			delete(s.folders, known)
-		}
-	}
 }
 
 // beside returns the name under which a file is written before it takes the

@@ -51,6 +51,8 @@ type Config struct {
 	// ShutdownGrace is after what time the agent destroys the container of an
 	// executor that was told to shut down.
 	ShutdownGrace time.Duration
+	// Killing says of a task that is recovered that it was being killed.
+	Killing bool
 }
 
 // Effects is what is to be done about the inputs since the last call.
@@ -145,6 +147,10 @@ func New(now time.Time, cfg Config, r *rand.Rand, log *slog.Logger) *Executor {
 func Recover(now, launched time.Time, cfg Config, task *mesos.TaskInfo, r *rand.Rand, log *slog.Logger) *Executor {
 	x := &Executor{cfg: cfg, rand: r, log: log, now: now, killGrace: -1, task: task, state: running}
 	x.limit(launched)
+	if cfg.Killing {
+		x.state, x.killedAt, x.completeBy = killing, now, time.Time{}
+		x.escalateAt = now.Add(x.grace())
+	}
 	x.subscribe()
 	return x
 }

@@ -44,7 +44,9 @@ func TestScenarios(t *testing.T) {
 				w.killing = d.HasArg("killing")
 				w.x = New(w.now, w.config(), r, w.log())
 			case "recover":
-				w.x = Recover(w.now, w.now.Add(-time.Minute), w.config(), task(strings.Fields(d.Input)), r, w.log())
+				cfg := w.config()
+				cfg.Killing = d.HasArg("killing")
+				w.x = Recover(w.now, w.now.Add(-time.Minute), cfg, task(strings.Fields(d.Input)), r, w.log())
 				d.Input = ""
 			}
 			out := w.effects()

@@ -51,12 +51,17 @@ func (x *Executor) startFailed(message string) {
 		"Failed to launch command: "+message)
 }
 
+// grace is how long the task has once it is killed, unless the kill says more.
+func (x *Executor) grace() time.Duration {
+	if p := x.task.GetKillPolicy().GetGracePeriod(); p != nil {
+		return time.Duration(p.GetNanoseconds())
+	}
+	return DefaultGrace
+}
+
 // killTask handles the agent's wish that the task be killed.
 func (x *Executor) killTask(k *executorpb.Event_Kill) {
-	grace := DefaultGrace
-	if p := x.task.GetKillPolicy().GetGracePeriod(); p != nil {
-		grace = time.Duration(p.GetNanoseconds())
-	}
+	grace := x.grace()
 	if p := k.GetKillPolicy().GetGracePeriod(); p != nil {
 		grace = time.Duration(p.GetNanoseconds())
 	}

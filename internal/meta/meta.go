@@ -8,6 +8,8 @@
 package meta
 
 import (
+	"time"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -67,10 +69,12 @@ type (
 		Driver ids.UPID
 	}
 
-	// Task is a task handed to a run, in state TASK_STAGING.
+	// Task is a task handed to a run, in state TASK_STAGING. MaxCompletion is its
+	// max_completion_time, 0 if it has none; of it a Task says nothing.
 	Task struct {
-		Run  Run
-		Task *mesos.Task
+		Run           Run
+		Task          *mesos.Task
+		MaxCompletion time.Duration
 	}
 
 	// Update adds to a task's history: an update of the executor's or the

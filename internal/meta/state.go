@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"time"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -44,9 +46,10 @@ type RunState struct {
 
 // TaskState is one task of a run and its history.
 type TaskState struct {
-	Info    *mesos.Task
-	Updates []*messages.StatusUpdate // in the order of their arrival
-	Acks    [][]byte                 // the uuids that the framework has acknowledged, in order
+	Info          *mesos.Task
+	MaxCompletion time.Duration            // 0: none
+	Updates       []*messages.StatusUpdate // in the order of their arrival
+	Acks          [][]byte                 // the uuids that the framework has acknowledged, in order
 }
 
 // Apply adds one record. A record about something that was never begun is
@@ -127,7 +130,7 @@ func (s *State) applyToRun(r Record) {
 		}
 	case Task:
 		if run := s.Run(r.Run); run != nil {
-			run.Tasks[ids.TaskID(r.Task.GetTaskId().GetValue())] = &TaskState{Info: r.Task}
+			run.Tasks[ids.TaskID(r.Task.GetTaskId().GetValue())] = &TaskState{Info: r.Task, MaxCompletion: r.MaxCompletion}
 		}
 	case Update:
 		if run := s.Run(r.Run); run != nil && run.Tasks[r.Task] != nil {
