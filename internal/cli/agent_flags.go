@@ -56,6 +56,9 @@ func (f *agentFlags) inventory() {
 
 func (f *agentFlags) executors() {
 	f.Set.Group("Executors and tasks")
+	f.Set.Choice(new(string), "launcher", "posix", []string{"posix"}, "How processes are launched: posix is a process tree of its own, without privileges.")
+	f.Set.Choice(new(string), "isolation", "posix/cpu,posix/mem", []string{"posix/cpu,posix/mem", "posix/mem,posix/cpu", "process"}, "What keeps tasks apart: with posix/cpu and posix/mem their use is measured and not limited.")
+	f.Set.Choice(new(string), "containerizers", "mesos", []string{"mesos"}, "What makes containers: mesos stands for the agent itself.")
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
 	f.Set.Duration(&f.Agent.ExecutorRegistrationTimeout, "executor_registration_timeout", time.Minute, "How long an executor has to subscribe.")
 	f.Set.Duration(&f.Agent.ExecutorReregistration, "executor_reregistration_timeout", 2*time.Second, "How long executors have to come back after the agent was restarted. At most 15secs.")
