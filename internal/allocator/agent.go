@@ -33,6 +33,8 @@ type agent struct {
 	reserved map[string]bool     // roles that something available is reserved to
 	lent     resources.Resources // shared volumes offered in this cycle
 
+	maintenance *maintenance // nil: it is not going to be unavailable
+
 	refusals
 	blocked bitset // slots that can get nothing as things are
 	sound   bool   // blocked is right
@@ -190,6 +192,9 @@ func (a *Allocator) UpdateAgent(agent_ Agent) {
 	}
 	if !slices.EqualFunc(ag.info.GetAttributes(), agent_.Info.GetAttributes(), (*mesos.Attribute).EqualVT) {
 		a.dropFilters(ag)
+		if ag.maintenance != nil {
+			clear(ag.maintenance.refused)
+		}
 	}
 	a.describeAgent(ag, agent_)
 	a.suggest(ag)
@@ -216,6 +221,8 @@ func (a *Allocator) RemoveAgent(id ids.AgentID) {
 	a.dropFilters(ag)
 	a.resize(ag, resources.Resources{})
 	delete(a.agents, id)
+	delete(a.maintained, id)
+	ag.maintenance = nil
 	a.byNum[ag.num] = nil
 	a.free = append(a.free, ag.num)
 	ag.active = false

@@ -38,9 +38,13 @@ type Allocator struct {
 	free   []uint32 // numbers to give to new agents
 	orphan map[ids.FrameworkID][]*agent
 
-	whitelist map[string]bool // host names; nil: all
+	whitelist  map[string]bool // host names; nil: all
+	maintained map[ids.AgentID]*agent
+	inverse    []InverseOffer
+	holdOff    holdOff
 
 	started    time.Time // the first time told: filters are dated from it
+	now        time.Time // of the last run
 	nextBatch  time.Time
 	expiries   expiries
 	waiting    []*agent // candidates at the next batch
@@ -61,6 +65,7 @@ func New(cfg Config, rng *rand.Rand) *Allocator {
 		frameworks: map[ids.FrameworkID]*framework{},
 		agents:     map[ids.AgentID]*agent{},
 		roles:      map[string]*role{},
+		maintained: map[ids.AgentID]*agent{},
 		trees:      map[string]*tree{},
 		orphan:     map[ids.FrameworkID][]*agent{},
 	}

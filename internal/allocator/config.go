@@ -29,12 +29,18 @@ type Config struct {
 	// Domain is the master's (--domain). Agents of other regions are for
 	// frameworks with REGION_AWARE only. Nil: no agent is remote.
 	Domain *mesos.DomainInfo
+	// RecoveryFactor and RecoveryTimeout bound how long a new leader waits for
+	// agents before it offers anything where there are quotas.
+	RecoveryFactor  float64
+	RecoveryTimeout time.Duration
 }
 
 // DefaultConfig returns Mesos's defaults.
 func DefaultConfig() Config {
 	return Config{
-		Interval: time.Second,
+		Interval:        time.Second,
+		RecoveryFactor:  0.8,
+		RecoveryTimeout: 10 * time.Minute,
 		MinAllocatable: []resources.Quantities{
 			resources.QuantitiesOf(resources.Quantity{Name: "cpus", Amount: resources.Unit / 100}),
 			resources.QuantitiesOf(resources.Quantity{Name: "mem", Amount: 32 * resources.Unit}),

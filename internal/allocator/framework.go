@@ -212,6 +212,7 @@ func (a *Allocator) DeactivateFramework(id ids.FrameworkID) {
 	for _, s := range f.sorted() {
 		a.forget(s)
 	}
+	a.unrefuse(id, false)
 }
 
 // RemoveFramework forgets a framework and frees all that it has.
@@ -229,6 +230,7 @@ func (a *Allocator) RemoveFramework(id ids.FrameworkID) {
 	for _, s := range f.sorted() {
 		a.leave(s)
 	}
+	a.unrefuse(id, true)
 	invariant.Check(len(f.subs) == 0, "a framework that is removed has nothing", "framework_id", id)
 	delete(a.frameworks, id)
 }
@@ -243,11 +245,13 @@ func (a *Allocator) Suppress(id ids.FrameworkID, roles []string) {
 }
 
 // Revive drops the framework's filters in the roles, all its own if there are
-// none, ends their suppression, and makes all agents candidates.
+// none, and those of inverse offers; ends the roles' suppression; and makes all
+// agents candidates.
 func (a *Allocator) Revive(id ids.FrameworkID, roles []string) {
 	for _, s := range a.framework(id).named(roles) {
 		s.suppressed = false
 		a.forget(s)
 	}
+	a.unrefuse(id, false)
 	a.all = true
 }

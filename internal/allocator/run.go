@@ -45,6 +45,8 @@ func (a *Allocator) waitAll() { a.allWaiting = true }
 func (a *Allocator) Wake(now time.Time) time.Time {
 	a.tell(now)
 	switch {
+	case a.holding(now):
+		return a.holdOff.until
 	case a.hasWork():
 		return now
 	case len(a.waiting) > 0 || a.allWaiting:
@@ -65,12 +67,17 @@ func (a *Allocator) batchAfter(t time.Time) time.Time {
 }
 
 // Run visits at most budget agents, more than 0, and returns the offers it
-// makes, which count as allocated from then on. More tells whether there is
+// makes, which count as allocated from then on; see also
+// [Allocator.InverseOffers]. More tells whether there is
 // something left to do at once.
 func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	a.tell(now)
+	a.now = now
 	a.expire(now)
 	a.batch(now)
+	if a.holding(now) {
+		return nil, false
+	}
 	for ; budget > 0; budget-- {
 		if a.cycle.done() && !a.begin() {
 			break

@@ -116,23 +116,28 @@ func (c command) filters() *mesos.Filters {
 // commands returns what each command does.
 func commands() map[string]func(*world, command) {
 	return map[string]func(*world, command){
-		"config":     (*world).config,
-		"framework":  (*world).addFramework,
-		"update":     (*world).update,
-		"agent":      (*world).addAgent,
-		"total":      (*world).total,
-		"run":        (*world).run,
-		"wait":       (*world).wait,
-		"decline":    (*world).decline,
-		"launch":     (*world).launch,
-		"finish":     (*world).finish,
-		"shares":     (*world).shares,
-		"wake":       (*world).wake,
-		"play":       (*world).play,
-		"quota":      (*world).quota,
-		"consumed":   func(w *world, c command) { fmt.Fprintf(&w.out, "%s\n", w.Consumed(c.args[0])) },
-		"reserve":    (*world).reserve,
-		"hoard":      (*world).hoard,
+		"config":    (*world).config,
+		"framework": (*world).addFramework,
+		"update":    (*world).update,
+		"agent":     (*world).addAgent,
+		"total":     (*world).total,
+		"run":       (*world).run,
+		"wait":      (*world).wait,
+		"decline":   (*world).decline,
+		"launch":    (*world).launch,
+		"finish":    (*world).finish,
+		"shares":    (*world).shares,
+		"wake":      (*world).wake,
+		"play":      (*world).play,
+		"quota":     (*world).quota,
+		"consumed":  func(w *world, c command) { fmt.Fprintf(&w.out, "%s\n", w.Consumed(c.args[0])) },
+		"reserve":   (*world).reserve,
+		"hoard":     (*world).hoard,
+		"maintain":  (*world).maintain,
+		"answer": func(w *world, c command) {
+			w.AnswerInverse(w.now, c.framework(), c.agent(1), nil, c.filters())
+		},
+		"holdoff":    func(w *world, c command) { w.HoldOff(w.now, int(float(c.args[0]))) },
 		"revive":     func(w *world, c command) { w.Revive(c.framework(), c.args[1:]) },
 		"suppress":   func(w *world, c command) { w.Suppress(c.framework(), c.args[1:]) },
 		"activate":   func(w *world, c command) { w.ActivateFramework(c.framework()) },
@@ -265,6 +270,9 @@ func (w *world) run(c command) {
 			fmt.Fprintf(&w.out, ": %s\n", o.Resources.Unallocated())
 			k := offerKey{o.Framework, o.Role, o.Agent}
 			w.offers[k] = w.offers[k].Add(o.Resources)
+		}
+		for _, o := range w.InverseOffers() {
+			fmt.Fprintf(&w.out, "%s, leave %s\n", o.Framework, o.Agent)
 		}
 		if c.options["slices"] != "" {
 			fmt.Fprintf(&w.out, "(%d offers)\n", len(offers))
@@ -458,3 +466,12 @@ func (w *world) reserve(c command) {
 
 // hoard forgets offers without giving them back.
 func (w *world) hoard(c command) { w.taken(c) }
+
+// maintain announces an agent's unavailability, or takes it back with "off".
+func (w *world) maintain(c command) {
+	u := &mesos.Unavailability{}
+	if len(c.args) > 1 {
+		u = nil
+	}
+	w.SetUnavailability(c.agent(0), u)
+}

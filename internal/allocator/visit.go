@@ -74,6 +74,9 @@ func (v *visit) remove(rs resources.Resources) {
 // until the next visit.
 func (a *Allocator) visit(ag *agent) []Offer {
 	a.sweep(ag)
+	if ag.maintenance != nil && a.cycle.stage == fairShare {
+		a.ask(ag, a.now)
+	}
 	if !ag.active || ag.available.IsEmpty() || a.whitelist != nil && !a.whitelist[ag.info.GetHostname()] {
 		return nil
 	}
