@@ -45,7 +45,8 @@ const layers = `
 	internal/flags, internal/httpd < EDGES;
 
 	# Public packages: of internal/ they see leaf helpers only.
-	internal/wire < scheduler, executor, operator;
+	internal/wire < internal/client < scheduler, operator;
+	internal/client, internal/flags < executor;
 	scheduler, executor, operator, recordio, resources < PUBLIC;
 	PUBLIC < frameworks/batch, frameworks/service;
 
@@ -95,5 +96,5 @@ const pure = "CORES"
 // of internal/: helpers that import little and keep no state.
 var (
 	public = []string{"executor", "operator", "recordio", "resources", "scheduler"}
-	leaves = []string{"internal/ids", "internal/invariant", "internal/refusal", "internal/role", "internal/wire"}
+	leaves = []string{"internal/client", "internal/flags", "internal/ids", "internal/invariant", "internal/refusal", "internal/role", "internal/wire"}
 )

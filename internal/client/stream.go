@@ -1,0 +1,85 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/wire"
+	"github.com/meseta-project/meseta/recordio"
+	"google.golang.org/protobuf/proto"
+)
+
+// ErrSilent ends a stream on which nothing has come for too long, not even a
+// heartbeat.
+var ErrSilent = errors.New("no heartbeat: the connection is taken for dead")
+
+// A Stream is the events that answer a subscription. One goroutine reads it;
+// any may close it.
+type Stream struct {
+	// Header of the answer.
+	Header http.Header
+	// Server that answered, as host:port.
+	Server string
+
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	body    io.ReadCloser
+	records *recordio.Reader
+	silence time.Duration
+	watch   *time.Timer
+}
+
+// Open posts a call and returns the stream that answers it. The stream ends
+// with ctx, or with ErrSilent when the answer or a record takes longer than
+// silence.
+func (c *Client) Open(ctx context.Context, call proto.Message, header http.Header, silence time.Duration) (*Stream, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch := time.AfterFunc(silence, func() { cancel(ErrSilent) })
+	answer, err := c.post(ctx, call, header)
+	if err != nil {
+		watch.Stop()
+		cancel(nil)
+		return nil, err
+	}
+	return &Stream{
+		Header: answer.Header, Server: answer.Request.URL.Host, ctx: ctx, cancel: cancel,
+		body: answer.Body, records: recordio.NewReader(answer.Body, 0), silence: silence, watch: watch,
+	}, nil
+}
+
+// Expect says how long the stream may be silent from now on.
+func (s *Stream) Expect(silence time.Duration) {
+	s.silence = silence
+	s.watch.Reset(silence)
+}
+
+// Next reads the next event. At the end of the stream it returns io.EOF.
+func (s *Stream) Next(event proto.Message) error {
+	record, err := s.records.Next()
+	switch {
+	case context.Cause(s.ctx) != nil:
+		return fmt.Errorf("%s: %w", s.Server, context.Cause(s.ctx))
+	case err == io.EOF: //nolint:errorlint // the reader returns it bare between records
+		return err
+	case err != nil:
+		return fmt.Errorf("%s: %w", s.Server, err)
+	}
+	s.watch.Reset(s.silence)
+	return wire.Decode(s.Header.Get("Content-Type"), record, event)
+}
+
+// Break ends the stream; a Next under way returns cause.
+func (s *Stream) Break(cause error) {
+	s.watch.Stop()
+	s.cancel(cause)
+}
+
+// Close ends the stream and gives its connection up.
+func (s *Stream) Close() {
+	s.Break(nil)
+	s.body.Close()
+}

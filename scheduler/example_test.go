@@ -1,0 +1,105 @@
+package scheduler_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http/httptest"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/scheduler"
+	"google.golang.org/protobuf/proto"
+)
+
+// A framework that runs one command on the first offer that comes.
+func Example() {
+	server := httptest.NewServer(oneTaskMaster()) // stands for a master
+	defer server.Close()
+
+	framework, err := scheduler.New(scheduler.Config{
+		Masters:   []string{server.URL},
+		Framework: &mesos.FrameworkInfo{Name: proto.String("example")},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	for event, err := range framework.Events(ctx) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch event.GetType() {
+		case schedulerpb.Event_SUBSCRIBED:
+			fmt.Println("subscribed as", event.GetSubscribed().GetFrameworkId().GetValue())
+		case schedulerpb.Event_OFFERS:
+			for _, offer := range event.GetOffers().GetOffers() {
+				if err := framework.Launch(ctx, []*mesos.OfferID{offer.GetId()}, hello(offer)); err != nil {
+					log.Fatal(err)
+				}
+			}
+		case schedulerpb.Event_UPDATE:
+			status := event.GetUpdate().GetStatus()
+			fmt.Println(status.GetTaskId().GetValue(), status.GetState())
+			if status.GetState() == mesos.TaskState_TASK_FINISHED {
+				if err := framework.Teardown(ctx); err != nil {
+					log.Fatal(err)
+				}
+			}
+		}
+	}
+	// Output:
+	// subscribed as F
+	// hello TASK_RUNNING
+	// hello TASK_FINISHED
+}
+
+func hello(offer *mesos.Offer) *mesos.TaskInfo {
+	return &mesos.TaskInfo{
+		Name: proto.String("hello"), TaskId: &mesos.TaskID{Value: proto.String("hello")}, AgentId: offer.GetAgentId(),
+		Command:   &mesos.CommandInfo{Value: proto.String("echo hello")},
+		Resources: []*mesos.Resource{scalar("cpus", 0.1), scalar("mem", 32)},
+	}
+}
+
+func scalar(name string, value float64) *mesos.Resource {
+	return &mesos.Resource{
+		Name: proto.String(name), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: proto.Float64(value)},
+	}
+}
+
+// oneTaskMaster makes one offer and plays the task that is launched on it.
+func oneTaskMaster() *master {
+	m := newMaster()
+	go func() {
+		s := <-m.subscribed
+		s.welcome()
+		s.events <- &schedulerpb.Event{Type: schedulerpb.Event_OFFERS.Enum(), Offers: &schedulerpb.Event_Offers{
+			Offers: []*mesos.Offer{{
+				Id: &mesos.OfferID{Value: proto.String("O1")}, FrameworkId: &mesos.FrameworkID{Value: proto.String("F")},
+				AgentId: &mesos.AgentID{Value: proto.String("S0")}, Hostname: proto.String("localhost"),
+			}},
+		}}
+		for call := range m.calls {
+			switch call.GetType() {
+			case schedulerpb.Call_ACCEPT:
+				task := call.GetAccept().GetOperations()[0].GetLaunch().GetTaskInfos()[0]
+				s.status(task.GetTaskId().GetValue(), mesos.TaskState_TASK_RUNNING)
+				s.status(task.GetTaskId().GetValue(), mesos.TaskState_TASK_FINISHED)
+			case schedulerpb.Call_TEARDOWN:
+				close(s.events)
+				return
+			}
+		}
+	}()
+	return m
+}
+
+func (s *subscription) status(task string, state mesos.TaskState) {
+	s.events <- &schedulerpb.Event{Type: schedulerpb.Event_UPDATE.Enum(), Update: &schedulerpb.Event_Update{
+		Status: &mesos.TaskStatus{
+			TaskId: &mesos.TaskID{Value: proto.String(task)}, State: state.Enum(),
+			AgentId: &mesos.AgentID{Value: proto.String("S0")}, Uuid: []byte("0123456789abcdef"),
+		},
+	}}
+}
