@@ -94,9 +94,20 @@ func (rf *refusals) intern(rs resources.Resources) uint32 {
 	return uint32(place)
 }
 
-// refuse adds a filter that ends at a time.
+// refuse adds a filter that ends at a time. One that refuses the same and ends
+// no later is replaced, so a framework that gives back the same over and over
+// has one.
 func (a *Allocator) refuse(ag *agent, s *subscription, rs resources.Resources, until time.Time) {
 	f := filter{until: a.ticks(until), slot: s.slot, what: ag.intern(rs)}
+	same := slices.IndexFunc(ag.filters, func(g filter) bool { return g.slot == f.slot && g.what == f.what })
+	if same >= 0 {
+		if ag.filters[same].until >= f.until {
+			return
+		}
+		ag.filters = slices.Delete(ag.filters, same, same+1)
+		ag.refused[f.what].filters--
+		a.slots.unfilter(f.slot)
+	}
 	ag.refused[f.what].filters++
 	a.slots.of[f.slot].filters++
 	at := sort.Search(len(ag.filters), func(i int) bool { return ag.filters[i].until > f.until })
