@@ -126,6 +126,7 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 		Total:        total,
 	})
 	m.agents[id] = a
+	m.displace(from)
 	m.agentAt[from] = a
 	m.removed.forget(id)
 	m.link(from)
@@ -165,6 +166,20 @@ func (m *Master) disconnectAgent(a *agent) {
 	m.log.Info("agent disconnected", slog.String("agent_id", string(a.id)))
 }
 
+// displace disconnects the agent at an address that another one has now. It is
+// pinged no more: the other one would answer, and wonder.
+func (m *Master) displace(at ids.UPID) {
+	old := m.agentAt[at]
+	if old == nil {
+		return
+	}
+	m.cancel(old.ping)
+	old.ping = nil
+	if old.row.Connected {
+		m.disconnectAgent(old)
+	}
+}
+
 // reconnectAgent undoes disconnectAgent.
 func (m *Master) reconnectAgent(a *agent) {
 	a.setState(connected)
@@ -172,6 +187,9 @@ func (m *Master) reconnectAgent(a *agent) {
 	m.cancelRemoval(a)
 	row := m.editAgent(a)
 	row.Connected = true
+	if a.ping == nil {
+		m.pingNow(a)
+	}
 	if !row.Deactivated {
 		row.Active = true
 		m.alloc.ActivateAgent(a.id)

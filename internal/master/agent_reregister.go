@@ -144,7 +144,11 @@ func (m *Master) move(a *agent, to ids.UPID) {
 			delete(m.agentAt, old)
 			m.unlink(old)
 		}
+		m.displace(to)
 		m.editAgent(a).PID = to
+		m.agentAt[to] = a
+	} else if m.agentAt[to] != a { // another one was there meanwhile
+		m.displace(to)
 		m.agentAt[to] = a
 	}
 	m.link(to)

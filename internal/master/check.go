@@ -58,6 +58,7 @@ func (m *Master) checkAgent(a *agent) {
 	left := a.row.Total.NonShared().Sub(allocated.Unallocated().NonShared())
 	invariant.Check(left.Contains(offered.Unallocated().NonShared()), "what is offered is there",
 		"agent", a.id, "total", a.row.Total, "allocated", allocated, "offered", offered)
+	invariant.Check(!a.row.Connected || m.agentAt[a.row.PID] == a, "connected agent has its address", "agent", a.id)
 	invariant.Check(a.row.Active || len(a.offers) == 0, "inactive agent has no offers", "agent", a.id)
 	invariant.Check(a.row.Connected == (a.state == connected), "row shows the agent's state", "agent", a.id)
 }

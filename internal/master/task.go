@@ -1,6 +1,7 @@
 package master
 
 import (
+	"maps"
 	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -181,7 +182,10 @@ func (m *Master) use(f *framework, a *agent, rs resources.Resources) {
 func (m *Master) release(f *framework, a *agent, rs resources.Resources) {
 	fr, ar := m.editFramework(f), m.editAgent(a)
 	fr.Allocated, ar.Allocated = fr.Allocated.Sub(rs), ar.Allocated.Sub(rs)
-	m.alloc.Recover(m.now, f.id, a.id, rs, nil)
+	byRole := rs.ByAllocation() // one, unless an agent brought what we never launched
+	for _, role := range slices.Sorted(maps.Keys(byRole)) {
+		m.alloc.Recover(m.now, f.id, a.id, byRole[role], nil)
+	}
 }
 
 // updateTask notes a status of a task. latest is the newest state that the
