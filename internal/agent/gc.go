@@ -53,13 +53,18 @@ func (c *collector) age(used float64) time.Duration {
 	return time.Duration(float64(c.delay) * max(0, 1-c.headroom-used))
 }
 
+// maxWaste bounds the folders that are kept, whatever the disk has room for: an
+// agent that runs many short tasks gives up millions in a week.
+const maxWaste = 100_000
+
 // due returns what is to be deleted now.
 func (c *collector) due(now time.Time) []string { return c.olderThan(now.Add(-c.delay)) }
 
-// olderThan takes out what was given up at or before a time.
+// olderThan takes out what was given up at or before a time, and what there is
+// too much of.
 func (c *collector) olderThan(t time.Time) []string {
 	var paths []string
-	for len(c.queue) > 0 && !c.queue[0].since.After(t) {
+	for len(c.queue) > maxWaste || len(c.queue) > 0 && !c.queue[0].since.After(t) {
 		paths = append(paths, c.queue[0].paths...)
 		if c.queue[0].paths != nil {
 			delete(c.where, c.queue[0].run)

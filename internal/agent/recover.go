@@ -66,7 +66,7 @@ func (a *Agent) identify(s *meta.State, rebooted bool) error {
 	if err != nil {
 		return err
 	}
-	a.reserved.all = total.NeedingCheckpoint()
+	a.setReserved(total.NeedingCheckpoint()) // makes the folders that a crash left unmade
 	if s.Agent == nil {
 		return nil
 	}
@@ -195,13 +195,14 @@ func (a *Agent) recoverTask(x *executor, s *meta.TaskState, ended bool) {
 	s.Info = upgraded(s.Info)
 	row, phase := replay(s)
 	t := &task{id: ids.TaskID(row.GetTaskId().GetValue()), seq: a.next(), executor: x, limits: row.GetLimits(), row: row, phase: phase}
-	a.addTask(t)
-	if phase == TaskTerminated || phase == TaskCompleted {
-		x.used = x.used.Sub(resources.Trusted(row.GetResources()))
-	}
-	if phase == TaskCompleted || ended {
-		a.complete(t)
+	if phase == TaskCompleted || ended { // its ID may be that of another task by now
+		t.phase = TaskCompleted
+		a.keepCompleted(t)
 		return
+	}
+	a.addTask(t)
+	if phase == TaskTerminated {
+		x.used = x.used.Sub(resources.Trusted(row.GetResources()))
 	}
 	a.updates.Recover(status.Key{Framework: x.run.Framework, Task: t.id}, s.Updates, s.Acks)
 }

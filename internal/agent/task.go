@@ -83,8 +83,13 @@ func (a *Agent) complete(t *task) {
 	t.phase = TaskCompleted
 	delete(x.tasks, t.id)
 	delete(x.framework.tasks, t.id)
+	a.keepCompleted(t)
+}
+
+// keepCompleted shows a completed task for as long as there is room.
+func (a *Agent) keepCompleted(t *task) {
 	a.showTask(t)
-	if old, full := x.completed.add(t); full {
+	if old, full := t.executor.completed.add(t); full {
 		a.rows.tasks.Delete(old.seq)
 	}
 }

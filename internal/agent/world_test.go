@@ -140,11 +140,7 @@ func (w *world) executor(f, x string) *mesos.ExecutorInfo {
 }
 
 func policy(s string) *mesos.KillPolicy {
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		panic(err)
-	}
-	return &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(d))}}
+	return &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(mustDuration(s)))}}
 }
 
 // run returns the message of "run F T[+T…] [executor=X] [launch=…]".
@@ -242,4 +238,12 @@ func (w *world) uuidBytes(s string) []byte {
 		return b
 	}
 	return []byte(fmt.Sprintf("%-16s", s))
+}
+
+func mustDuration(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
