@@ -208,7 +208,12 @@ func compileRegex(expr string, limits RegexLimits) (*regexp.Regexp, error) {
 	if size > limits.MaxProgram {
 		return nil, refusal.Invalidf("Regex '%s' is too complex: program size of %d is larger than maximum of %d allowed", expr, size, limits.MaxProgram)
 	}
-	return regexp.Compile(`\A(?:` + expr + `)\z`)
+	// The text is that of the parsed expression, which is closed in itself.
+	re, err := regexp.Compile(`\A(?:` + parsed.String() + `)\z`)
+	if err != nil {
+		return nil, refusal.Invalidf("Failed to construct regex from pattern '%s': %v", expr, err)
+	}
+	return re, nil
 }
 
 // unmet returns a constraint that an agent does not meet for a role, in words,

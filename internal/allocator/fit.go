@@ -9,13 +9,13 @@ import (
 	"github.com/meseta-project/meseta/resources"
 )
 
-// A Verdict is what stands between a framework and an offer of an agent.
-type Verdict int
+// A verdict is what stands between a framework and an offer of an agent.
+type verdict int
 
 // The verdicts. All but those about quota can only change when the agent or
 // the framework does.
 const (
-	fits Verdict = iota
+	fits verdict = iota
 	constrained
 	nothing
 	tooLittle
@@ -43,7 +43,7 @@ const (
 // fit returns what the subscription would be offered of what is available to
 // its role on the agent, or why it would not. What quota cuts is drawn from
 // rnd, or follows the order of resources if rnd is nil.
-func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resources, st stage, rnd *rand.Rand) (resources.Resources, Verdict) {
+func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resources, st stage, rnd *rand.Rand) (resources.Resources, verdict) {
 	f := s.framework
 	switch {
 	case f.info.Constraints.unmet(s.role.name, ag.info) != "":
@@ -80,7 +80,7 @@ func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resource
 
 // fitGuarantee is fit's end for the first stage. Whatever it finds against an
 // offer, there may be one in the second.
-func (a *Allocator) fitGuarantee(ag *agent, s *subscription, rs resources.Resources, rnd *rand.Rand) (resources.Resources, Verdict) {
+func (a *Allocator) fitGuarantee(ag *agent, s *subscription, rs resources.Resources, rnd *rand.Rand) (resources.Resources, verdict) {
 	offer := a.guaranteed(s, rs, rnd)
 	if !enough(offer, s.minimums) || ag.filtered(s, offer) {
 		return offer, noHelp

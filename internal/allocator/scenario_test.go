@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -134,6 +135,15 @@ func commands() map[string]func(*world, command) {
 		"reserve":   (*world).reserve,
 		"hoard":     (*world).hoard,
 		"maintain":  (*world).maintain,
+		"explain": func(w *world, c command) {
+			q := Query{Role: c.options["role"], Agent: ids.AgentID(c.options["agent"])}
+			if len(c.args) > 0 {
+				q.Framework = c.framework()
+			}
+			for _, e := range w.Explain(w.now, q) {
+				fmt.Fprintln(&w.out, e)
+			}
+		},
 		"answer": func(w *world, c command) {
 			w.AnswerInverse(w.now, c.framework(), c.agent(1), nil, c.filters())
 		},
@@ -212,7 +222,7 @@ func (c command) describe() Framework {
 		}
 		info.OfferFilters = map[string]*mesos.OfferFilters{role: {MinAllocatableResources: min}}
 	}
-	return Framework{ID: c.framework(), Info: info, Suppressed: c.list("suppressed"), Active: c.options["active"] != "no"}
+	return Framework{ID: c.framework(), Info: info, Constraints: c.constraints(), Suppressed: c.list("suppressed"), Active: c.options["active"] != "no"}
 }
 
 func (w *world) addFramework(c command) { w.AddFramework(c.describe()) }
@@ -474,4 +484,57 @@ func (w *world) maintain(c command) {
 		u = nil
 	}
 	w.SetUnavailability(c.agent(0), u)
+}
+
+// constraints reads what a framework wants of attributes, in its first role:
+// one group after the other, of constraints joined by '+', as in
+// constraints=rack=1+gpu?,host~re .
+func (c command) constraints() *Constraints {
+	if c.options["constraints"] == "" {
+		return nil
+	}
+	rc := &schedulerpb.OfferConstraints_RoleConstraints{}
+	for _, g := range c.list("constraints") {
+		group := &schedulerpb.OfferConstraints_RoleConstraints_Group{}
+		for one := range strings.SplitSeq(g, "+") {
+			group.AttributeConstraints = append(group.AttributeConstraints, attributeConstraint(one))
+		}
+		rc.Groups = append(rc.Groups, group)
+	}
+	compiled, err := CompileConstraints(&schedulerpb.OfferConstraints{
+		RoleConstraints: map[string]*schedulerpb.OfferConstraints_RoleConstraints{c.list("roles")[0]: rc},
+	}, DefaultRegexLimits())
+	if err != nil {
+		panic(err)
+	}
+	return compiled
+}
+
+// attributeConstraint reads name:value, name!value, name~regex, name!~regex,
+// name? or name!? ; HOSTNAME, REGION and ZONE are the pseudo attributes.
+func attributeConstraint(text string) *schedulerpb.AttributeConstraint {
+	at := strings.IndexAny(text, ":!~?")
+	name, op := text[:at], text[at:]
+	c := &schedulerpb.AttributeConstraint{Selector: &schedulerpb.AttributeConstraint_Selector{}, Predicate: &schedulerpb.AttributeConstraint_Predicate{}}
+	if pseudo, ok := schedulerpb.AttributeConstraint_Selector_PseudoattributeType_value[name]; ok {
+		c.Selector.Selector = &schedulerpb.AttributeConstraint_Selector_PseudoattributeType_{PseudoattributeType: schedulerpb.AttributeConstraint_Selector_PseudoattributeType(pseudo)}
+	} else {
+		c.Selector.Selector = &schedulerpb.AttributeConstraint_Selector_AttributeName{AttributeName: name}
+	}
+	p := c.Predicate
+	switch value := strings.TrimLeft(op, ":!~?"); strings.TrimSuffix(op, value) {
+	case "?":
+		p.Predicate = &schedulerpb.AttributeConstraint_Predicate_Exists_{Exists: &schedulerpb.AttributeConstraint_Predicate_Exists{}}
+	case "!?":
+		p.Predicate = &schedulerpb.AttributeConstraint_Predicate_NotExists_{NotExists: &schedulerpb.AttributeConstraint_Predicate_NotExists{}}
+	case ":":
+		p.Predicate = &schedulerpb.AttributeConstraint_Predicate_TextEquals_{TextEquals: &schedulerpb.AttributeConstraint_Predicate_TextEquals{Value: &value}}
+	case "!":
+		p.Predicate = &schedulerpb.AttributeConstraint_Predicate_TextNotEquals_{TextNotEquals: &schedulerpb.AttributeConstraint_Predicate_TextNotEquals{Value: &value}}
+	case "~":
+		p.Predicate = &schedulerpb.AttributeConstraint_Predicate_TextMatches_{TextMatches: &schedulerpb.AttributeConstraint_Predicate_TextMatches{Regex: &value}}
+	case "!~":
+		p.Predicate = &schedulerpb.AttributeConstraint_Predicate_TextNotMatches_{TextNotMatches: &schedulerpb.AttributeConstraint_Predicate_TextNotMatches{Regex: &value}}
+	}
+	return c
 }

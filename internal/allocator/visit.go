@@ -131,7 +131,7 @@ func (a *Allocator) offerRole(v *visit, r *role) {
 // remark remembers that the agent is no use to the subscription. If that is
 // for reasons of quota it may be at any time, and the agent is visited with
 // each batch.
-func (v *visit) remark(s *subscription, why Verdict) {
+func (v *visit) remark(s *subscription, why verdict) {
 	switch {
 	case why == overQuota:
 		v.waits = true

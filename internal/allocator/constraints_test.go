@@ -1,0 +1,109 @@
+package allocator
+
+import (
+	"strings"
+	"testing"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/refusal"
+)
+
+// constrain returns offer constraints of one group for a role.
+func constrain(cs ...*schedulerpb.AttributeConstraint) *schedulerpb.OfferConstraints {
+	return &schedulerpb.OfferConstraints{RoleConstraints: map[string]*schedulerpb.OfferConstraints_RoleConstraints{
+		"r": {Groups: []*schedulerpb.OfferConstraints_RoleConstraints_Group{{AttributeConstraints: cs}}},
+	}}
+}
+
+// TestPredicates evaluates every predicate on every sort of value.
+func TestPredicates(t *testing.T) {
+	scalar, name, linux := 4.0, "os", "linux"
+	agents := map[string]*mesos.AgentInfo{
+		"linux":  {Attributes: []*mesos.Attribute{{Name: &name, Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: &linux}}}},
+		"scalar": {Attributes: []*mesos.Attribute{{Name: &name, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &scalar}}}},
+		"none":   {},
+	}
+	for _, tc := range []struct{ constraint, meet string }{
+		{"os?", "linux scalar"},
+		{"os!?", "none"},
+		{"os:linux", "linux scalar"},
+		{"os:lin", "scalar"},
+		{"os!linux", "scalar none"},
+		{"os!lin", "linux scalar none"},
+		{"os~lin.x", "linux scalar"},
+		{"os~lin", "scalar"},
+		{"os~x|linux", "linux scalar"},
+		{"os!~lin.*", "scalar none"},
+		{"os!~lin", "linux scalar none"},
+		{"REGION?", ""},
+		{"ZONE!?", "linux scalar none"},
+		{"HOSTNAME:", "linux scalar none"},
+	} {
+		c, err := CompileConstraints(constrain(attributeConstraint(tc.constraint)), DefaultRegexLimits())
+		if err != nil {
+			t.Errorf("%s: %v", tc.constraint, err)
+			continue
+		}
+		for agent, info := range agents {
+			want := strings.Contains(tc.meet, agent)
+			if got := c.unmet("r", info) == ""; got != want {
+				t.Errorf("%s is %t of %s", tc.constraint, got, agent)
+			}
+			if c.unmet("another", info) != "" {
+				t.Errorf("%s counts in a role it is not for", tc.constraint)
+			}
+		}
+	}
+}
+
+// TestConstraintsRefused gives what is wrong with constraints.
+func TestConstraintsRefused(t *testing.T) {
+	regex := func(expr string) *schedulerpb.OfferConstraints { return constrain(attributeConstraint("os~" + expr)) }
+	for _, tc := range []struct {
+		constraints *schedulerpb.OfferConstraints
+		want        string
+	}{
+		{constrain(), "empty 'RoleConstraints::Group'"},
+		{&schedulerpb.OfferConstraints{RoleConstraints: map[string]*schedulerpb.OfferConstraints_RoleConstraints{"r": {}}}, "empty 'RoleConstraints::groups'"},
+		{constrain(&schedulerpb.AttributeConstraint{}), "must be set"},
+		{constrain(&schedulerpb.AttributeConstraint{Selector: attributeConstraint("os?").Selector}), "Unknown predicate type"},
+		{constrain(attributeConstraint("UNKNOWN?")), "Unknown pseudoattribute type"},
+		{regex("("), "missing closing"},
+		{regex("a)(b"), "unexpected )"},
+		{regex(`(a)\1`), "invalid escape"},
+		{regex("((((a{30}){30}){30}){30})"), "Failed to construct regex"},
+		{regex("[0-9a-f]{60}[0-9a-f]{60}"), "too large"},
+		{regex(strings.Repeat("a", 5000)), "pattern too large"},
+		{regex("a{0,1001}"), "invalid repeat count"},
+	} {
+		_, err := CompileConstraints(tc.constraints, DefaultRegexLimits())
+		if refusal.ReasonOf(err) != refusal.Invalid || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%v: %v, want %q", tc.constraints, err, tc.want)
+		}
+	}
+	if _, err := CompileConstraints(regex("[ab]{90}"), RegexLimits{MaxMemory: 1 << 20, MaxProgram: 50}); err == nil || !strings.Contains(err.Error(), "too complex") {
+		t.Errorf("a large program: %v", err)
+	}
+	if c, err := CompileConstraints(nil, DefaultRegexLimits()); c != nil || err != nil {
+		t.Errorf("none: %v, %v", c, err)
+	}
+}
+
+// FuzzRegex shows that no expression makes compiling fail in another way than
+// with a refusal.
+func FuzzRegex(f *testing.F) {
+	for _, seed := range []string{"", "a|b", "(?i)x", `\pL+`, "(a*)*", "x{1000}", `\Q(\E`, "[[:word:]]"} {
+		f.Add(seed, "text")
+	}
+	f.Fuzz(func(t *testing.T, expr, text string) {
+		re, err := compileRegex(expr, DefaultRegexLimits())
+		if err != nil {
+			if refusal.ReasonOf(err) != refusal.Invalid {
+				t.Fatalf("%q: %v", expr, err)
+			}
+			return
+		}
+		re.MatchString(text)
+	})
+}
