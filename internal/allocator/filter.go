@@ -94,20 +94,37 @@ func (rf *refusals) intern(rs resources.Resources) uint32 {
 	return uint32(place)
 }
 
-// refuse adds a filter that ends at a time. One that refuses the same and ends
-// no later is replaced, so a framework that gives back the same over and over
-// has one.
+// maxOwn is how many filters a subscription has on one agent. Beyond that the
+// one that ends first is dropped.
+const maxOwn = 64
+
+// refuse adds a filter that ends at a time, unless there is one that refuses
+// all of it for as long. Those that refuse no more and end no later go: a
+// framework that gives back about the same over and over has one.
 func (a *Allocator) refuse(ag *agent, s *subscription, rs resources.Resources, until time.Time) {
-	f := filter{until: a.ticks(until), slot: s.slot, what: ag.intern(rs)}
-	same := slices.IndexFunc(ag.filters, func(g filter) bool { return g.slot == f.slot && g.what == f.what })
-	if same >= 0 {
-		if ag.filters[same].until >= f.until {
-			return
+	f := filter{until: a.ticks(until), slot: s.slot}
+	own, needless := 0, 0
+	for _, g := range ag.filters {
+		if g.slot != f.slot {
+			continue
 		}
-		ag.filters = slices.Delete(ag.filters, same, same+1)
-		ag.refused[f.what].filters--
-		a.slots.unfilter(f.slot)
+		own++
+		if before := ag.refused[g.what].resources; g.until >= f.until && before.Contains(rs) {
+			return
+		} else if g.until <= f.until && rs.Contains(before) {
+			needless++
+		}
 	}
+	if needless > 0 {
+		a.removeFilters(ag, func(g filter) bool {
+			return g.slot == f.slot && g.until <= f.until && rs.Contains(ag.refused[g.what].resources)
+		})
+	} else if own >= maxOwn {
+		first := slices.IndexFunc(ag.filters, func(g filter) bool { return g.slot == f.slot })
+		ending := ag.filters[first]
+		a.removeFilters(ag, func(g filter) bool { return g == ending })
+	}
+	f.what = ag.intern(rs)
 	ag.refused[f.what].filters++
 	a.slots.of[f.slot].filters++
 	at := sort.Search(len(ag.filters), func(i int) bool { return ag.filters[i].until > f.until })
