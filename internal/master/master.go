@@ -22,6 +22,7 @@ type Master struct {
 
 	now      time.Time
 	info     *mesos.MasterInfo // nil until it leads
+	shown    *mesos.MasterInfo // as frameworks are sent it
 	id       ids.MasterID
 	elected  time.Time
 	registry *registry.Registry

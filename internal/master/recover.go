@@ -23,6 +23,7 @@ import (
 func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.MasterInfo) {
 	invariant.Check(m.info == nil, "master leads already")
 	m.now, m.elected, m.registry, m.info = now, now, r, info
+	m.shown = forFrameworks(info)
 	m.id = ids.MasterID(info.GetId())
 	for _, a := range r.Agents() {
 		m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info

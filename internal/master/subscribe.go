@@ -145,10 +145,21 @@ func (m *Master) subscribed(f *framework, again bool) {
 			Subscribed: &schedulerpb.Event_Subscribed{
 				FrameworkId:              frameworkID(f.id),
 				HeartbeatIntervalSeconds: new(m.cfg.HeartbeatInterval.Seconds()),
-				MasterInfo:               m.info,
+				MasterInfo:               m.shown,
 			},
 		},
 	})
+}
+
+// forFrameworks returns the master's description as frameworks are sent it:
+// without QUOTA_V2, which is no concern of theirs and which JSON clients that are
+// older than it (mesos-go) take for an error that ends their stream.
+func forFrameworks(info *mesos.MasterInfo) *mesos.MasterInfo {
+	shown := info.CloneVT()
+	shown.Capabilities = slices.DeleteFunc(shown.Capabilities, func(c *mesos.MasterInfo_Capability) bool {
+		return c.GetType() == mesos.MasterInfo_Capability_QUOTA_V2
+	})
+	return shown
 }
 
 // subscribeAgain takes a framework back that has an ID already. It is taken at
