@@ -239,7 +239,7 @@ func (a *Agent) describe() *messages.UpdateSlaveMessage {
 // ping answers the master's observer, and takes note of what it says.
 func (a *Agent) ping(from ids.UPID, m *messages.PingSlaveMessage) {
 	a.out.Messages = append(a.out.Messages, ToProcess{To: from, Message: &messages.PongSlaveMessage{}})
-	if a.state != Running {
+	if a.state != Running || from.Address() != a.master.Address() {
 		return
 	}
 	if !m.GetConnected() {
