@@ -189,7 +189,9 @@ func (s *Store) carryOut(b *batch) error {
 			if err != nil {
 				return err
 			}
-			written = append(written, at)
+			if len(c.data) > 0 {
+				written = append(written, at)
+			}
 		}
 	}
 	if err := s.sync(written); err != nil {
@@ -284,12 +286,21 @@ func (s *Store) name(name string, c *change) error {
 		}
 		return nil
 	case c.link != "":
-		if err := s.fs.Remove(beside(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := s.fs.Symlink(c.link, beside(name)); err != nil {
-			return err
-		}
+		return s.link(name, c.link)
+	}
+	return s.fs.Rename(beside(name), name)
+}
+
+// link makes a link, or points it elsewhere.
+func (s *Store) link(name, target string) error {
+	if err := s.fs.Symlink(target, name); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := s.fs.Remove(beside(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := s.fs.Symlink(target, beside(name)); err != nil {
+		return err
 	}
 	return s.fs.Rename(beside(name), name)
 }
