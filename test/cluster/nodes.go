@@ -80,7 +80,7 @@ func NewAgentAs(t TB, uid int, master string, flags ...string) *Node {
 		"--master=" + master, "--ip=127.0.0.1", "--hostname=127.0.0.1",
 		fmt.Sprintf("--port=%d", port), "--work_dir=" + work,
 		"--runtime_dir=" + filepath.Join(work, "run"), "--fetcher_cache_dir=" + filepath.Join(work, "fetch"),
-		"--launcher=posix", "--resources=" + AgentResources, "--attributes=rack:r1;zone:a",
+		"--registration_backoff_factor=100ms", "--resources=" + AgentResources, "--attributes=rack:r1;zone:a",
 	}
 	n.Process = newProcess(t, fmt.Sprintf("agent-%d", port), nil,
 		append([]string{Binary(t), "agent"}, override(usual, flags)...)...)
@@ -162,13 +162,13 @@ func Registered(master, agent *Node) error {
 	return nil
 }
 
-// AgentRow returns what the master's /slaves says about the agent.
+// AgentRow returns what the master's GET_AGENTS says about the agent.
 func AgentRow(master, agent *Node) (Value, error) {
-	reply, err := Get(master.URL + "/slaves")
+	reply, err := Post(master.URL+"/api/v1", nil, J{"type": "GET_AGENTS"})
 	if err != nil {
 		return Value{}, err
 	}
-	for _, row := range reply.JSON().List("slaves") {
+	for _, row := range reply.JSON().List("get_agents.agents") {
 		if strings.HasSuffix(row.Text("pid"), "@"+agent.Addr) {
 			return row, nil
 		}

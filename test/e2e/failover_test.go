@@ -124,8 +124,8 @@ func TestMasterKilled(t *testing.T) {
 	c.Master.Restart(t)
 	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
 	after, err := cluster.AgentRow(c.Master, c.Agents[0])
-	if err != nil || after.Text("id") != before.Text("id") {
-		t.Errorf("the agent was %s and is %s (%v)", before.Text("id"), after.Text("id"), err)
+	if err != nil || after.Text("agent_info.id.value") != before.Text("agent_info.id.value") {
+		t.Errorf("the agent was %s and is %s (%v)", before.Text("agent_info.id.value"), after.Text("agent_info.id.value"), err)
 	}
 	s := cluster.Subscribe(t, c.Master, withID(info, w.ID))
 	if s.ID != w.ID {
@@ -196,8 +196,8 @@ func TestAgentKilled(t *testing.T) {
 	}
 	c.Agents[0].Restart(t)
 	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
-	if after, err := cluster.AgentRow(c.Master, c.Agents[0]); err != nil || after.Text("id") != before.Text("id") {
-		t.Errorf("the agent was %s and is %s (%v)", before.Text("id"), after.Text("id"), err)
+	if after, err := cluster.AgentRow(c.Master, c.Agents[0]); err != nil || after.Text("agent_info.id.value") != before.Text("agent_info.id.value") {
+		t.Errorf("the agent was %s and is %s (%v)", before.Text("agent_info.id.value"), after.Text("agent_info.id.value"), err)
 	}
 	w.AwaitState("ends", "TASK_FINISHED")
 	checkRunsOn(t, w.Scheduler, w.pid, "runs", "own")
