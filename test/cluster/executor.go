@@ -146,6 +146,7 @@ func (e *executor) launch(task Value) {
 func (e *executor) update(task any, state string) {
 	uuid := make([]byte, 16)
 	rand.Read(uuid)
+	uuid[6], uuid[8] = uuid[6]&0x0f|0x40, uuid[8]&0x3f|0x80 // a random UUID as RFC 4122 has it
 	update := J{"status": J{
 		"task_id": task, "state": state, "uuid": uuid, "source": "SOURCE_EXECUTOR",
 		"timestamp": float64(time.Now().UnixNano()) / 1e9,

@@ -32,11 +32,11 @@ type Scheduler struct {
 	t      TB
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	grown  chan struct{} // closed and replaced when events or ended changes
-	events []Event
-	ended  error // why the stream is over
-	next   int   // how many events Await has looked at
+	mu      sync.Mutex
+	grown   chan struct{} // closed and replaced when events or ended changes
+	events  []Event
+	waiting []Event // of these, the ones that nobody has taken yet
+	ended   error   // why the stream is over
 }
 
 // Event is one event of the stream.
@@ -131,7 +131,8 @@ func (s *Scheduler) read(body io.ReadCloser) {
 		if err != nil {
 			s.ended = err
 		} else {
-			s.events = append(s.events, Event{value, value.Text("type"), record, time.Now()})
+			event := Event{value, value.Text("type"), record, time.Now()}
+			s.events, s.waiting = append(s.events, event), append(s.waiting, event)
 		}
 		close(s.grown)
 		s.grown = make(chan struct{})
@@ -152,8 +153,8 @@ func (s *Scheduler) Events() []Event {
 	return slices.Clip(s.events)
 }
 
-// Await returns the next event of a type, after those returned or passed over
-// by earlier calls, that match accepts; match may be nil.
+// Await returns the first event of a type that match accepts and that was not
+// returned before; match may be nil. Events of other kinds stay for later calls.
 func (s *Scheduler) Await(kind string, match func(Event) bool) Event {
 	s.t.Helper()
 	event, err := s.Poll(kind, match, Patience)
@@ -165,27 +166,38 @@ func (s *Scheduler) Await(kind string, match func(Event) bool) Event {
 
 // Poll is Await with a limit of its own and an error in place of a failure.
 func (s *Scheduler) Poll(kind string, match func(Event) bool, within time.Duration) (Event, error) {
-	deadline := time.Now().Add(within)
+	deadline := time.After(within)
 	for {
-		event, err := s.Next(time.Until(deadline))
-		if err != nil {
-			return Event{}, fmt.Errorf("no %s within %v: %w", kind, within, err)
-		}
-		if event.Type == kind && (match == nil || match(event)) {
+		s.mu.Lock()
+		at := slices.IndexFunc(s.waiting, func(e Event) bool { return e.Type == kind && (match == nil || match(e)) })
+		if at >= 0 {
+			event := s.waiting[at]
+			s.waiting = slices.Delete(s.waiting, at, at+1)
+			s.mu.Unlock()
 			return event, nil
+		}
+		grown, ended := s.grown, s.ended
+		s.mu.Unlock()
+		if ended != nil {
+			return Event{}, fmt.Errorf("the stream ended before %s: %w", kind, ended)
+		}
+		select {
+		case <-grown:
+		case <-deadline:
+			return Event{}, fmt.Errorf("no %s within %v", kind, within)
 		}
 	}
 }
 
-// Next returns the event after those returned so far, whatever it is, once it is
-// there.
+// Next returns the first event that was not returned before, whatever it is,
+// once it is there.
 func (s *Scheduler) Next(within time.Duration) (Event, error) {
 	deadline := time.After(within)
 	for {
 		s.mu.Lock()
-		if s.next < len(s.events) {
-			event := s.events[s.next]
-			s.next++
+		if len(s.waiting) > 0 {
+			event := s.waiting[0]
+			s.waiting = s.waiting[1:]
 			s.mu.Unlock()
 			return event, nil
 		}
@@ -248,15 +260,23 @@ func (s *Scheduler) complete(call J) J {
 	return whole
 }
 
-// AwaitOffer waits for an offer and returns it. Other offers of the same event
-// are declined, so that a test can speak of one offer.
+// AwaitOffer waits for an offer that was not rescinded since and returns it.
+// Other offers of the same event are declined, so that a test can speak of one.
 func (s *Scheduler) AwaitOffer() Value {
 	s.t.Helper()
-	offers := s.Await("OFFERS", nil).List("offers.offers")
+	offers := s.Await("OFFERS", s.stands).List("offers.offers")
 	for _, other := range offers[1:] {
 		s.Decline(other, 0)
 	}
 	return offers[0]
+}
+
+// stands says whether an event's first offer has not been rescinded.
+func (s *Scheduler) stands(offers Event) bool {
+	id := offers.List("offers.offers")[0].Text("id.value")
+	return !slices.ContainsFunc(s.waiting, func(e Event) bool {
+		return e.Type == "RESCIND" && e.Text("rescind.offer_id.value") == id
+	})
 }
 
 // Decline gives an offer back for the seconds given.

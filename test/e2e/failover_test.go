@@ -165,9 +165,6 @@ func reconciled(s *cluster.Scheduler, task, want string) error {
 	s.Reconcile(task)
 	event, err := s.Poll("UPDATE", func(e cluster.Event) bool {
 		status := e.Get("update.status")
-		if status.At("uuid") != nil {
-			s.Acknowledge(status)
-		}
 		return status.Text("task_id.value") == task && status.Text("reason") == "REASON_RECONCILIATION"
 	}, 5*time.Second)
 	if err != nil {
