@@ -36,6 +36,9 @@ func (a *Agent) fromExecutor(x *executor, st *mesos.TaskStatus) *messages.Status
 	if st.AgentId == nil {
 		st.AgentId = a.info.GetId()
 	}
+	if st.ExecutorId == nil { // schedulers answer to it, and executors' libraries leave it out
+		st.ExecutorId = &mesos.ExecutorID{Value: (*string)(&x.run.Executor)}
+	}
 	st.Source = mesos.TaskStatus_SOURCE_EXECUTOR.Enum()
 	at := st.GetTimestamp()
 	if st.Timestamp == nil {
