@@ -70,7 +70,7 @@ var refusedTasks = []refusedTask{
 	{"another agent", func(task J) { task["agent_id"] = J{"value": "elsewhere"} }, "Task uses invalid agent elsewhere while agent …is expected"},
 	{"no resources", func(task J) { task["resources"] = []J{} }, "Task uses no resources"},
 	{"too large", func(task J) { task["resources"] = cluster.Resources(1000, 32) }, "Total resources … required by task and its executor is more than available …"},
-	{"negative", func(task J) { task["resources"] = cluster.Resources(-1, 32) }, "Task uses invalid resources: …"},
+	{"negative", func(task J) { task["resources"] = cluster.Resources(-1, 32) }, "Resource 'cpus:-1' is invalid: …"},
 	{"neither command nor executor", func(task J) { delete(task, "command") }, "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"},
 	{"command and executor", func(task J) { task["executor"] = cluster.Executor("e") }, "Task should have at least one (but not both) of CommandInfo or ExecutorInfo present"},
 	{"hostile executor id", func(task J) {
