@@ -100,6 +100,21 @@ func New(cfg Config) (*Server, error) {
 // clock is the only place where an agent asks the time.
 func (s *Server) clock() time.Time { return time.Now() }
 
+// findProcesses completes what is remembered by the containerizer's own files:
+// an agent may die after it has started a process and before it has made the
+// process id durable, and the task must not be lost by that.
+func (s *Server) findProcesses(state *meta.State) {
+	for _, f := range state.Frameworks {
+		for _, x := range f.Executors {
+			for id, run := range x.Runs {
+				if pid, ok := s.containerizer.PID(id); ok && run.ForkedPID == 0 {
+					run.ForkedPID = pid
+				}
+			}
+		}
+	}
+}
+
 // Run recovers what an earlier life left and serves until ctx is done, the
 // agent has been told to leave, or something broke. What runs under frameworks
 // that checkpoint goes on without it.
@@ -112,6 +127,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.findProcesses(state)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.started = s.clock()

@@ -223,6 +223,17 @@ func withPath(env []string) []string {
 	return append(slices.Clip(env), "PATH="+DefaultPath)
 }
 
+// PID returns the process of a container that was started here, if one was and
+// the container was not cleaned up since. It may be long gone.
+func (c *Containerizer) PID(id ids.ContainerID) (int, bool) {
+	text, err := os.ReadFile(filepath.Join(c.runtimeDir(id), "pid"))
+	if err != nil {
+		return 0, false
+	}
+	pid, err := strconv.Atoi(string(text))
+	return pid, err == nil && pid > 0
+}
+
 // LaunchedAt returns when a container was launched, if it is known here.
 func (c *Containerizer) LaunchedAt(id ids.ContainerID) (time.Time, bool) {
 	info, err := os.Stat(filepath.Join(c.runtimeDir(id), "pid"))

@@ -177,6 +177,12 @@ func TestAdopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if pid, ok := c.PID("c1"); !ok || pid != p.PID() {
+		t.Errorf("process %d is remembered as %d (%t)", p.PID(), pid, ok)
+	}
+	if pid, ok := c.PID("c2"); ok {
+		t.Errorf("a container that was never started has process %d", pid)
+	}
 	again, err := c.Adopt("c1", p.PID())
 	if err != nil {
 		t.Fatal(err)
