@@ -236,9 +236,14 @@ func (a *Allocator) UpdateAllocation(id ids.FrameworkID, agent ids.AgentID, offe
 	a.resize(ag, total)
 }
 
-// convert applies conversions of allocated resources to an agent's total.
+// convert applies conversions of allocated resources to an agent's total. One
+// that consumes nothing is a further copy of a shared volume, which the total
+// has once.
 func (a *Allocator) convert(total resources.Resources, conversions []resources.Conversion) resources.Resources {
 	for _, c := range conversions {
+		if c.Consumed.IsEmpty() {
+			continue
+		}
 		after, err := total.Apply(resources.Conversion{Consumed: c.Consumed.Unallocated(), Converted: c.Converted.Unallocated()})
 		invariant.Check(err == nil, "conversions apply to the agent's total", "error", err)
 		total = after

@@ -16,9 +16,14 @@ type acceptance struct {
 	framework *framework
 	agent     *agent
 	role      string
+	offered   resources.Resources
 	remaining resources.Resources // of the offers
+	resized   resources.Resources // volumes that changed their size
+	shared    resources.Resources // volumes that any number of tasks can use
 	asks      *validate.Framework
 	at        *validate.Agent
+
+	conversions []resources.Conversion
 }
 
 // accept answers ACCEPT. Wrong offers fail it as a whole; a wrong operation, or
@@ -40,7 +45,7 @@ func (m *Master) accept(f *framework, call *schedulerpb.Call_Accept) {
 	for _, op := range rest {
 		m.perform(x, op)
 	}
-	m.alloc.Recover(m.now, f.id, x.agent.id, x.remaining, filtersOr(call.Filters))
+	m.finish(x, call.Filters)
 }
 
 func (m *Master) countLaunches(ops []*mesos.Offer_Operation) {
@@ -151,9 +156,10 @@ func (m *Master) failTasks(f *framework, tasks []*mesos.TaskInfo, state mesos.Ta
 func (m *Master) acceptanceOf(f *framework, offers []*offer) *acceptance {
 	x := &acceptance{framework: f, agent: offers[0].agent, role: offers[0].row.Role}
 	for _, o := range offers {
-		x.remaining = x.remaining.Add(o.row.Resources)
+		x.offered = x.offered.Add(o.row.Resources)
 		m.removeOffer(o)
 	}
+	x.remaining, x.shared = x.offered, x.offered.Shared()
 	m.editFramework(f).Counters.OffersAccepted += uint64(len(offers))
 	x.asks, x.at = f.view(), x.agent.view(f)
 	return x
@@ -193,8 +199,9 @@ func (m *Master) perform(x *acceptance, op *mesos.Offer_Operation) {
 	case mesos.Offer_Operation_LAUNCH_GROUP:
 		m.launchGroup(x, op.LaunchGroup)
 	default:
-		m.dropOperation(x.framework, op, "Operation "+op.GetType().String()+" is not implemented")
-		return
+		if !m.operate(x, op) {
+			return
+		}
 	}
 	if c := &m.editFramework(x.framework).Counters; int(op.GetType()) < len(c.Operations) {
 		c.Operations[op.GetType()]++

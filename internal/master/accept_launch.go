@@ -12,7 +12,7 @@ import (
 func (m *Master) launch(x *acceptance, tasks []*mesos.TaskInfo) {
 	for _, info := range tasks {
 		info = x.prepare(info)
-		if err := validate.Task(info, x.asks, x.at, x.remaining); err != nil {
+		if err := validate.Task(info, x.asks, x.at, x.available()); err != nil {
 			m.failTasks(x.framework, []*mesos.TaskInfo{info}, mesos.TaskState_TASK_ERROR,
 				mesos.TaskStatus_REASON_TASK_INVALID, err.Error())
 			continue
@@ -49,7 +49,7 @@ func (m *Master) launchGroup(x *acceptance, op *mesos.Offer_Operation_LaunchGrou
 		}
 		group.Tasks = append(group.Tasks, info)
 	}
-	if err := validate.TaskGroup(group, executor, x.asks, x.at, x.remaining); err != nil {
+	if err := validate.TaskGroup(group, executor, x.asks, x.at, x.available()); err != nil {
 		m.failTasks(f, group.Tasks, mesos.TaskState_TASK_ERROR, mesos.TaskStatus_REASON_TASK_GROUP_INVALID, err.Error())
 		return
 	}
@@ -102,14 +102,14 @@ func (m *Master) needExecutor(x *acceptance, info *mesos.ExecutorInfo) bool {
 	if x.agent.executorOf(x.framework, info.ExecutorId) != nil {
 		return false
 	}
-	x.remaining = x.remaining.Sub(m.addExecutor(x.framework, x.agent, info))
+	x.take(m.addExecutor(x.framework, x.agent, info))
 	return true
 }
 
 // takeTask puts a task, which has been validated, on the books.
 func (m *Master) takeTask(x *acceptance, info *mesos.TaskInfo) {
 	rs := resources.Trusted(info.Resources)
-	x.remaining = x.remaining.Sub(rs)
+	x.take(rs)
 	desc := &mesos.Task{
 		Name:        info.Name,
 		TaskId:      info.TaskId,

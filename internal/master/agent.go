@@ -54,10 +54,11 @@ type agent struct {
 	state agentState
 	caps  agentCaps
 
-	tasks     map[taskKey]*task
-	executors map[executorKey]*executor
-	offers    map[ids.OfferID]*offer
-	killed    map[taskKey]bool // tasks that a framework asked to kill
+	tasks      map[taskKey]*task
+	executors  map[executorKey]*executor
+	offers     map[ids.OfferID]*offer
+	operations map[string]*operation // by UUID
+	killed     map[taskKey]bool      // tasks that a framework asked to kill
 
 	version []byte // resource_version_uuid, nil if the agent has none
 	known   *mesos.AgentInfo
@@ -72,12 +73,18 @@ type agent struct {
 // agentCaps are the capabilities that the master asks an agent for.
 type agentCaps struct {
 	validate.Capabilities
-	reservationRefinement bool
+	reservationRefinement, resourceProvider, operationFeedback bool
 }
 
 func agentCapsOf(caps []*mesos.AgentInfo_Capability) agentCaps {
+	types := capabilityTypes(caps)
 	c := validate.CapabilitiesOf(caps)
-	return agentCaps{Capabilities: c, reservationRefinement: c.ReservationRefinement}
+	return agentCaps{
+		Capabilities:          c,
+		reservationRefinement: c.ReservationRefinement,
+		resourceProvider:      slices.Contains(types, mesos.AgentInfo_Capability_RESOURCE_PROVIDER),
+		operationFeedback:     slices.Contains(types, mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK),
+	}
 }
 
 func capabilityTypes(caps []*mesos.AgentInfo_Capability) []mesos.AgentInfo_Capability_Type {
@@ -104,14 +111,15 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 	id := ids.AgentID(info.GetId().GetValue())
 	invariant.Check(m.agents[id] == nil, "agent is registered already", "agent", id)
 	a := &agent{
-		id:        id,
-		caps:      agentCapsOf(caps),
-		tasks:     map[taskKey]*task{},
-		executors: map[executorKey]*executor{},
-		offers:    map[ids.OfferID]*offer{},
-		killed:    map[taskKey]bool{},
-		version:   resourceVersion.GetValue(),
-		known:     info,
+		id:         id,
+		caps:       agentCapsOf(caps),
+		tasks:      map[taskKey]*task{},
+		executors:  map[executorKey]*executor{},
+		offers:     map[ids.OfferID]*offer{},
+		operations: map[string]*operation{},
+		killed:     map[taskKey]bool{},
+		version:    resourceVersion.GetValue(),
+		known:      info,
 	}
 	a.cell = m.agentRows.add(id, &AgentRow{
 		Serial:       m.nextSerial(),
@@ -205,7 +213,7 @@ func (m *Master) rescindAll(a *agent) {
 // takeOff takes an agent off the books. Its tasks, executors and offers must
 // be gone.
 func (m *Master) takeOff(a *agent) {
-	invariant.Check(len(a.tasks)+len(a.executors)+len(a.offers) == 0, "agent is not empty", "agent", a.id)
+	invariant.Check(len(a.tasks)+len(a.executors)+len(a.offers)+len(a.operations) == 0, "agent is not empty", "agent", a.id)
 	m.alloc.RemoveAgent(a.id)
 	m.cancel(a.ping)
 	m.cancel(a.away)

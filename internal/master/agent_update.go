@@ -22,6 +22,7 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 	if v := msg.ResourceVersionUuid; v != nil {
 		a.version = v.Value
 	}
+	m.reconcileAgentOperations(a, msg.GetOperations().GetOperations())
 	total := a.row.Total
 	if msg.UpdateOversubscribedResources == nil || msg.GetUpdateOversubscribedResources() {
 		total = total.NonRevocable().Add(resources.Trusted(msg.OversubscribedResources))

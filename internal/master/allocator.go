@@ -29,6 +29,8 @@ type Allocator interface {
 	DeactivateAgent(ids.AgentID)
 
 	Recover(now time.Time, f ids.FrameworkID, a ids.AgentID, rs resources.Resources, filters *mesos.Filters)
+	UpdateAllocation(f ids.FrameworkID, a ids.AgentID, offered resources.Resources, conversions []resources.Conversion)
+	UpdateAvailable(a ids.AgentID, conversions []resources.Conversion) error
 	SetWeight(role string, weight float64)
 
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)

@@ -114,8 +114,11 @@ func (m *Master) countInvalid(t schedulerpb.Call_Type) {
 // operatorCall does what an operator asks for. The calls that the master does
 // not know yet are refused as such.
 func (m *Master) operatorCall(in OperatorCall) {
-	switch in.Call.GetType() {
-	case masterpb.Call_TEARDOWN:
+	on, op, isOperation := operationOfCall(in.Call)
+	switch {
+	case isOperation:
+		m.reply(in.Request, m.operatorOperation(on, op, in.Principal))
+	case in.Call.GetType() == masterpb.Call_TEARDOWN:
 		m.reply(in.Request, m.teardown(in.Call.Teardown.GetFrameworkId()))
 	default:
 		m.reply(in.Request, refusal.NotImplementedf("Call %s is not implemented", in.Call.GetType()))

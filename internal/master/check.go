@@ -44,6 +44,10 @@ func (m *Master) checkAgent(a *agent) {
 		invariant.Check(e.agent == a && e.framework.executors[key] == e, "executor is on all books", "executor", key.executor)
 		allocated = allocated.Add(e.row.Resources)
 	}
+	for key, o := range a.operations {
+		invariant.Check(o.agent == a && o.key() == key && m.operationRows.table.Get(o.row.Serial) == o.row,
+			"operation is on the books", "agent", a.id)
+	}
 	for id, o := range a.offers {
 		invariant.Check(m.offers[id] == o, "offer of agent is on the books", "offer", id)
 		offered = offered.Add(o.row.Resources)

@@ -62,6 +62,7 @@ type Master struct {
 	taskRows      shelf[uint64, TaskRow]
 	executorRows  shelf[uint64, ExecutorRow]
 	offerRows     shelf[ids.OfferID, OfferRow]
+	operationRows shelf[uint64, OperationRow]
 	counters      Counters
 
 	out Effects
@@ -95,6 +96,7 @@ func New(cfg Config, deps Deps) *Master {
 		taskRows:      newShelf[uint64, TaskRow](),
 		executorRows:  newShelf[uint64, ExecutorRow](),
 		offerRows:     newShelf[ids.OfferID, OfferRow](),
+		operationRows: newShelf[uint64, OperationRow](),
 		counters:      Counters{TaskStates: map[TaskStateKey]uint64{}},
 	}
 }
@@ -189,6 +191,7 @@ func (m *Master) Snapshot() *Snapshot {
 		Tasks:       m.taskRows.snapshot(),
 		Executors:   m.executorRows.snapshot(),
 		Offers:      m.offerRows.snapshot(),
+		Operations:  m.operationRows.snapshot(),
 		Weights:     maps.Clone(m.registry.Weights()),
 		Quotas:      maps.Clone(m.registry.Quotas()),
 		Counters:    m.counters,

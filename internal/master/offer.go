@@ -166,6 +166,10 @@ func (m *Master) discard(o *offer, filters *mesos.Filters) {
 // rescind takes an offer back and tells the framework.
 func (m *Master) rescind(o *offer) {
 	m.discard(o, nil)
+	m.tellRescinded(o)
+}
+
+func (m *Master) tellRescinded(o *offer) {
 	m.editFramework(o.framework).Counters.OffersRescinded++
 	m.notify(o.framework, &schedulerpb.Event{
 		Type:    schedulerpb.Event_RESCIND.Enum(),

@@ -2,20 +2,146 @@ package master
 
 import (
 	"log/slog"
+	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/resources"
 )
 
-// No offer operation beside launches is on the books: what is said of others is
-// about operations that the master does not know.
+// An operation changes what an agent has: it reserves, makes volumes of disks
+// or changes their size. The master takes it for done when it sends it, so that
+// later operations and offers can build on it; if the agent could not do it,
+// the agent's next registration sets the books right.
+//
+//	ACCEPT, operator's call
+//	        │
+//	     PENDING ──▶ FINISHED FAILED ERROR DROPPED …   told by the agent
+//	        │             │
+//	        │             └──▶ (forgotten)   acknowledged: by the framework if it
+//	        │                                gave an ID, else by the master
+//	        └── the agent is gone ──▶ UNREACHABLE, GONE_BY_OPERATOR
+//
+// Operations of frameworks that are over are acknowledged by the master.
+type operation struct {
+	cell[OperationRow]
+	agent *agent
+}
+
+func (o *operation) order() uint64 { return o.row.Serial }
+
+// key is what operations go by.
+func (o *operation) key() string { return string(o.row.UUID) }
+
+func (m *Master) editOperation(o *operation) *OperationRow {
+	return m.operationRows.edit(o.row.Serial, &o.cell)
+}
+
+func isTerminalOperation(s mesos.OperationState) bool {
+	switch s {
+	case mesos.OperationState_OPERATION_FINISHED, mesos.OperationState_OPERATION_FAILED,
+		mesos.OperationState_OPERATION_ERROR, mesos.OperationState_OPERATION_DROPPED,
+		mesos.OperationState_OPERATION_GONE_BY_OPERATOR:
+		return true
+	default:
+		return false
+	}
+}
+
+// addOperation puts an operation on the books.
+func (m *Master) addOperation(a *agent, p *mesos.Operation) *operation {
+	o := &operation{agent: a}
+	row := &OperationRow{
+		Serial:    m.nextSerial(),
+		UUID:      p.GetUuid().GetValue(),
+		Framework: ids.FrameworkID(p.GetFrameworkId().GetValue()),
+		Agent:     a.id,
+		Info:      p.Info,
+		Latest:    p.LatestStatus,
+		Statuses:  p.Statuses,
+	}
+	o.cell = m.operationRows.add(row.Serial, row)
+	invariant.Check(a.operations[o.key()] == nil, "operation is on the books already", "agent", a.id)
+	a.operations[o.key()] = o
+	return o
+}
+
+func (m *Master) removeOperation(o *operation) {
+	delete(o.agent.operations, o.key())
+	m.operationRows.remove(o.row.Serial)
+}
+
+// newUUID returns a random (version 4) UUID.
+func (m *Master) newUUID() []byte {
+	uuid := make([]byte, 16)
+	for i := range uuid {
+		uuid[i] = byte(m.rand.Uint32())
+	}
+	uuid[6] = uuid[6]&0x0f | 0x40
+	uuid[8] = uuid[8]&0x3f | 0x80
+	return uuid
+}
+
+// apply does an operation, which has been validated, on an agent: in the books
+// at once, and then there. f is nil for an operator's.
+func (m *Master) apply(f *framework, a *agent, op *mesos.Offer_Operation, conversions []resources.Conversion) {
+	total, err := a.row.Total.Apply(unallocated(conversions)...)
+	invariant.Check(err == nil, "operation applies to the agent's resources", "agent", a.id, "error", err)
+	m.editAgent(a).Total = total
+	if !a.caps.resourceProvider || a.version == nil {
+		m.send(a, &messages.CheckpointResourcesMessage{Resources: a.understood(total.NeedingCheckpoint())})
+		return
+	}
+	p := &mesos.Operation{
+		AgentId:      agentID(a.id),
+		Info:         op,
+		LatestStatus: &mesos.OperationStatus{OperationId: op.Id, State: mesos.OperationState_OPERATION_PENDING.Enum(), AgentId: agentID(a.id)},
+		Uuid:         &mesos.UUID{Value: m.newUUID()},
+	}
+	if f != nil {
+		p.FrameworkId = frameworkID(f.id)
+	}
+	m.addOperation(a, p)
+	msg := &messages.ApplyOperationMessage{
+		FrameworkId:         p.FrameworkId,
+		OperationInfo:       op,
+		OperationUuid:       p.Uuid,
+		ResourceVersionUuid: &messages.ResourceVersionUUID{Uuid: &mesos.UUID{Value: a.version}},
+	}
+	if !a.caps.reservationRefinement {
+		msg = msg.CloneVT()
+		mustDowngrade(resources.DowngradeMessage(msg))
+	}
+	m.send(a, msg)
+}
+
+// unallocated returns conversions of what is allocated to nobody.
+func unallocated(conversions []resources.Conversion) []resources.Conversion {
+	out := slices.Clone(conversions)
+	for i, c := range out {
+		out[i].Consumed, out[i].Converted = c.Consumed.Unallocated(), c.Converted.Unallocated()
+	}
+	return out
+}
+
+// understood returns resources in the form that the agent understands.
+func (a *agent) understood(rs resources.Resources) []*mesos.Resource {
+	if a.caps.reservationRefinement {
+		return rs.Proto()
+	}
+	old, err := rs.PreRefinement()
+	mustDowngrade(err)
+	return old
+}
 
 // dropOperation notes that an operation is not done; a framework that gave it
 // an ID is told why.
 func (m *Master) dropOperation(f *framework, op *mesos.Offer_Operation, why string) {
-	m.log.Warn("dropping operation", slog.String("framework_id", string(f.id)), slog.String("type", op.GetType().String()), slog.String("reason", why))
+	m.log.Warn("dropping operation", slog.String("framework_id", string(f.id)),
+		slog.String("type", op.GetType().String()), slog.String("reason", why))
 	if op.Id == nil || f.row.Peer.Driver != "" {
 		return
 	}
@@ -33,52 +159,20 @@ func (m *Master) notifyOperation(f *framework, s *mesos.OperationStatus) {
 	})
 }
 
-// operationUpdate takes an UpdateOperationStatusMessage.
-func (m *Master) operationUpdate(from ids.UPID, msg *messages.UpdateOperationStatusMessage) {
-	m.counters.Messages.OperationStatusUpdate++
-	m.counters.InvalidOperationUpdates++
-	m.unwanted(msg, from, "the operation is not known")
-}
-
-// acknowledgeOperation answers ACKNOWLEDGE_OPERATION_STATUS.
-func (m *Master) acknowledgeOperation(f *framework, call *schedulerpb.Call_AcknowledgeOperationStatus) {
-	m.counters.Messages.OperationStatusUpdateAck++
-	m.counters.InvalidOperationAcks++
-	m.log.Warn("dropping ACKNOWLEDGE_OPERATION_STATUS", slog.String("framework_id", string(f.id)),
-		slog.String("operation_id", call.GetOperationId().GetValue()), slog.String("reason", "the operation is not known"))
-}
-
-// reconcileOperations answers RECONCILE_OPERATIONS: of operations named the
-// framework is told what became of their agents.
-func (m *Master) reconcileOperations(f *framework, ops []*schedulerpb.Call_ReconcileOperations_Operation) {
-	m.counters.Messages.ReconcileOperations++
-	for _, op := range ops {
-		state, text := m.operationState(op.AgentId)
+// endOperations takes the operations on an agent that is no more off the
+// books. Frameworks that gave them IDs are told, if there is something to tell.
+func (m *Master) endOperations(a *agent, state mesos.OperationState, text string) {
+	for _, o := range inOrder(a.operations) {
+		m.removeOperation(o)
+		f := m.frameworks[o.row.Framework]
+		if text == "" || f == nil || o.row.Info.Id == nil || f.row.Peer.Driver != "" {
+			continue
+		}
 		m.notifyOperation(f, &mesos.OperationStatus{
-			OperationId:        op.OperationId,
-			State:              state.Enum(),
-			Message:            &text,
-			AgentId:            op.AgentId,
-			ResourceProviderId: op.ResourceProviderId,
+			OperationId: o.row.Info.Id,
+			State:       state.Enum(),
+			Message:     &text,
+			AgentId:     agentID(a.id),
 		})
 	}
-}
-
-func (m *Master) operationState(agent *mesos.AgentID) (mesos.OperationState, string) {
-	id := ids.AgentID(agent.GetValue())
-	_, unreachable := m.registry.Unreachable(id)
-	switch {
-	case m.mayBeBack(agent):
-		return mesos.OperationState_OPERATION_RECOVERING, "Reconciliation: Agent is recovered but has not re-registered"
-	case agent == nil:
-		return mesos.OperationState_OPERATION_UNKNOWN,
-			"Reconciliation: Operation is unknown and no 'agent_id' was provided"
-	case m.agents[id] != nil:
-		return mesos.OperationState_OPERATION_UNKNOWN, "Reconciliation: Operation is unknown"
-	case unreachable:
-		return mesos.OperationState_OPERATION_UNREACHABLE, "Reconciliation: Agent is unreachable"
-	case m.registry.IsGone(id):
-		return mesos.OperationState_OPERATION_GONE_BY_OPERATOR, "Reconciliation: Agent marked gone by operator"
-	}
-	return mesos.OperationState_OPERATION_UNKNOWN, "Reconciliation: Both operation and agent are unknown"
 }

@@ -110,7 +110,8 @@ func (w *world) schedulerEventText(to ToFramework) string {
 		return fmt.Sprintf("MESSAGE %s %q", e.Message.ExecutorId.GetValue(), e.Message.Data)
 	case schedulerpb.Event_UPDATE_OPERATION_STATUS:
 		s := e.UpdateOperationStatus.Status
-		return fmt.Sprintf("UPDATE_OPERATION_STATUS %s %s %q", s.OperationId.GetValue(), s.GetState(), s.GetMessage())
+		return fmt.Sprintf("UPDATE_OPERATION_STATUS %s %s %q uuid %s", s.OperationId.GetValue(), s.GetState(), s.GetMessage(),
+			strings.TrimSpace(string(s.Uuid.GetValue())))
 	default:
 		return e.String()
 	}
@@ -191,6 +192,14 @@ func messageText(p ToProcess) string {
 		return fmt.Sprintf("UpdateFramework %s pid=%s", msg.FrameworkId.GetValue(), msg.GetPid())
 	case *messages.FrameworkToExecutorMessage:
 		return fmt.Sprintf("FrameworkToExecutor %s %q", msg.ExecutorId.GetValue(), msg.Data)
+	case *messages.ApplyOperationMessage:
+		return fmt.Sprintf("ApplyOperation %s %s %s", msg.OperationInfo.GetType(), msg.OperationInfo.Id.GetValue(), msg.FrameworkId.GetValue())
+	case *messages.AcknowledgeOperationStatusMessage:
+		return "AcknowledgeOperationStatus uuid " + strings.TrimSpace(string(msg.StatusUuid.Value))
+	case *messages.ReconcileOperationsMessage:
+		return fmt.Sprintf("ReconcileOperations %d", len(msg.Operations))
+	case *messages.CheckpointResourcesMessage:
+		return "CheckpointResources " + resources.TextAll(msg.Resources)
 	case *messages.ShutdownMessage:
 		return fmt.Sprintf("Shutdown %q", msg.GetMessage())
 	}
@@ -244,6 +253,9 @@ func (w *world) printState() {
 		}
 		w.printf("task %s of %s on %s %s %s statuses %v", t.ID, t.Framework, t.Agent,
 			[]string{"running", "unreachable", "completed"}[t.Place], t.State, states)
+	}
+	for o := range s.Operations.All() {
+		w.printf("operation %s of %q on %s %s", o.Info.GetType(), o.Framework, o.Agent, o.Latest.GetState())
 	}
 	for o := range s.Offers.All() {
 		w.printf("offer %s to %s of %s", o.ID, o.Framework, o.Resources)

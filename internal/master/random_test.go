@@ -55,26 +55,27 @@ type history struct {
 // deeds may be done at any time, some more often than others; those that make
 // no sense do nothing.
 var deeds = map[string]func(*history){
-	"join":         (*history).join,
-	"breakAgent":   (*history).breakAgent,
-	"returnAgent":  (*history).returnAgent,
-	"leave":        (*history).leave,
-	"silence":      (*history).silence,
-	"subscribe":    (*history).subscribe,
-	"closeStream":  (*history).closeStream,
-	"teardown":     (*history).teardown,
-	"redescribe":   (*history).redescribe,
-	"accept":       (*history).accept,
-	"decline":      (*history).decline,
-	"revive":       (*history).revive,
-	"progress":     (*history).progress,
-	"acknowledge":  (*history).acknowledge,
-	"kill":         (*history).kill,
-	"reconcile":    (*history).reconcile,
-	"exitExecutor": (*history).exitExecutor,
-	"wait":         (*history).wait,
-	"delayRecords": (*history).delayRecords,
-	"elect":        (*history).elect,
+	"join":            (*history).join,
+	"breakAgent":      (*history).breakAgent,
+	"returnAgent":     (*history).returnAgent,
+	"leave":           (*history).leave,
+	"silence":         (*history).silence,
+	"subscribe":       (*history).subscribe,
+	"closeStream":     (*history).closeStream,
+	"teardown":        (*history).teardown,
+	"redescribe":      (*history).redescribe,
+	"accept":          (*history).accept,
+	"decline":         (*history).decline,
+	"revive":          (*history).revive,
+	"progress":        (*history).progress,
+	"acknowledge":     (*history).acknowledge,
+	"kill":            (*history).kill,
+	"reconcile":       (*history).reconcile,
+	"exitExecutor":    (*history).exitExecutor,
+	"settleOperation": (*history).settleOperation,
+	"wait":            (*history).wait,
+	"delayRecords":    (*history).delayRecords,
+	"elect":           (*history).elect,
 }
 
 var usual = append(slices.Sorted(maps.Keys(deeds)),
@@ -143,6 +144,7 @@ func (h *history) subscribe() {
 		}}
 		for _, c := range []mesos.FrameworkInfo_Capability_Type{
 			mesos.FrameworkInfo_Capability_MULTI_ROLE, mesos.FrameworkInfo_Capability_PARTITION_AWARE,
+			mesos.FrameworkInfo_Capability_SHARED_RESOURCES, mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT,
 		} {
 			if rapid.Bool().Draw(h.t, c.String()) {
 				f.info.Capabilities = append(f.info.Capabilities, &mesos.FrameworkInfo_Capability{Type: &c})
@@ -218,7 +220,7 @@ func (h *history) accept() {
 	}
 	call := &schedulerpb.Call_Accept{OfferIds: offerIDs(string(o.row.ID)), Filters: h.filters()}
 	for range rapid.IntRange(0, 3).Draw(h.t, "operations") {
-		call.Operations = append(call.Operations, h.operation(agentID(o.agent.id)))
+		call.Operations = append(call.Operations, h.operation(agentID(o.agent.id), o.row.Role))
 	}
 	h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: call})
 	if h.w.m.offers[o.row.ID] != nil {
@@ -233,7 +235,47 @@ func (h *history) filters() *mesos.Filters {
 	return &mesos.Filters{RefuseSeconds: new(float64(rapid.IntRange(-1, 100).Draw(h.t, "refuse")))}
 }
 
-func (h *history) operation(on *mesos.AgentID) *mesos.Offer_Operation {
+// conversion returns an operation on what there may be to reserve.
+func (h *history) conversion(role string) *mesos.Offer_Operation {
+	disk := volumes("disk("+role+"):8", []string{"v" + role + rapid.SampledFrom([]string{"", "*"}).Draw(h.t, "shared")})
+	op := &mesos.Offer_Operation{}
+	switch rapid.IntRange(0, 3).Draw(h.t, "conversion") {
+	case 0:
+		op.Type = mesos.Offer_Operation_RESERVE.Enum()
+		op.Reserve = &mesos.Offer_Operation_Reserve{Resources: dynamic("cpus(" + role + "):0.5;disk(" + role + "):8")}
+	case 1:
+		op.Type = mesos.Offer_Operation_UNRESERVE.Enum()
+		op.Unreserve = &mesos.Offer_Operation_Unreserve{Resources: dynamic("cpus(" + role + "):0.5;disk(" + role + "):8")}
+	case 2:
+		op.Type = mesos.Offer_Operation_CREATE.Enum()
+		op.Create = &mesos.Offer_Operation_Create{Volumes: disk}
+	case 3:
+		op.Type = mesos.Offer_Operation_DESTROY.Enum()
+		op.Destroy = &mesos.Offer_Operation_Destroy{Volumes: disk}
+	}
+	if rapid.Bool().Draw(h.t, "feedback") {
+		op.Id = &mesos.OperationID{Value: new("op")}
+	}
+	return op
+}
+
+// settleOperation has an agent say what became of an operation.
+func (h *history) settleOperation() {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok || len(a.operations) == 0 || a.info.Id == nil {
+		return
+	}
+	op := rapid.SampledFrom(a.operations).Draw(h.t, "operation")
+	state := rapid.SampledFrom([]mesos.OperationState{
+		mesos.OperationState_OPERATION_FINISHED, mesos.OperationState_OPERATION_FAILED,
+	}).Draw(h.t, "outcome")
+	h.w.from(a, a.outcome(op, state, h.w.uuid()))
+}
+
+func (h *history) operation(on *mesos.AgentID, role string) *mesos.Offer_Operation {
+	if role != "*" && rapid.Bool().Draw(h.t, "converts") {
+		return h.conversion(role)
+	}
 	h.tasks++
 	id := fmt.Sprintf("t%d", h.tasks)
 	if rapid.IntRange(0, 5).Draw(h.t, "a name again") == 0 {

@@ -161,7 +161,11 @@ var commands = map[string]func(*world, line){
 		if version == "" {
 			version = "1.11.0"
 		}
-		w.register(w.addAgent(l.at(0), l.at(1), host), version)
+		a := w.addAgent(l.at(0), l.at(1), host)
+		if l.opt("caps") == "none" {
+			a.caps = nil
+		}
+		w.register(a, version)
 	},
 	"register":   func(w *world, l line) { w.register(w.agents[l.at(0)], "1.11.0") },
 	"reregister": func(w *world, l line) { w.reregister(w.agents[l.at(0)]) },
@@ -291,6 +295,85 @@ var commands = map[string]func(*world, line){
 			FrameworkId: frameworkID(w.frameworks[l.at(0)].id), ExecutorId: executorID(l.at(1)),
 			SlaveId: w.agentID(l.at(2)), Status: new(int32(status)),
 		})
+	},
+	"operator": func(w *world, l line) {
+		var words []string
+		for _, a := range l.CmdArgs[1:] {
+			words = append(words, a.String())
+		}
+		op := testOperation(w, l, words, nil)
+		call := &masterpb.Call{}
+		id := w.agentID(l.at(0))
+		switch op.GetType() {
+		case mesos.Offer_Operation_RESERVE:
+			call.Type = masterpb.Call_RESERVE_RESOURCES.Enum()
+			call.ReserveResources = &masterpb.Call_ReserveResources{AgentId: id, Resources: op.Reserve.Resources}
+		case mesos.Offer_Operation_UNRESERVE:
+			call.Type = masterpb.Call_UNRESERVE_RESOURCES.Enum()
+			call.UnreserveResources = &masterpb.Call_UnreserveResources{AgentId: id, Resources: op.Unreserve.Resources}
+		case mesos.Offer_Operation_CREATE:
+			call.Type = masterpb.Call_CREATE_VOLUMES.Enum()
+			call.CreateVolumes = &masterpb.Call_CreateVolumes{AgentId: id, Volumes: op.Create.Volumes}
+		case mesos.Offer_Operation_DESTROY:
+			call.Type = masterpb.Call_DESTROY_VOLUMES.Enum()
+			call.DestroyVolumes = &masterpb.Call_DestroyVolumes{AgentId: id, Volumes: op.Destroy.Volumes}
+		case mesos.Offer_Operation_GROW_VOLUME:
+			call.Type = masterpb.Call_GROW_VOLUME.Enum()
+			call.GrowVolume = &masterpb.Call_GrowVolume{AgentId: id, Volume: op.GrowVolume.Volume, Addition: op.GrowVolume.Addition}
+		default:
+			call.Type = masterpb.Call_SHRINK_VOLUME.Enum()
+			call.ShrinkVolume = &masterpb.Call_ShrinkVolume{AgentId: id, Volume: op.ShrinkVolume.Volume, Subtract: op.ShrinkVolume.Subtract}
+		}
+		w.requests++
+		w.step(OperatorCall{Request: w.requests, Call: call})
+	},
+	"done": func(w *world, l line) {
+		a := w.agents[l.at(0)]
+		state := mesos.OperationState(mesos.OperationState_value[l.at(2)])
+		n, _ := strconv.Atoi(l.at(1))
+		w.from(a, a.outcome(a.operations[n], state, w.uuid()))
+	},
+	"ack-operation": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type: schedulerpb.Call_ACKNOWLEDGE_OPERATION_STATUS.Enum(),
+			AcknowledgeOperationStatus: &schedulerpb.Call_AcknowledgeOperationStatus{
+				AgentId: w.agentID(l.at(2)), OperationId: &mesos.OperationID{Value: new(l.at(1))},
+				Uuid: fmt.Appendf(nil, "%-16s", l.at(3)),
+			},
+		})
+	},
+	"reconcile-operations": func(w *world, l line) {
+		call := &schedulerpb.Call_ReconcileOperations{}
+		for _, arg := range l.rest(1) {
+			id, agent, on := strings.Cut(arg, "@")
+			op := &schedulerpb.Call_ReconcileOperations_Operation{OperationId: &mesos.OperationID{Value: &id}}
+			if on {
+				op.AgentId = w.agentID(agent)
+			}
+			call.Operations = append(call.Operations, op)
+		}
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type: schedulerpb.Call_RECONCILE_OPERATIONS.Enum(), ReconcileOperations: call,
+		})
+	},
+	"update-agent": func(w *world, l line) {
+		a := w.agents[l.at(0)]
+		msg := &messages.UpdateSlaveMessage{
+			SlaveId: a.info.Id, Operations: &messages.UpdateSlaveMessage_Operations{},
+			UpdateOversubscribedResources: new(l.opt("oversubscribed") != ""),
+			ResourceVersionUuid:           &mesos.UUID{Value: w.uuid()},
+		}
+		for _, n := range l.rest(1) {
+			i, _ := strconv.Atoi(n)
+			msg.Operations.Operations = append(msg.Operations.Operations, a.known(a.operations[i]))
+		}
+		if v := l.opt("oversubscribed"); v != "" {
+			msg.OversubscribedResources = resources.MustParse(v).Proto()
+			for _, r := range msg.OversubscribedResources {
+				r.Revocable = &mesos.Resource_RevocableInfo{}
+			}
+		}
+		w.from(a, msg)
 	},
 	"operation-update": func(w *world, l line) {
 		w.from(w.agents[l.at(0)], &messages.UpdateOperationStatusMessage{
@@ -422,21 +505,27 @@ func acceptCommand(w *world, l line) {
 		on = agentID(o.agent.id)
 	}
 	for text := range strings.Lines(l.Input) {
-		call.Operations = append(call.Operations, operation(w, l, strings.Fields(text), on))
+		call.Operations = append(call.Operations, testOperation(w, l, strings.Fields(text), on))
 	}
 	w.call(w.frameworks[l.at(0)], &schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: call})
 }
 
-func operation(w *world, l line, words []string, on *mesos.AgentID) *mesos.Offer_Operation {
+func testOperation(w *world, l line, words []string, on *mesos.AgentID) *mesos.Offer_Operation {
 	op := &mesos.Offer_Operation{}
 	var plain []string
 	executor := ""
+	var extra []*mesos.Resource
 	for _, word := range words {
 		switch key, value, _ := strings.Cut(word, "="); key {
 		case "executor":
 			executor = value
 		case "on":
 			on = w.agentID(value)
+		case "volume":
+			size, id, _ := strings.Cut(value, "/")
+			extra = append(extra, volumes(size, []string{id})...)
+		case "dynamic":
+			extra = append(extra, dynamic(value)...)
 		case "id":
 			op.Id = &mesos.OperationID{Value: &value}
 		default:
@@ -449,6 +538,7 @@ func operation(w *world, l line, words []string, on *mesos.AgentID) *mesos.Offer
 		op.Launch = &mesos.Offer_Operation_Launch{}
 		if len(plain) > 1 {
 			t := testTask(plain[1], plain[2], on)
+			t.Resources = append(t.Resources, extra...)
 			if name, rs, ok := strings.Cut(executor, ":"); ok {
 				t.Command = nil
 				t.Executor = testExecutor(name, rs)
@@ -467,7 +557,27 @@ func operation(w *world, l line, words []string, on *mesos.AgentID) *mesos.Offer
 		op.LaunchGroup = &mesos.Offer_Operation_LaunchGroup{Executor: e, TaskGroup: group}
 	case "reserve":
 		op.Type = mesos.Offer_Operation_RESERVE.Enum()
-		op.Reserve = &mesos.Offer_Operation_Reserve{Resources: resources.MustParse(plain[1]).Proto()}
+		op.Reserve = &mesos.Offer_Operation_Reserve{Resources: dynamic(plain[1])}
+	case "unreserve":
+		op.Type = mesos.Offer_Operation_UNRESERVE.Enum()
+		op.Unreserve = &mesos.Offer_Operation_Unreserve{Resources: dynamic(plain[1])}
+	case "create":
+		op.Type = mesos.Offer_Operation_CREATE.Enum()
+		op.Create = &mesos.Offer_Operation_Create{Volumes: volumes(plain[1], plain[2:])}
+	case "destroy":
+		op.Type = mesos.Offer_Operation_DESTROY.Enum()
+		op.Destroy = &mesos.Offer_Operation_Destroy{Volumes: volumes(plain[1], plain[2:])}
+	case "grow":
+		op.Type = mesos.Offer_Operation_GROW_VOLUME.Enum()
+		op.GrowVolume = &mesos.Offer_Operation_GrowVolume{
+			Volume: volumes(plain[1], plain[2:])[0], Addition: dynamic(plain[3])[0],
+		}
+	case "shrink":
+		by, _ := strconv.ParseFloat(plain[3], 64)
+		op.Type = mesos.Offer_Operation_SHRINK_VOLUME.Enum()
+		op.ShrinkVolume = &mesos.Offer_Operation_ShrinkVolume{
+			Volume: volumes(plain[1], plain[2:])[0], Subtract: &mesos.Value_Scalar{Value: &by},
+		}
 	default:
 		l.Fatalf(l.t, "unknown operation %q", plain[0])
 	}
@@ -484,4 +594,32 @@ func testTask(id, rs string, on *mesos.AgentID) *mesos.TaskInfo {
 
 func testExecutor(id, rs string) *mesos.ExecutorInfo {
 	return &mesos.ExecutorInfo{ExecutorId: executorID(id), Resources: resources.MustParse(rs).Endpoint()}
+}
+
+// dynamic returns resources whose reservations are dynamic.
+func dynamic(text string) []*mesos.Resource {
+	rs := resources.MustParse(text).Proto()
+	for _, r := range rs {
+		for _, info := range r.Reservations {
+			info.Type = mesos.Resource_ReservationInfo_DYNAMIC.Enum()
+		}
+	}
+	return rs
+}
+
+// volumes returns persistent volumes of a size, "disk(role):64", with an ID,
+// shared if that ends in '*'.
+func volumes(size string, ids []string) []*mesos.Resource {
+	rs := dynamic(size)
+	id, shared := strings.CutSuffix(ids[0], "*")
+	for _, r := range rs {
+		r.Disk = &mesos.Resource_DiskInfo{
+			Persistence: &mesos.Resource_DiskInfo_Persistence{Id: &id},
+			Volume:      &mesos.Volume{ContainerPath: new("data"), Mode: mesos.Volume_RW.Enum()},
+		}
+		if shared {
+			r.Shared = &mesos.Resource_SharedInfo{}
+		}
+	}
+	return rs
 }

@@ -29,6 +29,8 @@ type Snapshot struct {
 	Tasks     cow.Snapshot[TaskRow] // also completed and unreachable ones
 	Executors cow.Snapshot[ExecutorRow]
 	Offers    cow.Snapshot[OfferRow]
+	// Operations are those whose outcome has not been acknowledged.
+	Operations cow.Snapshot[OperationRow]
 
 	Weights map[string]float64 // roles not in it weigh 1
 	Quotas  map[string]*quotapb.QuotaConfig
@@ -159,4 +161,30 @@ type OfferRow struct {
 	Role      string
 	Resources resources.Resources // allocated to Role
 	At        time.Time
+}
+
+// An OperationRow is an operation, other than a launch, on an agent.
+type OperationRow struct {
+	Serial    uint64
+	UUID      []byte
+	Framework ids.FrameworkID // "" if it is an operator's
+	Agent     ids.AgentID
+	Info      *mesos.Offer_Operation
+	Latest    *mesos.OperationStatus
+	Statuses  []*mesos.OperationStatus
+}
+
+// Operation returns the whole operation as a message, for endpoints.
+func (r *OperationRow) Operation() *mesos.Operation {
+	op := &mesos.Operation{
+		AgentId:      agentID(r.Agent),
+		Info:         r.Info,
+		LatestStatus: r.Latest,
+		Statuses:     r.Statuses,
+		Uuid:         &mesos.UUID{Value: r.UUID},
+	}
+	if r.Framework != "" {
+		op.FrameworkId = frameworkID(r.Framework)
+	}
+	return op
 }

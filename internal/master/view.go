@@ -29,7 +29,8 @@ func (f *framework) presence(id ids.TaskID) validate.TaskPresence {
 	return validate.NoTask
 }
 
-// view returns what validation must know of an agent, for a framework.
+// view returns what validation must know of an agent, for a framework, or for
+// an operator if it is nil.
 func (a *agent) view(f *framework) *validate.Agent {
 	return &validate.Agent{
 		ID:           a.id,

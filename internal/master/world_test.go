@@ -50,7 +50,9 @@ type testAgent struct {
 	execs map[string]*mesos.ExecutorInfo
 	infos map[string]*mesos.FrameworkInfo
 	order []string // of tasks
-	caps  []*mesos.AgentInfo_Capability
+	// operations are those that it was told to do.
+	operations []*messages.ApplyOperationMessage
+	caps       []*mesos.AgentInfo_Capability
 }
 
 type testFramework struct {
@@ -179,6 +181,8 @@ func (w *world) deliver(p ToProcess) bool {
 		if !a.mute {
 			a.run(msg.Framework, msg.Task)
 		}
+	case *messages.ApplyOperationMessage:
+		a.operations = append(a.operations, msg)
 	case *messages.RunTaskGroupMessage:
 		for _, t := range msg.TaskGroup.Tasks {
 			a.run(msg.Framework, t)
@@ -202,6 +206,22 @@ func (a *testAgent) run(f *mesos.FrameworkInfo, t *mesos.TaskInfo) {
 		a.order = append(a.order, id)
 	}
 	a.tasks[id] = task
+}
+
+// outcome returns what an agent says of an operation.
+func (a *testAgent) outcome(op *messages.ApplyOperationMessage, state mesos.OperationState, uuid []byte) *messages.UpdateOperationStatusMessage {
+	s := &mesos.OperationStatus{State: state.Enum(), Uuid: &mesos.UUID{Value: uuid}, AgentId: a.info.Id}
+	return &messages.UpdateOperationStatusMessage{
+		FrameworkId: op.FrameworkId, SlaveId: a.info.Id, Status: s, LatestStatus: s, OperationUuid: op.OperationUuid,
+	}
+}
+
+// known returns an operation as an agent lists it.
+func (a *testAgent) known(op *messages.ApplyOperationMessage) *mesos.Operation {
+	return &mesos.Operation{
+		FrameworkId: op.FrameworkId, AgentId: a.info.Id, Info: op.OperationInfo, Uuid: op.OperationUuid,
+		LatestStatus: &mesos.OperationStatus{State: mesos.OperationState_OPERATION_PENDING.Enum()},
+	}
 }
 
 // advance lets time pass, with a tick whenever the master wants one.
@@ -257,12 +277,17 @@ func (w *world) from(a *testAgent, msg proto.Message) {
 func (w *world) register(a *testAgent, version string) {
 	info := a.info.CloneVT()
 	info.Id = nil
-	w.from(a, &messages.RegisterSlaveMessage{Slave: info, Version: &version, AgentCapabilities: a.caps})
+	w.from(a, &messages.RegisterSlaveMessage{
+		Slave: info, Version: &version, AgentCapabilities: a.caps, ResourceVersionUuid: &mesos.UUID{Value: make([]byte, 16)},
+	})
 }
 
 // reregister has an agent register again, with the tasks that it knows of.
 func (w *world) reregister(a *testAgent) {
-	msg := &messages.ReregisterSlaveMessage{Slave: a.info.CloneVT(), Version: new("1.11.0"), AgentCapabilities: a.caps}
+	msg := &messages.ReregisterSlaveMessage{
+		Slave: a.info.CloneVT(), Version: new("1.11.0"), AgentCapabilities: a.caps,
+		ResourceVersionUuid: &mesos.UUID{Value: make([]byte, 16)},
+	}
 	listed := map[string]bool{}
 	for _, id := range a.order {
 		t := a.tasks[id]

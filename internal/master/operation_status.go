@@ -1,0 +1,227 @@
+package master
+
+import (
+	"log/slog"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+// orphanPatience is how long after its agent is back an operation waits for its
+// framework to come back too, before the master acknowledges in its place.
+const orphanPatience = 10 * time.Minute
+
+// operationUpdate takes an UpdateOperationStatusMessage. The agent sends it
+// again until it is acknowledged.
+func (m *Master) operationUpdate(from ids.UPID, msg *messages.UpdateOperationStatusMessage) {
+	m.counters.Messages.OperationStatusUpdate++
+	a := m.agents[ids.AgentID(msg.GetSlaveId().GetValue())]
+	f := m.frameworks[ids.FrameworkID(msg.GetFrameworkId().GetValue())]
+	if a == nil {
+		m.counters.InvalidOperationUpdates++
+		m.unwanted(msg, from, "the agent is not registered")
+		return
+	}
+	o := a.operations[string(msg.GetOperationUuid().GetValue())]
+	if o == nil {
+		if msg.OperationUuid != nil {
+			m.counters.InvalidOperationUpdates++
+		}
+		if f != nil && msg.Status != nil {
+			m.notifyOperation(f, msg.Status)
+		}
+		return
+	}
+	m.counters.ValidOperationUpdates++
+	m.noteOperation(o, msg)
+	m.passOn(o, msg)
+}
+
+// noteOperation notes an operation's status. Its outcome, once told, stays.
+func (m *Master) noteOperation(o *operation, msg *messages.UpdateOperationStatusMessage) {
+	s := msg.Status
+	if msg.LatestStatus != nil {
+		s = msg.LatestStatus
+	}
+	row := m.editOperation(o)
+	if !isTerminalOperation(row.Latest.GetState()) {
+		row.Latest = s
+	}
+	if n := len(row.Statuses); n == 0 || !row.Statuses[n-1].EqualVT(s) {
+		row.Statuses = append(row.Statuses[:n:n], s)
+	}
+}
+
+// passOn sends an operation's status to the framework that acknowledges it, or
+// acknowledges it itself.
+func (m *Master) passOn(o *operation, msg *messages.UpdateOperationStatusMessage) {
+	latest := o.row.Latest
+	over := isTerminalOperation(latest.GetState())
+	f := m.frameworks[o.row.Framework]
+	if o.row.Info.Id != nil && f != nil {
+		m.notifyOperation(f, withOperationID(msg.Status, o.row.Info.Id))
+		if over && latest.Uuid == nil {
+			m.removeOperation(o)
+		}
+		return
+	}
+	if o.row.Info.Id != nil && !m.isCompleted(o.row.Framework) &&
+		m.now.Sub(o.agent.row.Reregistered) < orphanPatience {
+		return // its framework may yet come back
+	}
+	if msg.Status.Uuid != nil {
+		m.acknowledgeTo(o, msg.Status.Uuid)
+	}
+	if over {
+		m.removeOperation(o)
+	}
+}
+
+func withOperationID(s *mesos.OperationStatus, id *mesos.OperationID) *mesos.OperationStatus {
+	if s.OperationId != nil {
+		return s
+	}
+	s = s.CloneVT()
+	s.OperationId = id
+	return s
+}
+
+func (m *Master) acknowledgeTo(o *operation, status *mesos.UUID) {
+	m.send(o.agent, &messages.AcknowledgeOperationStatusMessage{
+		StatusUuid:    status,
+		OperationUuid: &mesos.UUID{Value: o.row.UUID},
+	})
+}
+
+// acknowledgeOperation answers ACKNOWLEDGE_OPERATION_STATUS.
+func (m *Master) acknowledgeOperation(f *framework, call *schedulerpb.Call_AcknowledgeOperationStatus) {
+	m.counters.Messages.OperationStatusUpdateAck++
+	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
+	o := m.operationOf(f, call.OperationId)
+	s := o.statusWith(call.Uuid)
+	if a == nil || !a.row.Connected || o == nil || o.agent != a || s == nil {
+		m.counters.InvalidOperationAcks++
+		m.log.Warn("dropping ACKNOWLEDGE_OPERATION_STATUS", slog.String("framework_id", string(f.id)),
+			slog.String("operation_id", call.GetOperationId().GetValue()),
+			slog.String("reason", "the agent is not connected, or there is no such status"))
+		return
+	}
+	m.counters.ValidOperationAcks++
+	if isTerminalOperation(s.GetState()) {
+		m.removeOperation(o)
+	}
+	m.acknowledgeTo(o, s.Uuid)
+}
+
+// statusWith returns the status with a UUID, or nil.
+func (o *operation) statusWith(uuid []byte) *mesos.OperationStatus {
+	if o == nil {
+		return nil
+	}
+	for _, s := range o.row.Statuses {
+		if s.Uuid != nil && string(s.Uuid.Value) == string(uuid) {
+			return s
+		}
+	}
+	return nil
+}
+
+// operationOf returns the operation that a framework gave an ID, or nil. There
+// are few: they leave the books as soon as their outcome is acknowledged.
+func (m *Master) operationOf(f *framework, id *mesos.OperationID) *operation {
+	for row := range m.operationRows.table.All() {
+		if row.Framework == f.id && row.Info.Id != nil && row.Info.Id.GetValue() == id.GetValue() {
+			return m.agents[row.Agent].operations[string(row.UUID)]
+		}
+	}
+	return nil
+}
+
+// reconcileOperations answers RECONCILE_OPERATIONS: the last status of those
+// named, or of all that are on the books if none is.
+func (m *Master) reconcileOperations(f *framework, ops []*schedulerpb.Call_ReconcileOperations_Operation) {
+	m.counters.Messages.ReconcileOperations++
+	if len(ops) == 0 {
+		for row := range m.operationRows.table.All() {
+			if row.Framework == f.id {
+				m.notifyOperation(f, row.last())
+			}
+		}
+	}
+	for _, op := range ops {
+		if o := m.operationOf(f, op.OperationId); o != nil {
+			m.notifyOperation(f, o.row.last())
+			continue
+		}
+		state, text := m.operationState(op.AgentId)
+		m.notifyOperation(f, &mesos.OperationStatus{
+			OperationId:        op.OperationId,
+			State:              state.Enum(),
+			Message:            &text,
+			AgentId:            op.AgentId,
+			ResourceProviderId: op.ResourceProviderId,
+		})
+	}
+}
+
+// last returns an operation's last status, not to be acknowledged.
+func (r *OperationRow) last() *mesos.OperationStatus {
+	s := r.Latest
+	if n := len(r.Statuses); n > 0 {
+		s = r.Statuses[n-1]
+	}
+	s = s.CloneVT()
+	s.Uuid = nil
+	if s.OperationId == nil {
+		s.OperationId = r.Info.Id
+	}
+	return s
+}
+
+func (m *Master) operationState(agent *mesos.AgentID) (mesos.OperationState, string) {
+	id := ids.AgentID(agent.GetValue())
+	_, unreachable := m.registry.Unreachable(id)
+	switch {
+	case agent == nil:
+		return mesos.OperationState_OPERATION_UNKNOWN,
+			"Reconciliation: Operation is unknown and no 'agent_id' was provided"
+	case m.mayBeBack(agent):
+		return mesos.OperationState_OPERATION_RECOVERING, "Reconciliation: Agent is recovered but has not re-registered"
+	case m.agents[id] != nil:
+		return mesos.OperationState_OPERATION_UNKNOWN, "Reconciliation: Operation is unknown"
+	case unreachable:
+		return mesos.OperationState_OPERATION_UNREACHABLE, "Reconciliation: Agent is unreachable"
+	case m.registry.IsGone(id):
+		return mesos.OperationState_OPERATION_GONE_BY_OPERATOR, "Reconciliation: Agent marked gone by operator"
+	}
+	return mesos.OperationState_OPERATION_UNKNOWN, "Reconciliation: Both operation and agent are unknown"
+}
+
+// reconcileAgentOperations compares the operations that an agent knows of with
+// those on the books: it is asked about those that it does not know, and those
+// that it knows better are taken over.
+func (m *Master) reconcileAgentOperations(a *agent, known []*mesos.Operation) {
+	listed := map[string]bool{}
+	for _, p := range known {
+		listed[string(p.GetUuid().GetValue())] = true
+	}
+	ask := &messages.ReconcileOperationsMessage{}
+	for _, o := range inOrder(a.operations) {
+		if !listed[o.key()] {
+			ask.Operations = append(ask.Operations, &messages.ReconcileOperationsMessage_Operation{
+				OperationUuid: &mesos.UUID{Value: o.row.UUID},
+			})
+		}
+	}
+	for _, p := range known {
+		if a.operations[string(p.GetUuid().GetValue())] == nil {
+			m.addOperation(a, p)
+		}
+	}
+	if len(ask.Operations) > 0 {
+		m.send(a, ask)
+	}
+}
