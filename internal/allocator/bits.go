@@ -1,7 +1,5 @@
 package allocator
 
-import "math/bits"
-
 // A bitset is a set of small numbers. The zero value is empty.
 type bitset []uint64
 
@@ -44,13 +42,4 @@ func (b bitset) within(o bitset) bool {
 		}
 	}
 	return true
-}
-
-// len returns how many numbers there are.
-func (b bitset) len() int {
-	n := 0
-	for _, w := range b {
-		n += bits.OnesCount64(w)
-	}
-	return n
 }

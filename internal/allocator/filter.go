@@ -126,10 +126,9 @@ func (a *Allocator) refuse(ag *agent, s *subscription, rs resources.Resources, u
 	}
 	f.what = ag.intern(rs)
 	ag.refused[f.what].filters++
-	a.slots.of[f.slot].filters++
+	a.slots.filter(f.slot)
 	at := sort.Search(len(ag.filters), func(i int) bool { return ag.filters[i].until > f.until })
 	ag.filters = slices.Insert(ag.filters, at, f)
-	ag.sound = false
 	a.expiries.watch(ag)
 }
 
@@ -155,6 +154,7 @@ func (a *Allocator) removeFilters(ag *agent, gone func(filter) bool) {
 			return false
 		}
 		a.slots.unfilter(f.slot)
+		ag.blocked.remove(f.slot)
 		if r := &ag.refused[f.what]; r.filters > 1 {
 			r.filters--
 		} else {
@@ -165,7 +165,7 @@ func (a *Allocator) removeFilters(ag *agent, gone func(filter) bool) {
 	if len(ag.filters) == 0 {
 		ag.filters, ag.refused = nil, nil
 	}
-	ag.sound = false
+	ag.heldBack = 0
 	a.expiries.watch(ag)
 }
 
@@ -174,9 +174,10 @@ func (a *Allocator) dropFilters(ag *agent) {
 	a.removeFilters(ag, func(filter) bool { return true })
 }
 
-// sweep takes out the filters of slots that nobody has any more.
+// sweep takes out the filters of slots that nobody has any more, if these are
+// many.
 func (a *Allocator) sweep(ag *agent) {
-	if ag.swept == a.slots.retired {
+	if ag.swept == a.slots.retired || !a.slots.crowded() {
 		return
 	}
 	ag.swept = a.slots.retired

@@ -114,7 +114,11 @@ func (a *Allocator) remember(ag *agent) {
 	if ag.sound && ag.checked == a.slots.version {
 		return
 	}
+	known := ag.sound && a.slots.forget(ag.blocked, ag.checked)
 	ag.sound, ag.checked, ag.heldBack = true, a.slots.version, 0
+	if known {
+		return
+	}
 	clear(ag.blocked)
 	common := ag.available
 	if len(ag.reserved) > 0 {
@@ -125,7 +129,8 @@ func (a *Allocator) remember(ag *agent) {
 		r.covers = r.filters > 0 && r.resources.Contains(common)
 	}
 	for _, f := range ag.filters {
-		if ag.refused[f.what].covers && !ag.reservedFor(a.slots.of[f.slot].sub.role.name) {
+		s := a.slots.of[f.slot].sub
+		if s != nil && ag.refused[f.what].covers && !ag.reservedFor(s.role.name) {
 			ag.blocked.add(f.slot)
 		}
 	}

@@ -146,7 +146,11 @@ func (a *Allocator) UpdateFramework(fw Framework) {
 	f := a.framework(fw.ID)
 	fw.Active = f.active
 	a.describe(f, fw)
-	a.slots.recheck()
+	var own []uint32
+	for _, s := range f.sorted() {
+		own = append(own, s.slot)
+	}
+	a.slots.void(own)
 	a.waitAll()
 }
 

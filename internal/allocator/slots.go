@@ -9,7 +9,13 @@ type slots struct {
 	spent   []uint32 // named by no filter, but perhaps in agents' bitsets
 	gather  int      // how many spent slots are gathered before they are made free
 	retired uint64   // how often one was retired that filters name
-	version uint64   // agents' bitsets of another are void
+	all     int      // how many filters there are
+	dead    int      // how many of them name slots that nobody has
+
+	// What agents remember of some slots is void from a version on. The last
+	// few such sets are kept, by version.
+	version uint64
+	voided  [16]bitset
 }
 
 // A slot is a number's use.
@@ -22,7 +28,7 @@ type slot struct {
 func (s *slots) take(sub *subscription) uint32 {
 	if len(s.free) == 0 && len(s.spent) >= s.gather {
 		s.free, s.spent = s.spent, nil
-		s.recheck()
+		s.void(s.free)
 	}
 	if n := len(s.free); n > 0 {
 		i := s.free[n-1]
@@ -40,15 +46,27 @@ func (s *slots) retire(i uint32) {
 	s.of[i].sub = nil
 	if s.of[i].filters > 0 {
 		s.retired++
+		s.dead += s.of[i].filters
 		return
 	}
 	s.spent = append(s.spent, i)
 }
 
+// filter says that there is a filter which names the slot.
+func (s *slots) filter(i uint32) {
+	s.of[i].filters++
+	s.all++
+}
+
 // unfilter says that a filter which names the slot is gone.
 func (s *slots) unfilter(i uint32) {
 	s.of[i].filters--
-	if s.of[i].filters == 0 && s.of[i].sub == nil {
+	s.all--
+	if s.of[i].sub != nil {
+		return
+	}
+	s.dead--
+	if s.of[i].filters == 0 {
 		s.spent = append(s.spent, i)
 	}
 }
@@ -56,5 +74,28 @@ func (s *slots) unfilter(i uint32) {
 // filters returns how many filters name the slot.
 func (s *slots) filters(i uint32) int { return s.of[i].filters }
 
-// recheck makes void what agents remember of who can get nothing.
-func (s *slots) recheck() { s.version++ }
+// crowded reports whether so many filters are dead that it is worth the while
+// to look for them.
+func (s *slots) crowded() bool { return 8*s.dead > s.all }
+
+// void makes void what agents remember of slots.
+func (s *slots) void(which []uint32) {
+	s.version++
+	var set bitset
+	for _, i := range which {
+		set.add(i)
+	}
+	s.voided[s.version%uint64(len(s.voided))] = set
+}
+
+// forget removes from b, which is right for a version, what is void since, and
+// reports whether that is known still.
+func (s *slots) forget(b bitset, version uint64) bool {
+	if s.version-version > uint64(len(s.voided)) {
+		return false
+	}
+	for v := version + 1; v <= s.version; v++ {
+		b.removeAll(s.voided[v%uint64(len(s.voided))])
+	}
+	return true
+}

@@ -121,7 +121,7 @@ func verifyAgent(t fataler, a *Allocator, ag *agent) {
 // verifyBlocked tries whom the agent is remembered to be no use to.
 func verifyBlocked(t fataler, a *Allocator, ag *agent) {
 	t.Helper()
-	if !ag.sound || ag.checked != a.slots.version || ag.swept != a.slots.retired {
+	if !ag.sound || ag.checked != a.slots.version {
 		return
 	}
 	for i, slot := range a.slots.of {
@@ -157,9 +157,15 @@ func verifyShares(t fataler, a *Allocator, own map[*subscription]sorter.Vector) 
 	for _, r := range a.roles {
 		roles += r.frameworks.Len()
 	}
-	filters := 0
+	filters, dead := 0, 0
 	for _, s := range a.slots.of {
 		filters += s.filters
+		if s.sub == nil {
+			dead += s.filters
+		}
+	}
+	if filters != a.slots.all || dead != a.slots.dead {
+		t.Fatalf("%d filters, %d dead, are counted as %d and %d", filters, dead, a.slots.all, a.slots.dead)
 	}
 	for _, ag := range a.agents {
 		filters -= len(ag.filters)

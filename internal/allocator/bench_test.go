@@ -1,0 +1,66 @@
+package allocator
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// BenchmarkDeclinedCycle visits all agents, of which every framework has
+// declined everything. It is here and not in test/bench because filters of
+// hundreds of millions of pairs are put in place and not declined one by one.
+// The largest size takes four gigabytes and is for MESETA_BENCH_FULL.
+func BenchmarkDeclinedCycle(b *testing.B) {
+	sizes := [][2]int{{1000, 1000}, {10_000, 1000}, {50_000, 1000}}
+	if os.Getenv("MESETA_BENCH_FULL") != "" {
+		sizes = append(sizes, [2]int{50_000, 6000})
+	}
+	for _, size := range sizes {
+		b.Run(fmt.Sprintf("agents=%d/frameworks=%d", size[0], size[1]), func(b *testing.B) {
+			a, now := declined(size[0], size[1])
+			b.ReportAllocs()
+			for b.Loop() {
+				a.all = true
+				for more := true; more; {
+					var offers []Offer
+					if offers, more = a.Run(now, 1000); len(offers) != 0 {
+						b.Fatalf("%d offers", len(offers))
+					}
+				}
+			}
+		})
+	}
+}
+
+// declined returns a cluster in which everybody has declined everything.
+func declined(agents, frameworks int) (*Allocator, time.Time) {
+	a := New(DefaultConfig(), rand.New(rand.NewPCG(1, 2)))
+	now := time.Unix(1_000_000, 0)
+	a.tell(now)
+	multi := []*mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()}}
+	for i := range frameworks {
+		info := &mesos.FrameworkInfo{Roles: []string{fmt.Sprintf("role%d", i)}, Capabilities: multi}
+		a.AddFramework(Framework{ID: ids.FrameworkIDFor("m", uint64(i)), Active: true, Info: info})
+	}
+	total := resources.MustParse("cpus:16;mem:65536;disk:1000000;ports:[31000-32000]")
+	until := a.ticks(now.Add(24 * time.Hour))
+	for i := range agents {
+		id := ids.AgentIDFor("m", uint64(i))
+		a.AddAgent(Agent{ID: id, Info: &mesos.AgentInfo{}, Total: total, Capabilities: []mesos.AgentInfo_Capability_Type{mesos.AgentInfo_Capability_MULTI_ROLE}}, nil)
+		ag := a.agents[id]
+		ag.filters = make([]filter, frameworks)
+		for slot := range frameworks {
+			ag.filters[slot] = filter{until: until, slot: uint32(slot)}
+			a.slots.filter(uint32(slot))
+		}
+		ag.refused = []refused{{resources: total, filters: frameworks}}
+		a.expiries.watch(ag)
+	}
+	return a, now
+}
