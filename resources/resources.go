@@ -135,6 +135,9 @@ func (r Resources) Contains(o Resources) bool {
 // Equal reports whether r and o are the same resources. How volumes are
 // mounted and who created them make no difference, as in Mesos.
 func (r Resources) Equal(o Resources) bool {
+	if len(r.entries) == len(o.entries) && len(r.entries) > 0 && &r.entries[0] == &o.entries[0] {
+		return true
+	}
 	return slices.EqualFunc(r.entries, o.entries, func(a, b Resource) bool {
 		return order(&a, &b) == 0 && a.copies == b.copies && orderValues(&a, &b) == 0
 	})
