@@ -52,7 +52,7 @@ func isTerminalOperation(s mesos.OperationState) bool {
 }
 
 // addOperation puts an operation on the books.
-func (m *Master) addOperation(a *agent, p *mesos.Operation) *operation {
+func (m *Master) addOperation(a *agent, p *mesos.Operation) {
 	o := &operation{agent: a}
 	row := &OperationRow{
 		Serial:    m.nextSerial(),
@@ -66,7 +66,6 @@ func (m *Master) addOperation(a *agent, p *mesos.Operation) *operation {
 	o.cell = m.operationRows.add(row.Serial, row)
 	invariant.Check(a.operations[o.key()] == nil, "operation is on the books already", "agent", a.id)
 	a.operations[o.key()] = o
-	return o
 }
 
 func (m *Master) removeOperation(o *operation) {

@@ -72,9 +72,21 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, c
 		httpd.Refuse(w, err)
 	case reply.Response != nil:
 		s.respond(w, r, accept, reply.Response)
+	case isOperation[call.GetType()]:
+		httpd.Empty(w, http.StatusAccepted) // the agent has yet to do it
 	default:
 		httpd.Empty(w, http.StatusOK)
 	}
+}
+
+// isOperation lists the calls that end in an operation on an agent.
+var isOperation = map[masterpb.Call_Type]bool{
+	masterpb.Call_RESERVE_RESOURCES:   true,
+	masterpb.Call_UNRESERVE_RESOURCES: true,
+	masterpb.Call_CREATE_VOLUMES:      true,
+	masterpb.Call_DESTROY_VOLUMES:     true,
+	masterpb.Call_GROW_VOLUME:         true,
+	masterpb.Call_SHRINK_VOLUME:       true,
 }
 
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, accept string, response proto.Message) {
@@ -146,6 +158,9 @@ var reads = map[masterpb.Call_Type]read{
 	}),
 	masterpb.Call_GET_TASKS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
 		return &masterpb.Response{GetTasks: tasksResponse(s)}
+	}),
+	masterpb.Call_GET_OPERATIONS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
+		return &masterpb.Response{GetOperations: operationsResponse(s)}
 	}),
 	masterpb.Call_GET_ROLES: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
 		return &masterpb.Response{GetRoles: rolesResponse(s)}

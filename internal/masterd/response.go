@@ -46,6 +46,14 @@ func executorsResponse(s *master.Snapshot) *masterpb.Response_GetExecutors {
 	return out
 }
 
+func operationsResponse(s *master.Snapshot) *masterpb.Response_GetOperations {
+	out := &masterpb.Response_GetOperations{}
+	for row := range s.Operations.All() {
+		out.Operations = append(out.Operations, row.Operation())
+	}
+	return out
+}
+
 func agentsResponse(s *master.Snapshot) *masterpb.Response_GetAgents {
 	out := &masterpb.Response_GetAgents{RecoveredAgents: s.Recovered}
 	for row := range s.Agents.All() {
