@@ -122,6 +122,9 @@ func durationText(d time.Duration) string {
 // tasks has a limit for: the sum of the limits, where a task without one counts
 // with its request. nil if no task has limits.
 func (x *executor) limits() map[string]*mesos.Value_Scalar {
+	if x.limited == 0 {
+		return nil
+	}
 	var out map[string]*mesos.Value_Scalar
 	for _, name := range [...]string{"cpus", "mem"} {
 		if sum, limited := x.limit(name); limited {

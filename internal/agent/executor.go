@@ -60,6 +60,7 @@ type executor struct {
 	sandbox   string
 	queue     []*launch // not handed over yet
 	tasks     map[ids.TaskID]*task
+	limited   int // how many of tasks have limits
 	completed ring[*task]
 	used      resources.Resources // by the executor and its tasks that are not over
 	resized   bool                // is among those whose container is to be told

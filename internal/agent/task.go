@@ -55,6 +55,9 @@ func (a *Agent) newTask(x *executor, info *mesos.TaskInfo) *task {
 func (a *Agent) addTask(t *task) {
 	x := t.executor
 	x.tasks[t.id], x.framework.tasks[t.id] = t, t
+	if len(t.limits) > 0 {
+		x.limited++
+	}
 	a.use(x, x.used.Add(resources.Trusted(t.row.GetResources())))
 	a.showTask(t)
 }
@@ -83,6 +86,9 @@ func (a *Agent) complete(t *task) {
 	t.phase = TaskCompleted
 	delete(x.tasks, t.id)
 	delete(x.framework.tasks, t.id)
+	if len(t.limits) > 0 {
+		x.limited--
+	}
 	a.keepCompleted(t)
 }
 
