@@ -15,6 +15,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/sorter"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -186,6 +187,9 @@ func (w *world) config(c command) {
 	cfg.ExcludedFromFairShare = c.list("excluded")
 	if v, ok := c.options["region"]; ok {
 		cfg.Domain = domain(v)
+	}
+	if c.options["order"] == "random" {
+		cfg.RoleOrder, cfg.FrameworkOrder = sorter.Random, sorter.Random
 	}
 	*w = *newWorld(w.t, cfg)
 }
