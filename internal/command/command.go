@@ -1,24 +1,14 @@
 // Package command decides what the command executor does: the built-in executor
-// that runs one command as one task. It is a state machine without side
-// effects, told of the agent's events and of the life of the task's process, and
-// answering with calls to the agent and with what to do to the process.
+// that runs one command as one task, whose life is package builtin's. It is a
+// state machine without side effects, told of the agent's events and of the
+// life of the task's process, and answering with calls to the agent and with
+// what to do to the process.
 //
-//	             SUBSCRIBED          LAUNCH            process exists
-//	SUBSCRIBING ───────────▶ IDLE ──────────▶ STARTING ─────────────▶ RUNNING
-//	                          │ SHUTDOWN          │ cannot be started    │ kill, shutdown,
-//	                          ▼                   │                      │ out of time
-//	                        (Done) ◀─┐            ▼        exited        ▼
-//	                                 └── ack ── ENDED ◀─────────────── KILLING
-//
-// The task is TASK_STARTING at once, TASK_RUNNING when its process exists, and
-// ends as its exit status says: 0 is TASK_FINISHED, all else TASK_FAILED. Once a
-// kill or a shutdown has been asked for, it is TASK_KILLED whatever the status,
-// and when its max_completion_time is over TASK_FAILED. A kill is SIGTERM to all
-// processes of the task, and SIGKILL when the grace period is over; a later kill
-// can only shorten that time.
-//
-// The checks and health checks of a task are not run here: no status carries
-// check_status or healthy.
+//	             SUBSCRIBED         LAUNCH
+//	(subscribing) ──────────▶ idle ────────▶ the task's life
+//	                           │                    │ over, and the agent knows
+//	                           │ SHUTDOWN           ▼
+//	                           └────────────────▶ (Done)
 package command
 
 import (
@@ -28,20 +18,8 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/ids"
-)
-
-// Times of Mesos's command executor.
-const (
-	// DefaultGrace is how long a task has between SIGTERM and SIGKILL unless its
-	// kill policy or the kill itself says otherwise.
-	DefaultGrace = 3 * time.Second
-	// ackTimeout is how long the executor waits, after the task's end, for the
-	// agent to have stored it.
-	ackTimeout = 60 * time.Second
-	// shutdownMargin is the part of the agent's grace that is kept for reporting
-	// the end: one second for noticing it, one for sending it.
-	shutdownMargin = 2 * time.Second
 )
 
 // Config is whose executor this is.
@@ -64,13 +42,13 @@ type Effects struct {
 }
 
 // Action is something to do to the task's process.
-type Action uint8
+type Action = builtin.Action
 
-// The actions.
+// The actions. How to start the process the container's spec says.
 const (
-	Start     Action = iota + 1 // start it: the container's spec says how
-	Terminate                   // SIGTERM to the process and its descendants
-	Kill                        // SIGKILL to the process and its descendants
+	Start     = builtin.Start
+	Terminate = builtin.Terminate
+	Kill      = builtin.Kill
 )
 
 // Input is something that happened.
@@ -99,44 +77,23 @@ func (StartFailed) input() {}
 func (Exited) input()      {}
 func (Tick) input()        {}
 
-type state uint8
-
-const (
-	subscribing state = iota
-	idle
-	starting
-	running
-	killing
-	ended
-)
-
 // Executor is the command executor of one task. It is not safe for concurrent
 // use.
 type Executor struct {
-	cfg  Config
-	rand *rand.Rand
-	log  *slog.Logger
-
-	state     state
+	cfg       Config
+	log       *slog.Logger
+	reporter  *builtin.Reporter
 	now       time.Time
 	framework *mesos.FrameworkInfo
-	task      *mesos.TaskInfo
-	unacked   []*mesos.TaskStatus // updates that the agent has not stored yet
-
-	killGrace  time.Duration // of a kill that came while starting; <0: none
-	killedAt   time.Time
-	escalateAt time.Time // when to SIGKILL; zero: not
-	completeBy time.Time // when max_completion_time is over; zero: never
-	outOfTime  bool      // it was, and that is why the task is killed
-	giveUpAt   time.Time // when to end without the last acknowledgement
-
-	out Effects
+	task      *builtin.Task
+	giveUpAt  time.Time // when to end without the last acknowledgement
+	out       Effects
 }
 
 // New returns an executor that subscribes with its agent.
 func New(now time.Time, cfg Config, r *rand.Rand, log *slog.Logger) *Executor {
-	x := &Executor{cfg: cfg, rand: r, log: log, now: now, killGrace: -1}
-	x.subscribe()
+	x := &Executor{cfg: cfg, log: log, now: now, reporter: builtin.NewReporter(cfg.Framework, cfg.Executor, r)}
+	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe())
 	return x
 }
 
@@ -145,13 +102,9 @@ func New(now time.Time, cfg Config, r *rand.Rand, log *slog.Logger) *Executor {
 // launched. Its updates are the agent's since they were stored; it only
 // subscribes.
 func Recover(now, launched time.Time, cfg Config, task *mesos.TaskInfo, r *rand.Rand, log *slog.Logger) *Executor {
-	x := &Executor{cfg: cfg, rand: r, log: log, now: now, killGrace: -1, task: task, state: running}
-	x.limit(launched)
-	if cfg.Killing {
-		x.state, x.killedAt, x.completeBy = killing, now, time.Time{}
-		x.escalateAt = now.Add(x.grace())
-	}
-	x.subscribe()
+	x := &Executor{cfg: cfg, log: log, now: now, reporter: builtin.NewReporter(cfg.Framework, cfg.Executor, r)}
+	x.task = builtin.Recover(now, launched, task, cfg.Killing, x)
+	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe(task))
 	return x
 }
 
@@ -162,19 +115,38 @@ func (x *Executor) Step(now time.Time, in Input) {
 	case Event:
 		x.event(in.Event)
 	case Started:
-		x.started(in.PID)
+		x.log.Info("command started", slog.String("task_id", string(x.cfg.Executor)), slog.Int("pid", in.PID))
+		x.live(func(t *builtin.Task) { t.Started(now) })
 	case StartFailed:
-		x.startFailed(in.Message)
+		x.live(func(t *builtin.Task) { t.StartFailed("Failed to launch command: " + in.Message) })
 	case Exited:
-		x.exited(in)
+		x.live(func(t *builtin.Task) { t.Exited(in.Status, in.Known) })
+	case Tick:
 	}
-	x.expire()
+	x.live(func(t *builtin.Task) { t.Expire(now) })
+	if !x.giveUpAt.IsZero() && !x.giveUpAt.After(now) {
+		x.giveUpAt, x.out.Done = time.Time{}, true
+	}
+}
+
+// live does something to the task, if there is one, and takes note of its end.
+func (x *Executor) live(do func(*builtin.Task)) {
+	if x.task == nil || x.task.Ended() {
+		return
+	}
+	do(x.task)
+	if x.task.Ended() {
+		x.giveUpAt = x.now.Add(builtin.AckTimeout)
+	}
 }
 
 // Effects returns what is to be done about the steps since the last call.
 func (x *Executor) Effects() Effects {
 	out := x.out
-	out.Wake = earliest(x.escalateAt, x.completeBy, x.giveUpAt)
+	out.Wake = x.giveUpAt
+	if x.task != nil {
+		out.Wake = builtin.Earliest(x.giveUpAt, x.task.Wake())
+	}
 	x.out = Effects{Done: out.Done}
 	return out
 }
@@ -184,34 +156,62 @@ func (x *Executor) event(ev *executorpb.Event) {
 	switch ev.GetType() {
 	case executorpb.Event_SUBSCRIBED:
 		x.framework = ev.GetSubscribed().GetFrameworkInfo()
-		if x.state == subscribing {
-			x.state = idle
-		}
+		x.live(func(t *builtin.Task) { t.Framework(x.framework) })
 	case executorpb.Event_LAUNCH:
 		x.launch(ev.GetLaunch().GetTask())
 	case executorpb.Event_LAUNCH_GROUP:
 		x.log.Error("a command executor cannot run task groups")
 		x.shutdown()
 	case executorpb.Event_KILL:
-		x.killTask(ev.GetKill())
+		x.live(func(t *builtin.Task) { t.Kill(x.now, t.Grace(ev.GetKill().GetKillPolicy())) })
 	case executorpb.Event_ACKNOWLEDGED:
 		x.acknowledged(ev.GetAcknowledged().GetUuid())
 	case executorpb.Event_SHUTDOWN:
 		x.shutdown()
 	case executorpb.Event_ERROR:
 		x.log.Error("the agent reports an error", slog.String("message", ev.GetError().GetMessage()))
-	case executorpb.Event_UNKNOWN, executorpb.Event_MESSAGE, executorpb.Event_HEARTBEAT:
-		// Nothing for a command.
+	default: // HEARTBEAT, MESSAGE: nothing to do
 	}
 }
 
-// earliest returns the first of the times that are not zero.
-func earliest(times ...time.Time) time.Time {
-	var first time.Time
-	for _, t := range times {
-		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
-			first = t
-		}
+// launch starts the task; an executor has only one.
+func (x *Executor) launch(task *mesos.TaskInfo) {
+	if x.task != nil {
+		x.update(task.GetTaskId(), mesos.TaskState_TASK_FAILED, nil, "Attempted to run multiple tasks using a \"command\" executor")
+		return
 	}
-	return first
+	x.task = builtin.Launch(x.now, task, x.framework, x)
 }
+
+// shutdown ends the task, and then the executor.
+func (x *Executor) shutdown() {
+	if x.task == nil {
+		x.out.Done = true
+		return
+	}
+	x.live(func(t *builtin.Task) { t.Kill(x.now, max(0, x.cfg.ShutdownGrace-builtin.ShutdownMargin)) })
+}
+
+// acknowledged drops an update that the agent has stored; with the task's last,
+// the executor is over.
+func (x *Executor) acknowledged(uuid []byte) {
+	if !x.reporter.Acknowledged(uuid) {
+		x.log.Warn("acknowledgement of an unknown update")
+		return
+	}
+	if x.task != nil && x.task.Ended() && x.reporter.Pending() == 0 {
+		x.out.Done = true
+	}
+}
+
+func (x *Executor) update(task *mesos.TaskID, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
+	x.out.Calls = append(x.out.Calls, x.reporter.Update(x.now, task, s, reason, message, nil))
+}
+
+// Report is for the task; see [builtin.Sink].
+func (x *Executor) Report(t *builtin.Task, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
+	x.update(t.Info.GetTaskId(), s, reason, message)
+}
+
+// Do is for the task; see [builtin.Sink].
+func (x *Executor) Do(_ *builtin.Task, a Action) { x.out.Process = append(x.out.Process, a) }

@@ -30,7 +30,8 @@ const layers = `
 	internal/validate, internal/version < VALUES;
 
 	# Layer 1, cores: deterministic state machines around the values.
-	VALUES < internal/command, internal/pod, internal/registry, internal/sorter, internal/status;
+	VALUES < internal/builtin, internal/registry, internal/sorter, internal/status;
+	internal/builtin < internal/command, internal/pod;
 	internal/sorter < internal/allocator;
 	internal/allocator, internal/registry < internal/master;
 	VALUES < internal/meta;

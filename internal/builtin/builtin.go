@@ -1,0 +1,244 @@
+// Package builtin is what the executors have in common that the agent plays
+// itself: the life of a task, and how an executor reports to its agent.
+//
+// The life of a task, which is one process and what it starts:
+//
+//	          process exists            exited
+//	STARTING ───────────────▶ RUNNING ─────────▶ ENDED
+//	    │                        │                 ▲
+//	    │ cannot be started      ▼ killed, or out  │
+//	    └────────────────────▶ KILLING ────────────┘
+//	                                of time
+//
+// It is TASK_STARTING at once, TASK_RUNNING when its process exists, and ends as
+// its exit status says: 0 is TASK_FINISHED, all else TASK_FAILED. Once it was to
+// be killed it is TASK_KILLED whatever the status, and when its
+// max_completion_time is over TASK_FAILED. A kill is SIGTERM to all of its
+// processes, and SIGKILL when the grace period is over; a later kill can only
+// shorten that time.
+//
+// The checks and health checks of a task are not run here: no status carries
+// check_status or healthy.
+package builtin
+
+import (
+	"slices"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+)
+
+// Times of Mesos's executors.
+const (
+	// DefaultGrace is how long a task has between SIGTERM and SIGKILL unless its
+	// kill policy or the kill itself says otherwise.
+	DefaultGrace = 3 * time.Second
+	// AckTimeout is how long an executor waits, after its tasks' end, for the
+	// agent to have stored it.
+	AckTimeout = 60 * time.Second
+	// ShutdownMargin is the part of the agent's grace that is kept for reporting
+	// the end: one second for noticing it, one for sending it.
+	ShutdownMargin = 2 * time.Second
+)
+
+// Action is something to do to a task's process.
+type Action uint8
+
+// The actions.
+const (
+	Start     Action = iota + 1 // start it
+	Terminate                   // SIGTERM to the process and its descendants
+	Kill                        // SIGKILL to the process and its descendants
+)
+
+// Sink takes what a task wants done, in order.
+type Sink interface {
+	// Report tells the agent a new state of the task.
+	Report(t *Task, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string)
+	// Do does something to the task's process.
+	Do(t *Task, a Action)
+}
+
+type state uint8
+
+const (
+	starting state = iota
+	running
+	killing
+	ended
+)
+
+// Task is the life of one task.
+type Task struct {
+	Info *mesos.TaskInfo
+
+	sink       Sink
+	known      bool // to the framework, TASK_KILLING is
+	state      state
+	killGrace  time.Duration // of a kill that came while starting; <0: none
+	killedAt   time.Time
+	escalateAt time.Time // when to SIGKILL; zero: not
+	completeBy time.Time // when max_completion_time is over; zero: never
+	outOfTime  bool      // it was, and that is why the task is killed
+}
+
+// Launch begins a task.
+func Launch(now time.Time, info *mesos.TaskInfo, f *mesos.FrameworkInfo, sink Sink) *Task {
+	t := &Task{Info: info, sink: sink, killGrace: -1}
+	t.Framework(f)
+	t.report(mesos.TaskState_TASK_STARTING, nil, "")
+	t.limit(now)
+	t.sink.Do(t, Start)
+	return t
+}
+
+// Recover takes up a task whose process exists or has existed, and that was
+// being killed or not when it was last seen. A kill begins its grace anew.
+func Recover(now, launched time.Time, info *mesos.TaskInfo, wasKilling bool, sink Sink) *Task {
+	t := &Task{Info: info, sink: sink, killGrace: -1, state: running}
+	if wasKilling {
+		t.state, t.killedAt, t.escalateAt = killing, now, now.Add(t.Grace(nil))
+		return t
+	}
+	t.limit(launched)
+	return t
+}
+
+// Framework tells the task what its framework understands.
+func (t *Task) Framework(f *mesos.FrameworkInfo) {
+	t.known = slices.ContainsFunc(f.GetCapabilities(), func(c *mesos.FrameworkInfo_Capability) bool {
+		return c.GetType() == mesos.FrameworkInfo_Capability_TASK_KILLING_STATE
+	})
+}
+
+// Ended reports whether the task is over.
+func (t *Task) Ended() bool { return t.state == ended }
+
+// Killed reports whether the task was to be killed, and not because its time
+// was over.
+func (t *Task) Killed() bool {
+	return !t.outOfTime && (t.state == killing || t.state == starting && t.killGrace >= 0)
+}
+
+// limit sets the end of the task's time, if it has one.
+func (t *Task) limit(launched time.Time) {
+	if d := t.Info.GetMaxCompletionTime().GetNanoseconds(); d > 0 {
+		t.completeBy = launched.Add(time.Duration(d))
+	}
+}
+
+// Grace is how long the task has once it is killed: as the kill says, if it
+// does, else as the task does.
+func (t *Task) Grace(kill *mesos.KillPolicy) time.Duration {
+	for _, p := range [...]*mesos.KillPolicy{kill, t.Info.GetKillPolicy()} {
+		if g := p.GetGracePeriod(); g != nil {
+			return time.Duration(g.GetNanoseconds())
+		}
+	}
+	return DefaultGrace
+}
+
+// Started says that the process exists. A kill that came before begins now.
+func (t *Task) Started(now time.Time) {
+	if t.state != starting {
+		return
+	}
+	t.state = running
+	t.report(mesos.TaskState_TASK_RUNNING, nil, "")
+	if t.killGrace >= 0 {
+		t.begin(now, t.killGrace)
+	}
+}
+
+// StartFailed ends a task whose process never existed.
+func (t *Task) StartFailed(message string) {
+	if t.state == starting {
+		t.end(mesos.TaskState_TASK_FAILED, mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED.Enum(), message)
+	}
+}
+
+// Kill begins to end the task, or shortens the time that is left to it.
+func (t *Task) Kill(now time.Time, grace time.Duration) {
+	t.completeBy = time.Time{}
+	switch t.state {
+	case starting:
+		if t.killGrace < 0 || grace < t.killGrace {
+			t.killGrace = grace
+		}
+	case running:
+		t.begin(now, grace)
+	case killing:
+		if at := t.killedAt.Add(grace); at.Before(t.escalateAt) {
+			t.escalateAt = at
+		}
+	}
+}
+
+func (t *Task) begin(now time.Time, grace time.Duration) {
+	if !t.outOfTime && t.known {
+		t.report(mesos.TaskState_TASK_KILLING, nil, "")
+	}
+	t.state, t.killedAt, t.escalateAt = killing, now, now.Add(grace)
+	t.sink.Do(t, Terminate)
+}
+
+// Expire does what time has made due.
+func (t *Task) Expire(now time.Time) {
+	if due(t.completeBy, now) {
+		t.outOfTime = true
+		t.Kill(now, 0)
+	}
+	if due(t.escalateAt, now) {
+		t.escalateAt = time.Time{}
+		t.sink.Do(t, Kill)
+	}
+}
+
+// Wake returns when something of the task will be due; zero: nothing is.
+func (t *Task) Wake() time.Time { return Earliest(t.escalateAt, t.completeBy) }
+
+// Exited ends the task as its exit status says; known tells whether there is
+// one. A process that ends before it was told to exist has existed all the same.
+func (t *Task) Exited(status int32, known bool) {
+	killed := t.Killed()
+	if t.state == starting {
+		t.state = running
+		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
+	}
+	switch {
+	case t.state == ended:
+	case !known:
+		t.end(mesos.TaskState_TASK_FAILED, nil, "Failed to get exit status for Command")
+	case t.outOfTime:
+		t.end(mesos.TaskState_TASK_FAILED, mesos.TaskStatus_REASON_MAX_COMPLETION_TIME_REACHED.Enum(), "Command "+describe(status))
+	case killed:
+		t.end(mesos.TaskState_TASK_KILLED, nil, "Command "+describe(status))
+	case status == 0:
+		t.end(mesos.TaskState_TASK_FINISHED, nil, "Command "+describe(status))
+	default:
+		t.end(mesos.TaskState_TASK_FAILED, nil, "Command "+describe(status))
+	}
+}
+
+func (t *Task) end(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
+	t.state, t.escalateAt, t.completeBy = ended, time.Time{}, time.Time{}
+	t.report(s, reason, message)
+}
+
+func (t *Task) report(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
+	t.sink.Report(t, s, reason, message)
+}
+
+// due reports whether a time is set and has come.
+func due(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
+
+// Earliest returns the first of the times that are not zero.
+func Earliest(times ...time.Time) time.Time {
+	var first time.Time
+	for _, t := range times {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
