@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/api/messages"
@@ -50,7 +48,7 @@ func BenchmarkInstantTask(b *testing.B) {
 				w.step(ExecutorCall{Request: 1, Call: instant(id)})
 				w.a.Effects()
 				w.step(MasterMessage{From: master, Message: &messages.StatusUpdateAcknowledgementMessage{
-					SlaveId: &mesos.AgentID{Value: proto.String("m-S0")}, FrameworkId: fid("f"), TaskId: tid(id), Uuid: []byte(fmt.Sprintf("%-16s", id)),
+					SlaveId: &mesos.AgentID{Value: new("m-S0")}, FrameworkId: fid("f"), TaskId: tid(id), Uuid: []byte(fmt.Sprintf("%-16s", id)),
 				}})
 				w.a.Effects()
 			}

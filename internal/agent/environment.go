@@ -103,8 +103,14 @@ var durationUnits = [...]struct {
 	unit time.Duration
 	name string
 }{
-	{7 * 24 * time.Hour, "weeks"}, {24 * time.Hour, "days"}, {time.Hour, "hrs"}, {time.Minute, "mins"},
-	{time.Second, "secs"}, {time.Millisecond, "ms"}, {time.Microsecond, "us"}, {time.Nanosecond, "ns"},
+	{7 * 24 * time.Hour, "weeks"},
+	{24 * time.Hour, "days"},
+	{time.Hour, "hrs"},
+	{time.Minute, "mins"},
+	{time.Second, "secs"},
+	{time.Millisecond, "ms"},
+	{time.Microsecond, "us"},
+	{time.Nanosecond, "ns"},
 }
 
 // durationText writes a duration as Mesos does: in the largest unit of which it

@@ -173,13 +173,14 @@ func (a *Agent) shutdownFramework(id ids.FrameworkID) {
 			a.shutdown(x)
 		case ExecutorTerminated:
 			a.removeExecutor(x)
+		default: // it is ending already
 		}
 	}
 	a.dropIfIdle(f)
 }
 
 // inOrder returns the values of a map in the order in which they came, so that
-// what the agent does does not depend on chance.
+// nothing that the agent does is left to chance.
 func inOrder[K comparable, V interface {
 	comparable
 	order() uint64

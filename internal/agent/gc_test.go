@@ -1,8 +1,8 @@
 package agent
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,7 +17,7 @@ func wasteOf(name string) waste {
 func TestCollectorKeepsWhatIsUsedAgain(t *testing.T) {
 	c := collector{delay: time.Hour, headroom: 0.1}
 	for i := range 4 {
-		c.give(epoch.Add(time.Duration(i)*time.Minute), wasteOf(fmt.Sprint(i)))
+		c.give(epoch.Add(time.Duration(i)*time.Minute), wasteOf(strconv.Itoa(i)))
 	}
 	c.keep(wasteOf("1").run)
 	c.keep(wasteOf("2").run)
@@ -36,7 +36,7 @@ func TestCollectorKeepsWhatIsUsedAgain(t *testing.T) {
 func TestCollectorIsBounded(t *testing.T) {
 	c := collector{delay: time.Hour}
 	for i := range maxWaste + 3 {
-		c.give(epoch, wasteOf(fmt.Sprint(i)))
+		c.give(epoch, wasteOf(strconv.Itoa(i)))
 	}
 	if got := c.due(epoch); !slices.Equal(got, []string{"0", "1", "2"}) {
 		t.Errorf("due %q", got)

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 )
 
@@ -36,13 +34,13 @@ func (a *Agent) commandExecutor(f *mesos.FrameworkInfo, t *mesos.TaskInfo) *meso
 	x := &mesos.ExecutorInfo{
 		ExecutorId:  &mesos.ExecutorID{Value: t.GetTaskId().Value},
 		FrameworkId: f.GetId(),
-		Name:        proto.String("Command Executor (Task: " + t.GetTaskId().GetValue() + ") " + commandName(c)),
+		Name:        new("Command Executor (Task: " + t.GetTaskId().GetValue() + ") " + commandName(c)),
 		Source:      t.GetTaskId().Value,
 		Container:   t.GetContainer(),
 		Labels:      t.GetLabels(),
 		Discovery:   t.GetDiscovery(),
 		Command: &mesos.CommandInfo{
-			Shell: proto.Bool(false), Value: &value,
+			Shell: new(false), Value: &value,
 			Arguments:   []string{"mesos-executor", "--launcher_dir=" + a.cfg.LauncherDir},
 			Uris:        c.GetUris(),
 			Environment: c.GetEnvironment(),
@@ -51,7 +49,7 @@ func (a *Agent) commandExecutor(f *mesos.FrameworkInfo, t *mesos.TaskInfo) *meso
 		Resources: []*mesos.Resource{overhead("cpus", commandExecutorCPUs, t), overhead("mem", commandExecutorMem, t)},
 	}
 	if g := t.GetKillPolicy().GetGracePeriod(); g != nil {
-		x.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: proto.Int64(g.GetNanoseconds() + int64(killMargin))}
+		x.ShutdownGracePeriod = &mesos.DurationInfo{Nanoseconds: new(g.GetNanoseconds() + int64(killMargin))}
 	}
 	return x
 }

@@ -73,7 +73,7 @@ func find(t *testing.T, all []captured, src, dst, typ string, n int) proto.Messa
 func capturedAgent() *world {
 	w := newWorld()
 	w.cfg.Info = &mesos.AgentInfo{
-		Hostname: proto.String("agent1.test"), Port: proto.Int32(5051), Checkpoint: proto.Bool(true),
+		Hostname: new("agent1.test"), Port: proto.Int32(5051), Checkpoint: new(true),
 		Resources: resources.MustParse("cpus:4;mem:4096;disk:8192;ports:[31000-32000]").Proto(),
 	}
 	w.cfg.PID, w.cfg.Version, w.cfg.WorkDir = "slave(1)@127.0.0.1:5051", "1.12.0", "/var/lib/mesos-a1"
@@ -248,7 +248,7 @@ func TestEnvironmentAsMesos(t *testing.T) {
 	w.start(nil)
 	w.a.info = withID(w.cfg.Info, &mesos.AgentID{Value: proto.String(agent)})
 	w.a.layout.Agent = agent
-	f := &mesos.FrameworkInfo{Id: fid("435032c4-e8ec-4b59-8b20-616da707192d-0000"), User: proto.String("root"), Checkpoint: proto.Bool(true), Roles: []string{"eng"}}
+	f := &mesos.FrameworkInfo{Id: fid("435032c4-e8ec-4b59-8b20-616da707192d-0000"), User: new("root"), Checkpoint: new(true), Roles: []string{"eng"}}
 	for _, tc := range []struct {
 		sample, container string
 		info              *mesos.TaskInfo
@@ -283,5 +283,5 @@ func TestEnvironmentAsMesos(t *testing.T) {
 }
 
 func command(name, value string) *mesos.CommandInfo {
-	return &mesos.CommandInfo{Value: proto.String("true"), Environment: &mesos.Environment{Variables: []*mesos.Environment_Variable{{Name: &name, Value: &value}}}}
+	return &mesos.CommandInfo{Value: new("true"), Environment: &mesos.Environment{Variables: []*mesos.Environment_Variable{{Name: &name, Value: &value}}}}
 }

@@ -3,10 +3,9 @@ package agent
 import (
 	"google.golang.org/protobuf/proto"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	agentpb "github.com/meseta-project/meseta/api/mesos/v1/agent"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
-
-	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 )
 

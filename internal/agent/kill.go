@@ -2,6 +2,7 @@ package agent
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -65,12 +66,7 @@ func (a *Agent) killQueued(t *task) {
 }
 
 func (l *launch) has(t *task) bool {
-	for _, other := range l.tasks {
-		if other == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l.tasks, t)
 }
 
 // shutdownExecutor handles a ShutdownExecutorMessage of the master.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,7 +58,7 @@ func (c *chaos) happen(line string) {
 		c.do(nil, a)
 	case "subscribe": // streams are never taken for others
 		c.conns++
-		a.opts["conn"] = fmt.Sprint(c.conns)
+		a.opts["conn"] = strconv.Itoa(c.conns)
 		c.do(nil, a)
 	case "ended", "failed":
 		delete(c.alive, c.container(a.word(1)))

@@ -10,6 +10,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/meta"
 	"github.com/meseta-project/meseta/internal/status"
 	"github.com/meseta-project/meseta/resources"
@@ -98,11 +99,15 @@ func (a *Agent) carryOut(act action, s *meta.State) {
 	switch act.kind {
 	case actDestroy:
 		a.act(Destroy{Container: act.run.Container})
-		return
 	case actCollect:
 		a.gc.give(a.now, waste{run: act.run, paths: a.both(true, func(l meta.Layout) string { return l.Sandbox(act.run) })})
-		return
+	default:
+		a.carryOutRun(act, s)
 	}
+}
+
+// carryOutRun does one step of the plan about a run that is taken up.
+func (a *Agent) carryOutRun(act action, s *meta.State) {
 	f := s.Frameworks[act.run.Framework]
 	x := a.recoverRun(a.recoverFramework(f), act.run, f.Executors[act.run.Executor])
 	switch act.kind {
@@ -119,6 +124,8 @@ func (a *Agent) carryOut(act action, s *meta.State) {
 	case actRecall:
 		x.to(ExecutorTerminated)
 		a.removeExecutor(x)
+	default:
+		invariant.Fail("a run is taken up for a reason", "kind", act.kind)
 	}
 }
 
@@ -140,7 +147,7 @@ func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
 			spec.Killing = t.Updates[n-1].GetStatus().GetState() == mesos.TaskState_TASK_KILLING
 		}
 		if t.MaxCompletion > 0 {
-			spec.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(t.MaxCompletion))}
+			spec.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(t.MaxCompletion))}
 		}
 	}
 	return spec

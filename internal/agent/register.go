@@ -229,7 +229,7 @@ func (a *Agent) describe() *messages.UpdateSlaveMessage {
 	}
 	return &messages.UpdateSlaveMessage{
 		SlaveId:                       a.info.GetId(),
-		UpdateOversubscribedResources: proto.Bool(false),
+		UpdateOversubscribedResources: new(false),
 		Operations:                    ops,
 		ResourceVersionUuid:           &mesos.UUID{Value: a.version},
 		ResourceProviders:             &messages.UpdateSlaveMessage_ResourceProviders{},
@@ -277,7 +277,7 @@ func (a *Agent) masterExited(master ids.UPID) {
 
 // fatal ends the agent's process: what it was told cannot be.
 func (a *Agent) fatal(what string, attrs ...any) {
-	a.log.Error(what, attrs...)
+	a.log.Error("the agent cannot go on", append(attrs, slog.String("why", what))...)
 	if a.out.Fatal == nil {
 		a.out.Fatal = &invariant.Violation{Message: what}
 	}

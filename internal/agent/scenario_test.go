@@ -92,7 +92,7 @@ func (w *world) input(a args) Input {
 	case "exited":
 		return MasterExited{Master: master}
 	case "ping":
-		return MasterMessage{From: "slave-observer(1)@10.0.0.1:5050", Message: &messages.PingSlaveMessage{Connected: proto.Bool(!a.has("disconnected"))}}
+		return MasterMessage{From: "slave-observer(1)@10.0.0.1:5050", Message: &messages.PingSlaveMessage{Connected: new(!a.has("disconnected"))}}
 	case "subscribe":
 		return w.subscribe(a)
 	case "update":
@@ -137,7 +137,7 @@ func (w *world) input(a args) Input {
 // message returns the message of a master.
 func (w *world) message(a args) proto.Message {
 	conn := &messages.MasterSlaveConnection{TotalPingTimeoutSeconds: proto.Float64(75)}
-	agent := &mesos.AgentID{Value: proto.String(or(a.opts["id"], "m-S0"))}
+	agent := &mesos.AgentID{Value: new(or(a.opts["id"], "m-S0"))}
 	switch a.word(0) {
 	case "registered":
 		return &messages.SlaveRegisteredMessage{SlaveId: agent, Connection: conn}
@@ -162,13 +162,13 @@ func (w *world) message(a args) proto.Message {
 	case "shutdown-framework":
 		return &messages.ShutdownFrameworkMessage{FrameworkId: fid(a.word(1))}
 	case "shutdown":
-		return &messages.ShutdownMessage{Message: proto.String("go")}
+		return &messages.ShutdownMessage{Message: new("go")}
 	case "update-framework":
-		return &messages.UpdateFrameworkMessage{FrameworkId: fid(a.word(1)), Pid: proto.String(noDriver), FrameworkInfo: w.frameworks[a.word(1)]}
+		return &messages.UpdateFrameworkMessage{FrameworkId: fid(a.word(1)), Pid: new(noDriver), FrameworkInfo: w.frameworks[a.word(1)]}
 	case "tell":
 		return &messages.FrameworkToExecutorMessage{SlaveId: agent, FrameworkId: fid(a.word(1)), ExecutorId: xid(a.word(2)), Data: []byte(a.word(3))}
 	case "drain":
-		m := &messages.DrainSlaveMessage{Config: &mesos.DrainConfig{MarkGone: proto.Bool(a.has("gone"))}}
+		m := &messages.DrainSlaveMessage{Config: &mesos.DrainConfig{MarkGone: new(a.has("gone"))}}
 		if g := a.opts["grace"]; g != "" {
 			m.Config.MaxGracePeriod = policy(g).GetGracePeriod()
 		}
@@ -199,11 +199,11 @@ func (w *world) operation(op *mesos.Offer_Operation, a args) proto.Message {
 
 func reservedDisk(a args, volume bool) []*mesos.Resource {
 	r := resources.MustParse("disk:" + or(a.opts["disk"], "64")).Proto()[0]
-	r.Reservations = []*mesos.Resource_ReservationInfo{{Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: proto.String("eng"), Principal: proto.String("prin")}}
+	r.Reservations = []*mesos.Resource_ReservationInfo{{Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: new("eng"), Principal: new("prin")}}
 	if volume {
 		r.Disk = &mesos.Resource_DiskInfo{
-			Persistence: &mesos.Resource_DiskInfo_Persistence{Id: proto.String("vol1")},
-			Volume:      &mesos.Volume{ContainerPath: proto.String("data"), Mode: mesos.Volume_RW.Enum()},
+			Persistence: &mesos.Resource_DiskInfo_Persistence{Id: new("vol1")},
+			Volume:      &mesos.Volume{ContainerPath: new("data"), Mode: mesos.Volume_RW.Enum()},
 		}
 	}
 	return []*mesos.Resource{r}
@@ -356,6 +356,7 @@ func (w *world) printEvent(ev *executorpb.Event) string {
 		s += " " + string(ev.GetMessage().GetData())
 	case executorpb.Event_SUBSCRIBED:
 		s += " in " + w.short(ids.ContainerID(ev.GetSubscribed().GetContainerId().GetValue()))
+	default:
 	}
 	return s
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -116,12 +117,7 @@ func (x *executor) everSentTask() bool {
 			return true
 		}
 	}
-	for _, t := range x.completed.kept {
-		if reported(t) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(x.completed.kept, reported)
 }
 
 // welcome tells an executor that it is subscribed.
@@ -186,12 +182,12 @@ func (a *Agent) executorCall(c *executorpb.Call) error {
 	switch c.GetType() {
 	case executorpb.Call_UPDATE:
 		a.update(a.fromExecutor(x, c.GetUpdate().GetStatus()), x)
-		return nil
 	case executorpb.Call_MESSAGE:
 		a.messageUp(x, c.GetMessage().GetData())
-		return nil
+	default:
+		return refusal.NotImplementedf("Received 'UNKNOWN' call")
 	}
-	return refusal.NotImplementedf("Received 'UNKNOWN' call")
+	return nil
 }
 
 // messageUp sends what an executor has to say to its framework: to the driver,

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"slices"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
@@ -153,7 +155,7 @@ func withStatus(t *mesos.Task, st *mesos.TaskStatus) *mesos.Task {
 	}
 	c := copyTask(t)
 	c.State = st.State
-	c.Statuses = append(had[:len(had):len(had)], st)
+	c.Statuses = slices.Concat(had, []*mesos.TaskStatus{st})
 	return c
 }
 

@@ -3,8 +3,6 @@ package agent
 import (
 	"log/slog"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/api/messages"
@@ -15,7 +13,8 @@ import (
 
 // newUpdate returns an update that the agent makes itself. executor may be nil.
 func (a *Agent) newUpdate(f ids.FrameworkID, task *mesos.TaskID, executor *mesos.ExecutorID,
-	s mesos.TaskState, reason mesos.TaskStatus_Reason, message string) *messages.StatusUpdate {
+	s mesos.TaskState, reason mesos.TaskStatus_Reason, message string,
+) *messages.StatusUpdate {
 	uuid, at := a.uuid(), float64(a.now.UnixMicro())/1e6
 	return &messages.StatusUpdate{
 		FrameworkId: &mesos.FrameworkID{Value: (*string)(&f)},
@@ -126,7 +125,7 @@ func (a *Agent) addContainerStatus(x *executor, st *mesos.TaskStatus) {
 	if cs.ContainerId == nil {
 		cs.ContainerId = &mesos.ContainerID{Value: (*string)(&x.run.Container)}
 		if x.pid != 0 {
-			cs.ExecutorPid = proto.Uint32(uint32(x.pid))
+			cs.ExecutorPid = new(uint32(x.pid))
 		}
 	}
 	if len(cs.NetworkInfos) == 0 {

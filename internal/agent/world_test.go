@@ -3,7 +3,6 @@ package agent
 import (
 	"encoding/hex"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -46,7 +45,7 @@ func newWorld() *world {
 		now: epoch,
 		cfg: Config{
 			Info: &mesos.AgentInfo{
-				Hostname: proto.String("agent1.test"), Port: proto.Int32(5051), Checkpoint: proto.Bool(true),
+				Hostname: new("agent1.test"), Port: proto.Int32(5051), Checkpoint: new(true),
 				Resources: resources.MustParse("cpus:4;mem:4096;disk:8192;ports:[31000-32000]").Proto(),
 			},
 			PID: self, Version: "1.11.0", WorkDir: "/w", LauncherDir: "/usr/libexec/mesos", BootID: "boot1", SwitchUser: true,
@@ -58,7 +57,7 @@ func newWorld() *world {
 
 // start makes a new life of the agent on the same disk.
 func (w *world) start(running []ids.ContainerID) {
-	w.a = New(w.cfg, Deps{Rand: rand.New(rand.NewPCG(uint64(len(w.uuids)), uint64(w.now.UnixNano()))), Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	w.a = New(w.cfg, Deps{Rand: rand.New(rand.NewPCG(uint64(len(w.uuids)), uint64(w.now.UnixNano()))), Log: slog.New(slog.DiscardHandler)})
 	disk := w.disk
 	w.a.Recover(w.now, &disk, running)
 }
@@ -73,7 +72,7 @@ type args struct {
 
 func parse(line string) args {
 	a := args{opts: map[string]string{}}
-	for _, f := range strings.Fields(line) {
+	for f := range strings.FieldsSeq(line) {
 		if k, v, ok := strings.Cut(f, "="); ok {
 			a.opts[k] = v
 			continue
@@ -97,7 +96,7 @@ func (w *world) framework(a args) {
 	caps := map[string]mesos.FrameworkInfo_Capability_Type{
 		"pa": mesos.FrameworkInfo_Capability_PARTITION_AWARE, "killing": mesos.FrameworkInfo_Capability_TASK_KILLING_STATE,
 	}
-	f := &mesos.FrameworkInfo{User: proto.String("root"), Name: proto.String(a.word(1)), Id: fid(a.word(1)), Checkpoint: proto.Bool(a.has("ck"))}
+	f := &mesos.FrameworkInfo{User: new("root"), Name: new(a.word(1)), Id: fid(a.word(1)), Checkpoint: new(a.has("ck"))}
 	for _, c := range a.words[2:] {
 		if t, ok := caps[c]; ok {
 			f.Capabilities = append(f.Capabilities, &mesos.FrameworkInfo_Capability{Type: t.Enum()})
@@ -113,7 +112,7 @@ func tid(s string) *mesos.TaskID      { return &mesos.TaskID{Value: &s} }
 // task returns a task of "run F T …".
 func (w *world) task(name string, a args) *mesos.TaskInfo {
 	t := &mesos.TaskInfo{
-		Name: &name, TaskId: tid(name), AgentId: &mesos.AgentID{Value: proto.String(or(a.opts["agent"], string(w.a.id())))},
+		Name: &name, TaskId: tid(name), AgentId: &mesos.AgentID{Value: new(or(a.opts["agent"], string(w.a.id())))},
 		Resources: resources.MustParse(or(a.opts["resources"], "cpus:1;mem:64")).AllocatedTo("*").Proto(),
 	}
 	if v := a.opts["cpulimit"]; v != "" {
@@ -125,7 +124,7 @@ func (w *world) task(name string, a args) *mesos.TaskInfo {
 	}
 	switch x := a.opts["executor"]; x {
 	case "":
-		t.Command = &mesos.CommandInfo{Value: proto.String(or(a.opts["command"], "true")), Shell: proto.Bool(true)}
+		t.Command = &mesos.CommandInfo{Value: new(or(a.opts["command"], "true")), Shell: new(true)}
 	default:
 		t.Executor = w.executor(a.word(1), x)
 	}
@@ -134,13 +133,13 @@ func (w *world) task(name string, a args) *mesos.TaskInfo {
 
 func (w *world) executor(f, x string) *mesos.ExecutorInfo {
 	return &mesos.ExecutorInfo{
-		ExecutorId: xid(x), FrameworkId: fid(f), Command: &mesos.CommandInfo{Value: proto.String("./" + x)},
+		ExecutorId: xid(x), FrameworkId: fid(f), Command: &mesos.CommandInfo{Value: new("./" + x)},
 		Resources: resources.MustParse("cpus:0.1;mem:32").AllocatedTo("*").Proto(),
 	}
 }
 
 func policy(s string) *mesos.KillPolicy {
-	return &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: proto.Int64(int64(mustDuration(s)))}}
+	return &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: new(int64(mustDuration(s)))}}
 }
 
 // run returns the message of "run F T[+T…] [executor=X] [launch=…]".
@@ -153,11 +152,11 @@ func (w *world) run(a args) proto.Message {
 	versions := []*messages.ResourceVersionUUID{{Uuid: &mesos.UUID{Value: version}}}
 	var launch *bool
 	if l := or(a.opts["launch"], "true"); l != "-" {
-		launch = proto.Bool(l == "true")
+		launch = new(l == "true")
 	}
 	if len(names) == 1 && a.opts["group"] == "" {
 		return &messages.RunTaskMessage{
-			Framework: w.frameworks[a.word(1)], Pid: proto.String(noDriver), Task: w.task(names[0], a),
+			Framework: w.frameworks[a.word(1)], Pid: new(noDriver), Task: w.task(names[0], a),
 			ResourceVersionUuids: versions, LaunchExecutor: launch,
 		}
 	}

@@ -171,6 +171,7 @@ func (t *Task) Kill(now time.Time, grace time.Duration) {
 		if at := t.killedAt.Add(grace); at.Before(t.escalateAt) {
 			t.escalateAt = at
 		}
+	case ended:
 	}
 }
 

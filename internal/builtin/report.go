@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -52,7 +50,8 @@ func (r *Reporter) Subscribe(tasks ...*mesos.TaskInfo) *executorpb.Call {
 // Update tells of a state of a task, now; it is kept until it is acknowledged.
 // container may be nil: the agent says then which it is.
 func (r *Reporter) Update(now time.Time, task *mesos.TaskID, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string,
-	container *mesos.ContainerStatus) *executorpb.Call {
+	container *mesos.ContainerStatus,
+) *executorpb.Call {
 	id := ids.NewUUID(r.rand)
 	st := &mesos.TaskStatus{
 		TaskId:          task,
@@ -60,7 +59,7 @@ func (r *Reporter) Update(now time.Time, task *mesos.TaskID, s mesos.TaskState, 
 		Source:          mesos.TaskStatus_SOURCE_EXECUTOR.Enum(),
 		Reason:          reason,
 		ExecutorId:      &mesos.ExecutorID{Value: (*string)(&r.executor)},
-		Timestamp:       proto.Float64(float64(now.UnixMicro()) / 1e6),
+		Timestamp:       new(float64(now.UnixMicro()) / 1e6),
 		Uuid:            id[:],
 		ContainerStatus: container,
 	}

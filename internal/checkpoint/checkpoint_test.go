@@ -39,7 +39,7 @@ func run(f, x, c string) meta.Run {
 func taskOf(r meta.Run, id string) *mesos.Task {
 	return &mesos.Task{
 		Name: &id, TaskId: &mesos.TaskID{Value: &id}, FrameworkId: &mesos.FrameworkID{Value: (*string)(&r.Framework)},
-		AgentId: &mesos.AgentID{Value: proto.String("s")}, State: mesos.TaskState_TASK_STAGING.Enum(),
+		AgentId: &mesos.AgentID{Value: new("s")}, State: mesos.TaskState_TASK_STAGING.Enum(),
 	}
 }
 
@@ -61,13 +61,13 @@ func ack(r meta.Run, task, uuid string) meta.Record {
 
 // story is what an agent writes in its life, batch by batch.
 func story() [][]meta.Record {
-	info := &mesos.AgentInfo{Hostname: proto.String("h"), Id: &mesos.AgentID{Value: proto.String("s")}}
-	fw := &mesos.FrameworkInfo{User: proto.String("u"), Name: proto.String("n"), Id: &mesos.FrameworkID{Value: proto.String("f")}}
+	info := &mesos.AgentInfo{Hostname: new("h"), Id: &mesos.AgentID{Value: new("s")}}
+	fw := &mesos.FrameworkInfo{User: new("u"), Name: new("n"), Id: &mesos.FrameworkID{Value: new("f")}}
 	x := func(id string) *mesos.ExecutorInfo {
 		return &mesos.ExecutorInfo{ExecutorId: &mesos.ExecutorID{Value: &id}, FrameworkId: fw.Id}
 	}
 	r, r2, q := run("f", "x", "c1"), run("f", "x", "c2"), run("f", "t", "c3")
-	disk := &mesos.Resource{Name: proto.String("disk"), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: proto.Float64(64)}}
+	disk := &mesos.Resource{Name: new("disk"), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: proto.Float64(64)}}
 	return [][]meta.Record{
 		{meta.Boot{ID: "boot1"}},
 		{meta.Agent{Info: info}},
@@ -78,7 +78,7 @@ func story() [][]meta.Record {
 		{ack(r, "t1", "a"), meta.Task{Run: r, Task: taskOf(r, "t2")}, update(r, "t2", "c", mesos.TaskState_TASK_FINISHED)},
 		{meta.Executor{Run: q, Info: x("t"), Generated: true}, meta.Task{Run: q, Task: taskOf(q, "t"), MaxCompletion: 5}, meta.Connected{Run: q, Driver: "executor(1)@1.2.3.4:5"}},
 		{meta.Resources{State: &messages.ResourceState{Resources: []*mesos.Resource{disk}}}},
-		{ack(r, "t1", "b"), ack(r, "t2", "c"), meta.Ended{Run: r}, meta.Drain{Config: &mesos.DrainConfig{MarkGone: proto.Bool(true)}}},
+		{ack(r, "t1", "b"), ack(r, "t2", "c"), meta.Ended{Run: r}, meta.Drain{Config: &mesos.DrainConfig{MarkGone: new(true)}}},
 		{meta.Executor{Run: r2, Info: x("x")}, meta.Drain{}, meta.Resources{State: &messages.ResourceState{}}},
 		{meta.Framework{Info: fw, PID: "s@1.2.3.4:5"}, meta.Boot{ID: "boot2"}},
 	}
@@ -350,7 +350,7 @@ func FuzzSequence(f *testing.F) {
 }
 
 func TestTornIsNotDamaged(t *testing.T) {
-	good, err := appendMessage(nil, &mesos.DrainConfig{MarkGone: proto.Bool(true)})
+	good, err := appendMessage(nil, &mesos.DrainConfig{MarkGone: new(true)})
 	if err != nil {
 		t.Fatal(err)
 	}
