@@ -22,7 +22,7 @@ func (s *Server) serveExecutor(w http.ResponseWriter, r *http.Request) {
 		httpd.Refuse(w, err)
 		return
 	}
-	if err := validate.ExecutorCall(call); err != nil {
+	if err := httpd.Validated("Executor::Call", validate.ExecutorCall(call)); err != nil {
 		httpd.Refuse(w, err)
 		return
 	}

@@ -95,7 +95,10 @@ func (f *agentFlags) config(at netip.AddrPort) (agent.Config, error) {
 	}
 	host, port := f.hostname(at.Addr()), int32(at.Port())
 	cfg := f.Agent
-	cfg.Info = &mesos.AgentInfo{Hostname: &host, Port: &port, Resources: rs.Proto(), Attributes: attributes}
+	checkpoint := true // Mesos's masters expect it of every agent
+	cfg.Info = &mesos.AgentInfo{
+		Hostname: &host, Port: &port, Resources: rs.Proto(), Attributes: attributes, Checkpoint: &checkpoint,
+	}
 	cfg.PID = ids.UPIDFor("slave(1)", at)
 	cfg.Version = version.Mesos
 	cfg.BootID = agentd.BootID()

@@ -28,3 +28,12 @@ func ReadCall(w http.ResponseWriter, r *http.Request, limit int, call proto.Mess
 	}
 	return nil
 }
+
+// Validated says which call it was that validation has refused, as Mesos does.
+// name is the message's, such as "scheduler::Call"; a nil error stays nil.
+func Validated(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return refusal.Invalidf("Failed to validate %s: %v", name, err)
+}

@@ -35,7 +35,7 @@ func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request) {
 	call := new(masterpb.Call)
 	err := httpd.ReadCall(w, r, callLimit, call)
 	if err == nil {
-		err = validate.MasterCall(call)
+		err = httpd.Validated("master::Call", validate.MasterCall(call))
 	}
 	var accept string
 	if err == nil {

@@ -104,6 +104,16 @@ func frameworkResponse(row *master.FrameworkRow) *masterpb.Response_GetFramework
 	}
 }
 
+// frameworkEvent is frameworkResponse as events have it: with the time of its
+// removal, which is zero, and without what it has been allocated.
+func frameworkEvent(row *master.FrameworkRow) *masterpb.Response_GetFrameworks_Framework {
+	f := frameworkResponse(row)
+	if f.UnregisteredTime == nil {
+		f.UnregisteredTime = &mesos.TimeInfo{Nanoseconds: new(int64)}
+	}
+	return f
+}
+
 // offerMessage returns an offer as its framework was sent it, but for the
 // format of its resources.
 func offerMessage(s *master.Snapshot, row *master.OfferRow) *mesos.Offer {
@@ -221,11 +231,11 @@ func operatorEvent(event master.Event) *masterpb.Event {
 		return &masterpb.Event{Type: masterpb.Event_AGENT_REMOVED.Enum(), AgentRemoved: &masterpb.Event_AgentRemoved{AgentId: agentID(e.Agent)}}
 	case master.FrameworkAdded:
 		return &masterpb.Event{Type: masterpb.Event_FRAMEWORK_ADDED.Enum(), FrameworkAdded: &masterpb.Event_FrameworkAdded{
-			Framework: frameworkResponse(e.Framework),
+			Framework: frameworkEvent(e.Framework),
 		}}
 	case master.FrameworkUpdated:
 		return &masterpb.Event{Type: masterpb.Event_FRAMEWORK_UPDATED.Enum(), FrameworkUpdated: &masterpb.Event_FrameworkUpdated{
-			Framework: frameworkResponse(e.Framework),
+			Framework: frameworkEvent(e.Framework),
 		}}
 	case master.FrameworkRemoved:
 		return &masterpb.Event{Type: masterpb.Event_FRAMEWORK_REMOVED.Enum(), FrameworkRemoved: &masterpb.Event_FrameworkRemoved{

@@ -20,7 +20,7 @@ func (s *Server) serveScheduler(w http.ResponseWriter, r *http.Request) {
 		httpd.Refuse(w, err)
 		return
 	}
-	if err := validate.SchedulerCall(call, principal(r)); err != nil {
+	if err := httpd.Validated("scheduler::Call", validate.SchedulerCall(call, principal(r))); err != nil {
 		httpd.Refuse(w, err)
 		return
 	}

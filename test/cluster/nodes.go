@@ -38,17 +38,19 @@ func New(t TB, n int) *Cluster {
 }
 
 // StartMaster starts a master with flags added to the usual ones and returns
-// when it answers. Nothing but these flags configures it.
+// when it answers. A flag given replaces the usual one of the same name.
 func StartMaster(t TB, flags ...string) *Node {
 	t.Helper()
 	work := t.TempDir()
 	port := FreePort(t)
 	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work}
-	args := append([]string{
-		Binary(t), "master", "--ip=127.0.0.1", "--hostname=127.0.0.1",
-		fmt.Sprintf("--port=%d", port), "--work_dir=" + work,
-	}, flags...)
-	n.Process = Start(t, "master", nil, args...)
+	for _, flag := range flags {
+		if given, ok := strings.CutPrefix(flag, "--port="); ok {
+			n.Addr, n.URL = "127.0.0.1:"+given, "http://127.0.0.1:"+given
+		}
+	}
+	usual := []string{"--ip=127.0.0.1", "--hostname=127.0.0.1", fmt.Sprintf("--port=%d", port), "--work_dir=" + work}
+	n.Process = Start(t, "master", nil, append([]string{Binary(t), "master"}, override(usual, flags)...)...)
 	n.Ready(t)
 	return n
 }

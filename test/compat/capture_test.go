@@ -56,7 +56,8 @@ func readCapture(t *testing.T, name string) []message {
 // dictionary turns what a capture says into what this run says. All its words
 // are as long as what they stand for, so that encoded messages stay valid.
 type dictionary struct {
-	pairs [][2]string // captured, ours; the longest first
+	pairs   [][2]string       // captured, ours; the longest first
+	numbers map[string]string // ports, the other way round
 }
 
 func (d *dictionary) add(theirs, ours string) {
@@ -115,11 +116,13 @@ func (d *dictionary) compareMessages(t *testing.T, what fmt.Stringer, theirs, ou
 	if err != nil {
 		t.Fatalf("%v: %v", what, err)
 	}
+	want = slices.DeleteFunc(want, notOurs)
 	got, err := Lines(ours)
 	if err != nil {
 		t.Errorf("%v: %v", what, err)
 		return
 	}
+	got = slices.DeleteFunc(got, notOurs)
 	d.learnAll(want, got)
 	theirText, ourText := d.timeless(want, true), d.timeless(got, false)
 	for _, line := range theirText {
@@ -132,9 +135,17 @@ func (d *dictionary) compareMessages(t *testing.T, what fmt.Stringer, theirs, ou
 			t.Errorf("%v: has %s, in Mesos it has not", what, line)
 		}
 	}
-	if len(want) != len(got) && !t.Failed() {
+	if len(got) != len(want) && !t.Failed() {
 		t.Errorf("%v: has %d values, in Mesos %d", what, len(got), len(want))
 	}
+}
+
+// notOurs picks the values that are left out of the comparison: the capability
+// QUOTA_V2 in SUBSCRIBED, which JSON clients of old cannot read and so is not
+// shown to frameworks, and an executor's process, as built-in executors are none.
+func notOurs(line Line) bool {
+	quota := line.Path == "2.3.9.1" && line.Value == "3"
+	return quota || executorPID.MatchString(line.Path) || line.Path == "2.3.9" && line.Kind == 'm'
 }
 
 // executorPID is the place of ContainerStatus.executor_pid in a TaskStatus.
@@ -147,8 +158,8 @@ func (d *dictionary) timeless(lines []Line, captured bool) []string {
 		switch {
 		case line.Kind == 'd' && strings.Contains(line.Value, "e+09"):
 			line.Value = "a time"
-		case line.Kind == 'v' && executorPID.MatchString(line.Path):
-			line.Value = "a process"
+		case line.Kind == 'v' && d.numbers[line.Value] != "" && !captured:
+			line.Value = d.numbers[line.Value]
 		case line.Value == "1.12.0" || line.Value == "1.11.0":
 			line.Value = "a version"
 		case captured && line.Kind == 's':

@@ -61,7 +61,7 @@ func anonymous(path string) string {
 // otherwise are the parts of the captured directory that another workload made,
 // that belong to parts of Mesos kept differently here, or that tell how an
 // executor is connected.
-var otherwise = regexp.MustCompile(`pod-executor|t-vol|t-argv|^volumes/roles|resource_provider_registry|provisioner/` +
+var otherwise = regexp.MustCompile(`pod-executor|t-vol|t-argv|^volumes/|^meta/resources/|resource_provider_registry|provisioner/` +
 	`|libprocess\.pid|http\.marker|operations/$`)
 
 // capturedLayout reads a listing: mode, size, path, and where a link points.

@@ -36,16 +36,11 @@ func startLive(t *testing.T) *live {
 	offer := l.sleeper.AwaitOffer()
 	l.sleeper.Launch(offer, 3600, cluster.Task(offer, "sleeper", "echo hello; sleep 1000"))
 	l.sleeper.AwaitState("sleeper", "TASK_RUNNING")
-	pods := cluster.Subscribe(t, l.Master, cluster.Framework("pysched", "eng"))
-	offer = pods.AwaitOffer()
-	pods.Accept(offer, 3600, podOperation(offer, pods.ID, "t0", "t1"))
-	waiting := map[string]bool{"t0": true, "t1": true}
-	for len(waiting) > 0 {
-		status := pods.Await("UPDATE", nil).Get("update.status")
-		pods.Acknowledge(status)
-		if status.Text("state") == "TASK_RUNNING" {
-			delete(waiting, status.Text("task_id.value"))
-		}
+	groups := cluster.Subscribe(t, l.Master, cluster.Framework("pysched", "eng"))
+	offer = groups.AwaitOffer()
+	groups.Accept(offer, 3600, groupOperation(offer, groups.ID, "", "t0", "t1"))
+	for _, task := range []string{"t0", "t1"} {
+		groups.AwaitState(task, "TASK_RUNNING")
 	}
 	return l
 }
@@ -73,16 +68,18 @@ func olderFramework() J {
 	}
 }
 
-// podOperation launches a pod of sleeping tasks.
-func podOperation(offer cluster.Value, framework string, names ...string) J {
+// groupOperation launches tasks as a group in the test executor, which does with
+// them what data says.
+func groupOperation(offer cluster.Value, framework, data string, names ...string) J {
 	var tasks []J
 	for _, name := range names {
-		tasks = append(tasks, cluster.Task(offer, name, "echo started; sleep 1000"))
+		task := cluster.Task(offer, name, "echo started; sleep 30")
+		task["name"], task["data"] = "task", []byte(data)
+		tasks = append(tasks, task)
 	}
-	executor := J{
-		"type": "DEFAULT", "executor_id": J{"value": "de"}, "framework_id": J{"value": framework},
-		"resources": append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 32}}),
-	}
+	executor := cluster.Executor("de")
+	executor["framework_id"] = J{"value": framework}
+	executor["resources"] = append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 32}})
 	return J{"type": "LAUNCH_GROUP", "launch_group": J{"executor": executor, "task_group": J{"tasks": tasks}}}
 }
 

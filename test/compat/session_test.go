@@ -169,6 +169,9 @@ func (r *replay) compare(path string, want, got any) {
 		}
 	case []any:
 		array, _ := got.([]any)
+		if strings.HasSuffix(path, "master_info.capabilities") {
+			return // JSON clients of old cannot read QUOTA_V2, so it is left out
+		}
 		if len(array) != len(want) {
 			r.t.Errorf("%s has %d elements, in Mesos %d", path, len(array), len(want))
 			return

@@ -16,10 +16,11 @@ import (
 // kinds of value seen at one place and, below them, the fields of the objects
 // and the elements of the arrays, all those of one place merged.
 type Shape struct {
-	kinds   map[string]bool // of "null bool string integer double array object"
-	objects int             // how many objects were merged
-	fields  []*field        // in the order in which they are written
-	element *Shape          // of the arrays, nil when all were empty
+	kinds   map[string]bool    // of "null bool string integer double array object"
+	objects int                // how many objects were merged
+	fields  []*field           // about in the order in which they are written
+	before  map[[2]string]bool // of two fields of one object, which came first
+	element *Shape             // of the arrays, nil when all were empty
 }
 
 type field struct {
@@ -82,6 +83,7 @@ func kind(token json.Token) string {
 
 func (s *Shape) readObject(decoder *json.Decoder) error {
 	s.objects++
+	var names []string
 	at := 0 // where an unknown field goes: after the one before it
 	for decoder.More() {
 		name, err := decoder.Token()
@@ -94,13 +96,27 @@ func (s *Shape) readObject(decoder *json.Decoder) error {
 			s.fields = slices.Insert(s.fields, i, &field{name: name.(string)})
 		}
 		at = i + 1
+		names = append(names, s.fields[i].name)
 		s.fields[i].count++
 		if err := s.fields[i].read(decoder); err != nil {
 			return err
 		}
 	}
+	s.note(names)
 	_, err := decoder.Token()
 	return err
+}
+
+// note keeps the order of the fields of one object.
+func (s *Shape) note(names []string) {
+	if s.before == nil {
+		s.before = map[[2]string]bool{}
+	}
+	for i, name := range names {
+		for _, later := range names[i+1:] {
+			s.before[[2]string{name, later}] = true
+		}
+	}
 }
 
 func (s *Shape) readArray(decoder *json.Decoder) error {
@@ -177,21 +193,23 @@ func (r Rules) diffFields(path string, want, got *Shape) []string {
 			lines = append(lines, fmt.Sprintf("%s: is missing in %d of %d", below, got.objects-got.fields[i].count, got.objects))
 		}
 	}
-	if theirs, ours := want.common(got), got.common(want); !slices.Equal(theirs, ours) && !slices.Contains(r.Unordered, path) {
-		lines = append(lines, fmt.Sprintf("%s: the order is %s, in Mesos %s", show(path), strings.Join(ours, " "), strings.Join(theirs, " ")))
-	}
-	return lines
+	return append(lines, r.diffOrder(path, want, got)...)
 }
 
-// common returns the names of the fields that other has too, in the order of s.
-func (s *Shape) common(other *Shape) []string {
-	var names []string
-	for _, field := range s.fields {
-		if other.index(field.name) >= 0 {
-			names = append(names, field.name)
+// diffOrder names the first two fields that ours has the other way round.
+func (r Rules) diffOrder(path string, want, got *Shape) []string {
+	if slices.Contains(r.Unordered, path) {
+		return nil
+	}
+	for i, first := range want.fields {
+		for _, second := range want.fields[i+1:] {
+			pair, reverse := [2]string{first.name, second.name}, [2]string{second.name, first.name}
+			if want.before[pair] && !want.before[reverse] && got.before[reverse] {
+				return []string{fmt.Sprintf("%s: %s comes before %s, in Mesos after it", show(path), second.name, first.name)}
+			}
 		}
 	}
-	return names
+	return nil
 }
 
 func join(path, name string) string {

@@ -28,13 +28,14 @@ func TestDiff(t *testing.T) {
 		{name: "kinds", want: []string{`{"a":"x"}`, `{"a":[]}`}, got: []string{`{"a":null}`}, diff: "a: is null, in Mesos array or string"},
 		{
 			name: "order", want: []string{`{"a":1,"b":2,"c":3}`}, got: []string{`{"c":1,"a":2,"b":3}`},
-			diff: "the whole: the order is c a b, in Mesos a b c",
+			diff: "the whole: c comes before a, in Mesos after it",
 		},
 		{
 			name: "merged order", want: []string{`[{"a":1,"c":3},{"a":1,"b":2,"c":3}]`}, got: []string{`{"a":1,"b":2,"c":3}`},
 			diff: "the whole: is object, in Mesos array",
 		},
 		{name: "order of optional fields", want: []string{`{"a":1,"c":3}`, `{"a":1,"b":2,"c":3}`}, got: []string{`{"a":1,"b":2,"c":3}`}},
+		{name: "order never seen", want: []string{`[{"a":1,"b":2},{"a":1,"c":3}]`}, got: []string{`[{"a":1,"c":3},{"a":1,"b":2}]`}},
 		{name: "open", want: []string{`{"r":{"x":1.0}}`}, got: []string{`{"r":{"y":1.0}}`}, rules: Rules{Open: []string{"r"}}},
 	} {
 		want, got := shapes(t, test.want), shapes(t, test.got)
