@@ -53,6 +53,7 @@ type Config struct {
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch time.Duration
 	Flags     map[string]string // as given and by default, for /flags
+	Seed      func() uint64     // begins the randomness of cores: rand.Uint64, but in tests
 	Log       *slog.Logger
 }
 
@@ -88,7 +89,7 @@ func New(cfg Config) (*Server, error) {
 		inbox: mailbox.New[item](inboxSize), streams: newStreams(),
 		stopped: make(chan struct{}), fatal: make(chan error, 1),
 	}
-	s.core = agent.New(cfg.Agent, agent.Deps{Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: cfg.Log})
+	s.core = agent.New(cfg.Agent, agent.Deps{Rand: s.random(), Log: cfg.Log})
 	s.persister = newPersister(cfg.Disk, s.send, s.actContainer, s.fail)
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
 	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
@@ -96,6 +97,9 @@ func New(cfg Config) (*Server, error) {
 	s.http = httpd.NewServer(s.process.Messages(s.routes()), cfg.Log, nil)
 	return s, nil
 }
+
+// random returns the randomness of one core.
+func (s *Server) random() *rand.Rand { return rand.New(rand.NewPCG(s.cfg.Seed(), s.cfg.Seed())) }
 
 // clock is the only place where an agent asks the time.
 func (s *Server) clock() time.Time { return time.Now() }

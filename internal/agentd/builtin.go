@@ -1,7 +1,6 @@
 package agentd
 
 import (
-	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -30,7 +29,7 @@ type exit struct {
 
 func newCommand(c *container) *commandHost {
 	h := &commandHost{c: c, exited: make(chan exit, 1)}
-	h.core = command.New(c.s.clock(), h.config(), h.random(), c.s.log)
+	h.core = command.New(c.s.clock(), h.config(), h.c.s.random(), c.s.log)
 	return h
 }
 
@@ -39,7 +38,7 @@ func newCommand(c *container) *commandHost {
 func recoverCommand(c *container, process *posix.Process) *commandHost {
 	h := &commandHost{c: c, exited: make(chan exit, 1)}
 	now := c.s.clock()
-	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.random(), c.s.log)
+	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.c.s.random(), c.s.log)
 	if process == nil {
 		status, known := c.s.containerizer.Status(c.id())
 		h.exited <- exit{status, known}
@@ -54,9 +53,6 @@ func (h *commandHost) config() command.Config {
 	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Killing: h.c.spec.Killing}
 }
 
-func (h *commandHost) random() *rand.Rand {
-	return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-}
 
 // runCommand is the life of a built-in command executor.
 func (c *container) runCommand(h *commandHost) {

@@ -20,7 +20,7 @@ type container struct {
 	spec   *agent.ContainerSpec
 	make   *containerizer.Spec
 	events chan *executorpb.Event // for the built-in executor
-	ended  context.Context        // done when the container is to be destroyed
+	ended  context.Context        //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
 	end    context.CancelFunc
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -61,7 +63,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *slog.Logger) (*openAgent
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Log: log,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Seed: rand.Uint64, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -119,7 +121,7 @@ func (f *agentFlags) resources() (resources.Resources, error) {
 	}
 	found := agentd.Detect(f.WorkDir)
 	for _, kind := range []struct{ name, text string }{
-		{"cpus", fmt.Sprint(found.CPUs)}, {"mem", fmt.Sprint(found.MemMB)}, {"disk", fmt.Sprint(found.DiskMB)}, {"ports", "[31000-32000]"},
+		{"cpus", strconv.Itoa(found.CPUs)}, {"mem", fmt.Sprint(found.MemMB)}, {"disk", fmt.Sprint(found.DiskMB)}, {"ports", "[31000-32000]"},
 	} {
 		if named(f.Resources, given, kind.name) {
 			continue

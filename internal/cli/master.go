@@ -45,7 +45,7 @@ func (f *masterFlags) open(log *slog.Logger) (*openMaster, error) {
 	server := masterd.New(masterd.Config{
 		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
 		Info: info, Listener: listener, Store: store, StoreTimeout: f.StoreTimeout,
-		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Log: log,
+		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: rand.Uint64, Log: log,
 	})
 	return &openMaster{server, info, store}, nil
 }

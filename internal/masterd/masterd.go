@@ -45,6 +45,7 @@ type Config struct {
 	// MaxSubscribers bounds the operators' event streams
 	// (--max_operator_event_stream_subscribers).
 	MaxSubscribers int
+	Seed           func() uint64 // begins the core's randomness: rand.Uint64, but in tests
 	Log            *slog.Logger
 }
 
@@ -75,7 +76,7 @@ func New(cfg Config) *Server {
 		stopped: make(chan struct{}), leads: make(chan struct{}),
 	}
 	s.core = master.New(cfg.Master, master.Deps{
-		Rand: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), Log: cfg.Log, Allocator: cfg.Allocator,
+		Rand: rand.New(rand.NewPCG(cfg.Seed(), cfg.Seed())), Log: cfg.Log, Allocator: cfg.Allocator,
 	})
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
 	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})

@@ -86,12 +86,6 @@ func (w *watchers) closeAll() {
 	}
 }
 
-func (w *watchers) len() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.all)
-}
-
 // tell queues events for all watchers. Each is rendered once, by whoever writes
 // it first.
 func (w *watchers) tell(events []master.Event) {
