@@ -111,6 +111,25 @@ func (p *peer) close() {
 	p.open, p.links = nil, map[string]net.Conn{}
 }
 
+// unlink drops the connections that it has opened, to a process that has died.
+func (p *peer) unlink() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.links {
+		conn.Close()
+	}
+	clear(p.links)
+}
+
+// forget takes all messages of a type that have come.
+func (p *peer) forget(kind string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.inbox {
+		p.inbox[i].taken = p.inbox[i].taken || p.inbox[i].kind == kind
+	}
+}
+
 func (p *peer) serve(conn net.Conn) {
 	defer conn.Close()
 	for r := bufio.NewReader(conn); ; {
