@@ -26,15 +26,20 @@ const (
 
 // MetricsSnapshot serves the metrics as one JSON object, its names sorted, at
 // most twice a second; the other requests wait their turn.
-func MetricsSnapshot(read func() map[string]float64) http.Handler {
+func MetricsSnapshot(read func(*http.Request) (map[string]float64, error)) http.Handler {
 	var turns pacer
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := turns.wait(r.Context()); err != nil {
+		err := turns.wait(r.Context())
+		var metrics map[string]float64
+		if err == nil {
+			metrics, err = read(r)
+		}
+		if err != nil {
 			Refuse(w, err)
 			return
 		}
 		Render(w, r, func(out *wire.Writer) error {
-			WriteMetrics(out, read())
+			WriteMetrics(out, metrics)
 			return nil
 		})
 	})
@@ -52,13 +57,10 @@ func WriteMetrics(out *wire.Writer, metrics map[string]float64) {
 	out.EndObject()
 }
 
-// MetricsPrometheus serves the metrics in Prometheus's text format: those of
-// Mesos's names with "mesos_" before them and "_" for what Prometheus does not
-// allow.
-func MetricsPrometheus(read func() map[string]float64) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Body(w, r, "text/plain; version=0.0.4; charset=utf-8", prometheus(read()))
-	})
+// Prometheus answers with metrics in Prometheus's text format: those of Mesos's
+// names with "mesos_" before them and "_" for what Prometheus does not allow.
+func Prometheus(w http.ResponseWriter, r *http.Request, metrics map[string]float64) {
+	Body(w, r, "text/plain; version=0.0.4; charset=utf-8", prometheus(metrics))
 }
 
 func prometheus(metrics map[string]float64) []byte {

@@ -54,7 +54,7 @@ func TestMetricNumbers(t *testing.T) {
 // wait too long are refused.
 func TestSnapshotsArePaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := httpd.MetricsSnapshot(func() map[string]float64 { return map[string]float64{"a": 1} })
+		h := httpd.MetricsSnapshot(func(*http.Request) (map[string]float64, error) { return map[string]float64{"a": 1}, nil })
 		start := time.Now()
 		for i := range 5 {
 			w := httptest.NewRecorder()
@@ -82,11 +82,10 @@ func TestSnapshotsArePaced(t *testing.T) {
 }
 
 func TestPrometheus(t *testing.T) {
-	h := httpd.MetricsPrometheus(func() map[string]float64 {
-		return map[string]float64{"master/tasks_running": 3, "allocator/mesos/allocation_run_ms/p99": 0.5, "a-b": 1, "a/b": 2, "x/é": 1e300}
-	})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics/prometheus", http.NoBody))
+	httpd.Prometheus(w, httptest.NewRequest(http.MethodGet, "/metrics/prometheus", http.NoBody), map[string]float64{
+		"master/tasks_running": 3, "allocator/mesos/allocation_run_ms/p99": 0.5, "a-b": 1, "a/b": 2, "x/é": 1e300,
+	})
 	want := strings.Join([]string{
 		"# TYPE mesos_a_b untyped", "mesos_a_b 1",
 		"# TYPE mesos_allocator_mesos_allocation_run_ms_p99 untyped", "mesos_allocator_mesos_allocation_run_ms_p99 0.5",

@@ -71,7 +71,10 @@ func (m *Mux) find(u *url.URL) (h http.Handler, rest string) {
 	if alias, ok := strings.CutSuffix(path, ".json"); ok && paths[alias] != nil {
 		return paths[alias], ""
 	}
-	for n := len(segments) - 1; n > 0; n-- {
+	for n := len(segments) - 1; n >= 0; n-- {
+		if n == 0 && process == m.delegate {
+			break // its root is a page, not all that nobody else serves
+		}
 		if h, ok := paths[strings.Join(segments[:n], "/")]; ok {
 			return h, strings.Join(segments[n:], "/")
 		}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -127,6 +128,12 @@ func Body(w http.ResponseWriter, r *http.Request, contentType string, body []byt
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	extend(w, len(body))
 	_, _ = w.Write(body) // the client may be gone
+}
+
+// HostLocation returns the Location of a server, without a scheme, so that
+// clients keep theirs.
+func HostLocation(host string, port int) string {
+	return "//" + net.JoinHostPort(host, strconv.Itoa(port))
 }
 
 func acceptsGzip(r *http.Request) bool {

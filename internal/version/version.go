@@ -1,7 +1,10 @@
 // Package version says which versions this binary speaks for.
 package version
 
-import "runtime/debug"
+import (
+	"runtime/debug"
+	"time"
+)
 
 // Mesos is the version of the Mesos API that is implemented. Clients split it
 // at its dots and compare the numbers, so it is that and nothing more.
@@ -14,10 +17,31 @@ func Meseta() string {
 	if !ok {
 		return "unknown"
 	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return s.Value[:12]
-		}
+	if revision := setting(info, "vcs.revision"); len(revision) >= 12 {
+		return revision[:12]
 	}
 	return info.Main.Version
+}
+
+// Revised returns the time of the revision that the program was built from, or
+// zero if that is not known.
+func Revised() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, setting(info, "vcs.time"))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
+func setting(info *debug.BuildInfo, key string) string {
+	for _, s := range info.Settings {
+		if s.Key == key {
+			return s.Value
+		}
+	}
+	return ""
 }

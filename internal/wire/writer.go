@@ -88,11 +88,15 @@ func (w *Writer) Double(v float64) { w.end(appendDouble(w.begin(), v)) }
 
 // Time writes t as a double, in seconds since 1970; 0.0 if t is zero.
 func (w *Writer) Time(t time.Time) {
+	w.Double(Seconds(t))
+}
+
+// Seconds returns t in seconds since 1970, 0 if t is zero.
+func Seconds(t time.Time) float64 {
 	if t.IsZero() {
-		w.Double(0)
-		return
+		return 0
 	}
-	w.Double(float64(t.UnixNano()) / 1e9)
+	return float64(t.UnixNano()) / 1e9
 }
 
 // Message writes m as AppendJSON does.
