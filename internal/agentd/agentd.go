@@ -54,7 +54,11 @@ type Config struct {
 	DiskWatch time.Duration
 	Flags     map[string]string // as given and by default, for /flags
 	Seed      func() uint64     // begins the randomness of cores: rand.Uint64, but in tests
-	Log       *slog.Logger
+	// LogFile is the file that is shown as /slave/log, "" for none; LogDir and
+	// ExternalLogFile are what the flags of these names say, for /state.
+	LogFile, LogDir, ExternalLogFile string
+	Verbosity                        *httpd.Verbosity
+	Log                              *slog.Logger
 }
 
 // Server is a running agent.

@@ -53,7 +53,6 @@ func (h *commandHost) config() command.Config {
 	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Killing: h.c.spec.Killing}
 }
 
-
 // runCommand is the life of a built-in command executor.
 func (c *container) runCommand(h *commandHost) {
 	h.conn = c.s.streams.add(h)

@@ -235,3 +235,15 @@ func (e *expiries) Pop() any {
 	last.place = 0
 	return last
 }
+
+// Filters returns how many filters there are on agents, by the role that they
+// keep from offers.
+func (a *Allocator) Filters() map[string]int {
+	n := map[string]int{}
+	for _, s := range a.slots.of {
+		if s.sub != nil {
+			n[s.sub.role.name] += s.filters
+		}
+	}
+	return n
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -32,7 +31,7 @@ type openAgent struct {
 func (a *openAgent) run(ctx context.Context) error { return a.Run(ctx) }
 
 // open listens and looks at the machine.
-func (f *agentFlags) open(log *slog.Logger) (*openAgent, error) {
+func (f *agentFlags) open(log *logs) (*openAgent, error) {
 	if err := f.folders(); err != nil {
 		return nil, err
 	}
@@ -47,7 +46,7 @@ func (f *agentFlags) open(log *slog.Logger) (*openAgent, error) {
 	return a, nil
 }
 
-func (f *agentFlags) openOn(listener net.Listener, log *slog.Logger) (*openAgent, error) {
+func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error) {
 	at, err := f.advertised(listener)
 	if err != nil {
 		return nil, err
@@ -63,7 +62,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *slog.Logger) (*openAgent
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Seed: rand.Uint64, Log: log,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Seed: rand.Uint64,
+		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {
 		return nil, err

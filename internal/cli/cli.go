@@ -6,12 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -81,7 +79,7 @@ func masterCommand() *cobra.Command {
 		Short: "Run a master",
 		Example: "  meseta master --work_dir=/var/lib/meseta\n" +
 			"  meseta master --registry=in_memory --ip=127.0.0.1",
-	}, f.Set, func(ctx context.Context, log *slog.Logger) error {
+	}, f.Set, func(ctx context.Context, log *logs) error {
 		m, err := f.open(log)
 		if err != nil {
 			return err
@@ -97,7 +95,7 @@ func agentCommand() *cobra.Command {
 		Short: "Run an agent",
 		Example: "  meseta agent --master=10.0.0.1:5050 --work_dir=/var/lib/meseta\n" +
 			"  meseta agent --master=127.0.0.1:5050 --work_dir=/tmp/a1 --port=0 --resources='cpus:4;mem:2048'",
-	}, f.Set, func(ctx context.Context, log *slog.Logger) error {
+	}, f.Set, func(ctx context.Context, log *logs) error {
 		a, err := f.open(log)
 		if err != nil {
 			return err
@@ -114,8 +112,8 @@ func agentCommand() *cobra.Command {
 
 // daemon completes a command that reads flags as Mesos does and then runs until
 // it is told to stop.
-func daemon(cmd *cobra.Command, set *flags.Set, run func(context.Context, *slog.Logger) error) *cobra.Command {
-	level := logFlags(set)
+func daemon(cmd *cobra.Command, set *flags.Set, run func(context.Context, *logs) error) *cobra.Command {
+	logging := newLogFlags(set)
 	set.AddTo(cmd.Flags())
 	cmd.Args = cobra.NoArgs
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return set.Explain(err) })
@@ -123,28 +121,16 @@ func daemon(cmd *cobra.Command, set *flags.Set, run func(context.Context, *slog.
 		if err := set.Complete(os.Environ()); err != nil {
 			return err
 		}
-		log := newLog(cmd.ErrOrStderr(), level)
+		log, err := logging.open(cmd.Name(), cmd.ErrOrStderr())
+		if err != nil {
+			return err
+		}
 		for _, w := range set.Warnings {
 			log.Warn("deprecated flag", slog.String("advice", w))
 		}
-		return run(cmd.Context(), log)
+		return errors.Join(run(cmd.Context(), log), log.close())
 	}
 	return cmd
-}
-
-// logFlags defines what is logged, by Mesos's flags.
-func logFlags(set *flags.Set) slog.Leveler {
-	level := new(slog.LevelVar)
-	set.Group("Log")
-	set.Func(func(text string) error {
-		return level.UnmarshalText([]byte(strings.Replace(text, "WARNING", "WARN", 1)))
-	},
-		"logging_level", "INFO", "level", "The least level to log: DEBUG, INFO, WARNING or ERROR.")
-	return level
-}
-
-func newLog(to io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: level}))
 }
 
 // helperCommand is what the agent starts to fetch files as another user.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -48,7 +47,7 @@ func devCommand() *cobra.Command {
 			"  meseta dev --agents 3 --resources 'cpus:2;mem:1024'\n" +
 			"  meseta dev --work_dir ~/.meseta     # keeps its tasks' files",
 	}
-	return daemon(cmd, set, func(ctx context.Context, log *slog.Logger) error {
+	return daemon(cmd, set, func(ctx context.Context, log *logs) error {
 		return runDev(ctx, &o, log, cmd.OutOrStdout())
 	})
 }
@@ -57,10 +56,10 @@ func devCommand() *cobra.Command {
 type devCluster struct {
 	master *openMaster
 	agents []*openAgent
-	log    *slog.Logger
+	log    *logs
 }
 
-func runDev(ctx context.Context, o *devOptions, log *slog.Logger, out io.Writer) error {
+func runDev(ctx context.Context, o *devOptions, log *logs, out io.Writer) error {
 	begin := time.Now()
 	if o.Agents < 1 {
 		return errNoAgents
@@ -119,15 +118,14 @@ func ended(err error, who string) error {
 	return fmt.Errorf("the %s: %w", who, err)
 }
 
-func openDev(o *devOptions, log *slog.Logger) (*devCluster, error) {
-	quiet := log.With(slog.String("part", "master"))
+func openDev(o *devOptions, log *logs) (*devCluster, error) {
 	m := newMasterFlags()
 	err := m.set(map[string]string{"ip": o.IP, "port": port(o.Port), "work_dir": filepath.Join(o.WorkDir, "master"), "cluster": "dev"})
 	if err != nil {
 		return nil, err
 	}
 	c := &devCluster{log: log}
-	if c.master, err = m.open(quiet); err != nil {
+	if c.master, err = m.open(log.part("master")); err != nil {
 		return nil, err
 	}
 	at := c.master.info.GetAddress()
@@ -141,7 +139,7 @@ func openDev(o *devOptions, log *slog.Logger) (*devCluster, error) {
 	return c, nil
 }
 
-func openDevAgent(o *devOptions, i int, master netip.AddrPort, log *slog.Logger) (*openAgent, error) {
+func openDevAgent(o *devOptions, i int, master netip.AddrPort, log *logs) (*openAgent, error) {
 	name := "agent" + strconv.Itoa(i+1)
 	from := o.FromPort
 	if from != 0 {
@@ -161,7 +159,7 @@ func openDevAgent(o *devOptions, i int, master netip.AddrPort, log *slog.Logger)
 	if err := f.set(values); err != nil {
 		return nil, err
 	}
-	return f.open(log.With(slog.String("part", name)))
+	return f.open(log.part(name))
 }
 
 func port(p uint16) string { return strconv.Itoa(int(p)) }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -28,7 +27,7 @@ type openMaster struct {
 }
 
 // open listens and opens the registry.
-func (f *masterFlags) open(log *slog.Logger) (*openMaster, error) {
+func (f *masterFlags) open(log *logs) (*openMaster, error) {
 	store, err := f.openStore()
 	if err != nil {
 		return nil, err
@@ -45,7 +44,8 @@ func (f *masterFlags) open(log *slog.Logger) (*openMaster, error) {
 	server := masterd.New(masterd.Config{
 		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
 		Info: info, Listener: listener, Store: store, StoreTimeout: f.StoreTimeout,
-		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: rand.Uint64, Log: log,
+		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: rand.Uint64,
+		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	return &openMaster{server, info, store}, nil
 }

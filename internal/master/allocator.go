@@ -35,4 +35,5 @@ type Allocator interface {
 
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time
+	Filters() map[string]int
 }

@@ -194,6 +194,9 @@ func (m *Master) Snapshot() *Snapshot {
 		Operations:  m.operationRows.snapshot(),
 		Weights:     maps.Clone(m.registry.Weights()),
 		Quotas:      maps.Clone(m.registry.Quotas()),
+		Schedules:   m.registry.Schedules(),
+		Machines:    m.registry.Machines(),
+		Filters:     m.alloc.Filters(),
 		Counters:    m.counters,
 	}
 	s.Counters.TaskStates = maps.Clone(m.counters.TaskStates)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/cow"
@@ -35,6 +36,10 @@ type Snapshot struct {
 	Weights map[string]float64 // roles not in it weigh 1
 	Quotas  map[string]*quotapb.QuotaConfig
 
+	Schedules []*maintenancepb.Schedule // of maintenance; one or none
+	Machines  []*mesos.MachineInfo      // that are draining or down, by name
+
+	Filters  map[string]int // offers refused for a while, by role
 	Counters Counters
 }
 

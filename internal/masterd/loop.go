@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/meseta-project/meseta/internal/libprocess"
 	"github.com/meseta-project/meseta/internal/mailbox"
@@ -52,7 +53,7 @@ func (s *Server) loop(ctx context.Context) error {
 				readers = append(readers, it.reader)
 			}
 		}
-		effects = s.core.Effects()
+		effects = s.decide(now)
 		if len(readers) > 0 {
 			if err := s.act(&effects); err != nil {
 				return err
@@ -61,6 +62,16 @@ func (s *Server) loop(ctx context.Context) error {
 			effects = master.Effects{Wake: effects.Wake}
 		}
 	}
+}
+
+// decide takes the effects of a batch that was taken at a time.
+func (s *Server) decide(taken time.Time) master.Effects {
+	begin := s.clock()
+	effects := s.core.Effects()
+	end := s.clock()
+	s.allocationTime.add(end.Sub(begin))
+	s.allocationLatency.add(end.Sub(taken))
+	return effects
 }
 
 func ended(err error) error {

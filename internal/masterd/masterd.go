@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -46,7 +47,11 @@ type Config struct {
 	// (--max_operator_event_stream_subscribers).
 	MaxSubscribers int
 	Seed           func() uint64 // begins the core's randomness: rand.Uint64, but in tests
-	Log            *slog.Logger
+	// LogFile is the file that is shown as /master/log, "" for none; LogDir and
+	// ExternalLogFile are what the flags of these names say, for /state.
+	LogFile, LogDir, ExternalLogFile string
+	Verbosity                        *httpd.Verbosity
+	Log                              *slog.Logger
 }
 
 // Server is a running master.
@@ -63,16 +68,26 @@ type Server struct {
 	links    *libprocess.Links
 	process  *libprocess.Server
 	http     *http.Server
+	files    httpd.Files
+	help     *httpd.Help
 	started  time.Time
-	stopped  chan struct{} // closed when the loop has ended
-	leads    chan struct{} // closed once the master leads and its registry is read
+
+	metricsSnapshot   http.Handler
+	storeTime         timing        // how long writes of the registry took
+	fetchTime         time.Duration // how long reading it took
+	allocationTime    timing        // how long the core took for effects, the allocator's turn among them
+	allocationLatency timing        // from taking a batch to that
+	registrySize      atomic.Int64  // bytes, of all records
+
+	stopped chan struct{} // closed when the loop has ended
+	leads   chan struct{} // closed once the master leads and its registry is read
 }
 
 // New prepares a server; [Server.Run] makes it live.
 func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, watchers: watchers{max: cfg.MaxSubscribers}, address: ids.UPID(cfg.Info.GetPid()).Address(),
-		inbox: mailbox.New[item](inboxSize), writes: newWrites(),
+		inbox: mailbox.New[item](inboxSize), writes: newWrites(), help: httpd.NewHelp("master"),
 		stopped: make(chan struct{}), leads: make(chan struct{}),
 	}
 	s.core = master.New(cfg.Master, master.Deps{
@@ -82,6 +97,7 @@ func New(cfg Config) *Server {
 	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
 	s.process.Handle("master", s.receive)
 	s.process.Handle("slave-observer(*)", s.receive)
+	s.metricsSnapshot = httpd.MetricsSnapshot(s.readMetrics)
 	s.http = httpd.NewServer(s.process.Messages(s.routes()), cfg.Log, nil)
 	return s
 }
@@ -99,6 +115,7 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.started = s.clock()
+	s.showLog()
 	var work sync.WaitGroup
 	work.Go(func() { s.serve(cancel) })
 	err := s.lead(ctx, cancel, &work)
@@ -110,18 +127,30 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
+// showLog gives clients access to the log.
+func (s *Server) showLog() {
+	if s.cfg.LogFile == "" {
+		return
+	}
+	if err := s.files.Attach("/master/log", s.cfg.LogFile, nil); err != nil {
+		s.log.Warn("cannot show the log", attr("path", s.cfg.LogFile), attrErr(err))
+	}
+}
+
 func (s *Server) lead(ctx context.Context, cancel context.CancelCauseFunc, work *sync.WaitGroup) error {
 	records, version, err := s.cfg.Store.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("read the registry: %w", err)
 	}
+	s.fetchTime = s.clock().Sub(s.started)
+	sizes := newSizes(records, &s.registrySize)
 	known, err := registry.Load(records)
 	if err != nil {
 		return fmt.Errorf("read the registry (a newer Meseta may have written it; start that, or begin a new cluster with another --work_dir): %w", err)
 	}
 	s.core.Recover(s.clock(), known, s.cfg.Info)
 	work.Go(func() {
-		if err := s.write(ctx, version); err != nil {
+		if err := s.write(ctx, version, sizes); err != nil {
 			cancel(err)
 		}
 	})

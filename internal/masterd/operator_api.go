@@ -9,7 +9,6 @@ import (
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/master"
-	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/validate"
 	"github.com/meseta-project/meseta/internal/wire"
 )
@@ -54,14 +53,23 @@ func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request) {
 
 // answer serves a read from a snapshot, and takes anything else to the core.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, call *masterpb.Call) {
+	if list, ok := lists[call.GetType()]; ok {
+		s.serveList(w, r, accept, call, list)
+		return
+	}
 	if read, ok := reads[call.GetType()]; ok {
 		response, err := read(s, r, call)
 		if err != nil {
 			httpd.Refuse(w, err)
 			return
 		}
-		response.Type = masterpb.Response_Type(masterpb.Response_Type_value[call.GetType().String()]).Enum()
+		response.Type = responseType(call)
 		s.respond(w, r, accept, response)
+		return
+	}
+	if call.GetType() == masterpb.Call_SET_LOGGING_LEVEL {
+		s.setLoggingLevel(call.GetSetLoggingLevel())
+		httpd.Empty(w, http.StatusOK)
 		return
 	}
 	reply, err := s.ask(r, func(id master.RequestID) master.Input {
@@ -115,54 +123,9 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, accept string) {
 			stream.Close()
 			return
 		}
-		interval := operatorHeartbeatInterval.Seconds()
-		one.begin(operatorRecord(&masterpb.Event{
-			Type:       masterpb.Event_SUBSCRIBED.Enum(),
-			Subscribed: &masterpb.Event_Subscribed{GetState: stateResponse(snapshot), HeartbeatIntervalSeconds: &interval},
-		}))
+		one.begin(newView(s, snapshot).subscribedRecord())
 	}()
 	if err := stream.Run(); err != nil {
 		s.log.Debug("an operator's stream ended", attrErr(err))
 	}
-}
-
-// read is a call that changes nothing.
-type read func(s *Server, r *http.Request, call *masterpb.Call) (*masterpb.Response, error)
-
-// fromSnapshot makes a read of what only needs the master's state.
-func fromSnapshot(render func(*master.Snapshot) *masterpb.Response) read {
-	return func(s *Server, r *http.Request, _ *masterpb.Call) (*masterpb.Response, error) {
-		snapshot, err := s.Snapshot(r.Context())
-		if err != nil {
-			return nil, refusal.Unavailablef("The master is stopping")
-		}
-		return render(snapshot), nil
-	}
-}
-
-// reads are the calls that the edge serves, beside the core.
-var reads = map[masterpb.Call_Type]read{
-	masterpb.Call_GET_HEALTH:  (*Server).getHealth,
-	masterpb.Call_GET_VERSION: (*Server).getVersion,
-	masterpb.Call_GET_STATE: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetState: stateResponse(s)}
-	}),
-	masterpb.Call_GET_AGENTS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetAgents: agentsResponse(s)}
-	}),
-	masterpb.Call_GET_FRAMEWORKS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetFrameworks: frameworksResponse(s)}
-	}),
-	masterpb.Call_GET_EXECUTORS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetExecutors: executorsResponse(s)}
-	}),
-	masterpb.Call_GET_TASKS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetTasks: tasksResponse(s)}
-	}),
-	masterpb.Call_GET_OPERATIONS: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetOperations: operationsResponse(s)}
-	}),
-	masterpb.Call_GET_ROLES: fromSnapshot(func(s *master.Snapshot) *masterpb.Response {
-		return &masterpb.Response{GetRoles: rolesResponse(s)}
-	}),
 }

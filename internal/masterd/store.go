@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"sync/atomic"
 
 	"github.com/meseta-project/meseta/internal/master"
 	"github.com/meseta-project/meseta/internal/registry"
@@ -70,21 +71,54 @@ func (w *writes) close() {
 	w.changed.Signal()
 }
 
+func (w *writes) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue)
+}
+
+// sizes are how large the stored records are, in bytes. They belong to one
+// goroutine; the sum is for all.
+type sizes struct {
+	of  map[string]int
+	sum *atomic.Int64
+}
+
+func newSizes(records iter.Seq2[string, []byte], sum *atomic.Int64) *sizes {
+	s := &sizes{of: map[string]int{}, sum: sum}
+	for key, value := range records {
+		s.put([]registry.Put{{Key: key, Value: value}})
+	}
+	return s
+}
+
+func (s *sizes) put(puts []registry.Put) {
+	for _, p := range puts {
+		s.sum.Add(int64(len(p.Value) - s.of[p.Key]))
+		if s.of[p.Key] = len(p.Value); p.Value == nil {
+			delete(s.of, p.Key)
+		}
+	}
+}
+
 // write stores batches, as many as have gathered in one write, and tells the
 // core. It ends with the first failure, or when there is nothing more to come.
-func (s *Server) write(ctx context.Context, version uint64) error {
+func (s *Server) write(ctx context.Context, version uint64, sizes *sizes) error {
 	for batches := s.writes.take(); len(batches) > 0; batches = s.writes.take() {
 		var puts []registry.Put
 		for _, b := range batches {
 			puts = append(puts, b.Puts...)
 		}
 		limited, cancel := context.WithTimeout(ctx, s.cfg.StoreTimeout)
+		begin := s.clock()
 		next, err := s.cfg.Store.Store(limited, version, puts)
 		cancel()
 		if err != nil {
 			return fmt.Errorf("write the registry: %w", err)
 		}
 		version = next
+		s.storeTime.add(s.clock().Sub(begin))
+		sizes.put(puts)
 		for _, b := range batches {
 			s.tell(master.Committed{Seq: b.Seq})
 		}

@@ -104,3 +104,9 @@ func (w *watchers) tell(events []master.Event) {
 		}
 	}
 }
+
+func (w *watchers) len() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.all)
+}

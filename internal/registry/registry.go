@@ -215,6 +215,15 @@ func (r *Registry) Machine(hostname, ip string) *mesos.MachineInfo {
 	return r.machines[machineName(hostname, ip)].GetInfo()
 }
 
+// Machines returns the machines that are draining or down, by name.
+func (r *Registry) Machines() []*mesos.MachineInfo {
+	all := make([]*mesos.MachineInfo, 0, len(r.machines))
+	for _, m := range values(r.machines) {
+		all = append(all, m.Info)
+	}
+	return all
+}
+
 // Weights returns the weight of each role that has one; it must not be
 // changed.
 func (r *Registry) Weights() map[string]float64 { return r.weights }

@@ -29,7 +29,7 @@ func (r Reply) JSON() Value {
 // client gives up on an answer that is overdue and never follows a redirect.
 var client = &http.Client{
 	Timeout:       Patience,
-	Transport:     &http.Transport{MaxIdleConnsPerHost: 64},
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 

@@ -1,0 +1,118 @@
+package masterd
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/wire"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// writeRoles is /roles.
+func writeRoles(v *view, w *wire.Writer, _ *http.Request) {
+	w.BeginObject()
+	w.Key("roles").BeginArray()
+	for _, u := range v.roles() {
+		v.writeRole(w, u)
+	}
+	w.EndArray()
+	w.EndObject()
+}
+
+func (v *view) writeRole(w *wire.Writer, u *usage) {
+	quota := v.Quotas[u.name]
+	w.BeginObject()
+	w.Key("name").String(u.name)
+	w.Key("weight").Double(u.weight)
+	w.Key("quota").BeginObject()
+	w.Key("role").String(u.name)
+	w.Key("guarantee").Limits(resources.LimitsFromProto(quota.GetGuarantees()))
+	w.Key("limit").Limits(resources.LimitsFromProto(quota.GetLimits()))
+	w.Key("consumed").Quantities(u.consumed())
+	w.EndObject()
+	w.Key("resources").Quantities(u.allocated.Add(u.offered))
+	w.Key("allocated").Quantities(u.allocated)
+	w.Key("offered").Quantities(u.offered)
+	w.Key("reserved").Quantities(u.reserved)
+	w.Key("frameworks").BeginArray()
+	for _, id := range u.frameworks {
+		w.String(string(id))
+	}
+	w.EndArray()
+	w.EndObject()
+}
+
+// writeQuota is GET /quota.
+func writeQuota(v *view, w *wire.Writer, _ *http.Request) { w.SortedMessage(v.quota()) }
+
+// quota returns the quotas of all roles that have one, by role, in the present
+// form and in the one of before there were limits.
+func (v *view) quota() *quotapb.QuotaStatus {
+	out := &quotapb.QuotaStatus{}
+	for _, name := range slices.Sorted(maps.Keys(v.Quotas)) {
+		config := v.Quotas[name]
+		info := &quotapb.QuotaInfo{Role: &name}
+		for kind, value := range config.GetGuarantees() {
+			info.Guarantee = append(info.Guarantee, &mesos.Resource{
+				Name: &kind, Type: mesos.Value_SCALAR.Enum(), Scalar: value,
+			})
+		}
+		slices.SortFunc(info.Guarantee, func(a, b *mesos.Resource) int {
+			return cmp.Compare(a.GetName(), b.GetName())
+		})
+		out.Infos = append(out.Infos, info)
+		out.Configs = append(out.Configs, config)
+	}
+	return out
+}
+
+// writeWeights is GET /weights.
+func writeWeights(v *view, w *wire.Writer, _ *http.Request) {
+	w.BeginArray()
+	for _, info := range v.weights() {
+		w.SortedMessage(info)
+	}
+	w.EndArray()
+}
+
+// weights returns the weights that were set, by role.
+func (v *view) weights() []*mesos.WeightInfo {
+	out := make([]*mesos.WeightInfo, 0, len(v.Weights))
+	for _, name := range slices.Sorted(maps.Keys(v.Weights)) {
+		weight := v.Weights[name]
+		out = append(out, &mesos.WeightInfo{Role: &name, Weight: &weight})
+	}
+	return out
+}
+
+// writeSchedule is GET /maintenance/schedule.
+func writeSchedule(v *view, w *wire.Writer, _ *http.Request) { w.SortedMessage(v.schedule()) }
+
+func (v *view) schedule() *maintenancepb.Schedule {
+	if len(v.Schedules) == 0 {
+		return &maintenancepb.Schedule{}
+	}
+	return v.Schedules[0]
+}
+
+// writeMaintenance is GET /maintenance/status.
+func writeMaintenance(v *view, w *wire.Writer, _ *http.Request) { w.SortedMessage(v.maintenance()) }
+
+// maintenance returns which machines are draining or down.
+func (v *view) maintenance() *maintenancepb.ClusterStatus {
+	out := &maintenancepb.ClusterStatus{}
+	for _, m := range v.Machines {
+		switch m.GetMode() {
+		case mesos.MachineInfo_DRAINING:
+			out.DrainingMachines = append(out.DrainingMachines, &maintenancepb.ClusterStatus_DrainingMachine{Id: m.Id})
+		case mesos.MachineInfo_DOWN:
+			out.DownMachines = append(out.DownMachines, m.Id)
+		}
+	}
+	return out
+}
