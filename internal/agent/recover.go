@@ -143,8 +143,9 @@ func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
 			Container: row.GetContainer(), HealthCheck: row.GetHealthCheck(), KillPolicy: row.GetKillPolicy(),
 			Labels: row.GetLabels(), Discovery: row.GetDiscovery(),
 		}
+		spec.Said = mesos.TaskState_TASK_STAGING
 		if n := len(t.Updates); n > 0 {
-			spec.Killing = t.Updates[n-1].GetStatus().GetState() == mesos.TaskState_TASK_KILLING
+			spec.Said = t.Updates[n-1].GetStatus().GetState()
 		}
 		if t.MaxCompletion > 0 {
 			spec.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(t.MaxCompletion))}

@@ -26,7 +26,7 @@ type ContainerSpec struct {
 	Framework *mesos.FrameworkInfo
 	Executor  *mesos.ExecutorInfo
 	Task      *mesos.TaskInfo // the one task of a command executor; else nil
-	Killing   bool            // of an adopted container: the task was being killed
+	Said      mesos.TaskState // of an adopted container: the last state that is remembered
 
 	// Sandbox is the working directory, absolute; the shell makes it, with the
 	// link "latest" beside it.

@@ -50,7 +50,7 @@ func recoverCommand(c *container, process *posix.Process) *commandHost {
 
 func (h *commandHost) config() command.Config {
 	run := h.c.spec.Run
-	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Killing: h.c.spec.Killing}
+	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Said: h.c.spec.Said}
 }
 
 // runCommand is the life of a built-in command executor.

@@ -104,6 +104,19 @@ func Recover(now, launched time.Time, info *mesos.TaskInfo, wasKilling bool, sin
 	return t
 }
 
+// Resume reports what a recovered task's framework was not told before its agent
+// died: said is the last state that was.
+func (t *Task) Resume(said mesos.TaskState) {
+	switch said {
+	case mesos.TaskState_TASK_STAGING:
+		t.report(mesos.TaskState_TASK_STARTING, nil, "")
+		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
+	case mesos.TaskState_TASK_STARTING:
+		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
+	default:
+	}
+}
+
 // Framework tells the task what its framework understands.
 func (t *Task) Framework(f *mesos.FrameworkInfo) {
 	t.known = slices.ContainsFunc(f.GetCapabilities(), func(c *mesos.FrameworkInfo_Capability) bool {

@@ -29,8 +29,9 @@ type Config struct {
 	// ShutdownGrace is after what time the agent destroys the container of an
 	// executor that was told to shut down.
 	ShutdownGrace time.Duration
-	// Killing says of a task that is recovered that it was being killed.
-	Killing bool
+	// Said is the last state of a recovered task that the agent was told,
+	// TASK_STAGING if it was told none.
+	Said mesos.TaskState
 }
 
 // Effects is what is to be done about the inputs since the last call.
@@ -99,12 +100,13 @@ func New(now time.Time, cfg Config, r *rand.Rand, log *slog.Logger) *Executor {
 
 // Recover returns the executor of a task that an earlier life of the agent has
 // started, and whose process exists or has existed. launched is when it was
-// launched. Its updates are the agent's since they were stored; it only
-// subscribes.
+// launched. Its updates are the agent's since they were stored; it subscribes,
+// and sends the ones that were not sent.
 func Recover(now, launched time.Time, cfg Config, task *mesos.TaskInfo, r *rand.Rand, log *slog.Logger) *Executor {
 	x := &Executor{cfg: cfg, log: log, now: now, reporter: builtin.NewReporter(cfg.Framework, cfg.Executor, r)}
-	x.task = builtin.Recover(now, launched, task, cfg.Killing, x)
+	x.task = builtin.Recover(now, launched, task, cfg.Said == mesos.TaskState_TASK_KILLING, x)
 	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe(task))
+	x.task.Resume(cfg.Said)
 	return x
 }
 

@@ -44,7 +44,10 @@ func TestScenarios(t *testing.T) {
 				w.x = New(w.now, w.config(), r, w.log())
 			case "recover":
 				cfg := w.config()
-				cfg.Killing = d.HasArg("killing")
+				cfg.Said = mesos.TaskState_TASK_RUNNING
+				for _, arg := range d.CmdArgs {
+					cfg.Said = mesos.TaskState(mesos.TaskState_value["TASK_"+strings.ToUpper(arg.Key)])
+				}
 				w.x = Recover(w.now, w.now.Add(-time.Minute), cfg, task(strings.Fields(d.Input)), r, w.log())
 				d.Input = ""
 			}
