@@ -43,7 +43,7 @@ type Disk interface {
 type Config struct {
 	Agent    agent.Config
 	Listener net.Listener // for HTTP and libprocess both
-	Master   string       // "host:port" of the master
+	Detector Detector
 	Disk     Disk
 	Strict   bool // --strict
 	Fetcher  containerizer.Fetcher
@@ -147,7 +147,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.serve(cancel) })
 	work.Go(func() { s.watchDisk(ctx) })
 	s.act(&recovered)
-	s.detect(ctx)
+	work.Go(func() { s.detect(ctx) })
 	go func() {
 		select {
 		case err := <-s.fatal:

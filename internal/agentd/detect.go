@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
+	"iter"
 	"os"
 	"runtime"
 	"strconv"
@@ -12,50 +12,24 @@ import (
 	"syscall"
 	"time"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/ids"
 )
 
-// detect tells the core who leads. With a fixed address that never changes, so
-// it is told once, as soon as the host's name can be resolved.
-func (s *Server) detect(ctx context.Context) {
-	go func() {
-		for delay := 100 * time.Millisecond; ; delay = min(2*delay, 10*time.Second) {
-			address, err := resolve(ctx, s.cfg.Master)
-			if err == nil {
-				s.tell(agent.MasterDetected{Master: masterAt(address)})
-				return
-			}
-			s.log.Warn("cannot resolve the master's address", attr("master", s.cfg.Master), attrErr(err))
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(delay):
-			}
-		}
-	}()
+// A Detector finds out which master leads.
+type Detector interface {
+	// Detect yields who leads, each time that changes, until ctx is done; nil
+	// is nobody, which is also so before the first.
+	Detect(ctx context.Context) iter.Seq[*mesos.MasterInfo]
 }
 
-// resolve returns "ip:port" for "host:port", an IPv4 address if there is one.
-func resolve(ctx context.Context, address string) (string, error) {
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(address, "master@"))
-	if err != nil {
-		return "", err
+// detect tells the core who leads.
+func (s *Server) detect(ctx context.Context) {
+	for leader := range s.cfg.Detector.Detect(ctx) {
+		s.log.Info("leader detected", attr("leader", leader.GetPid()))
+		s.tell(agent.MasterDetected{Master: ids.UPID(leader.GetPid())})
 	}
-	if net.ParseIP(host) != nil {
-		return net.JoinHostPort(host, port), nil
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return "", err
-	}
-	best := found[0].Unmap()
-	for _, ip := range found {
-		if ip.Unmap().Is4() {
-			best = ip.Unmap()
-			break
-		}
-	}
-	return net.JoinHostPort(best.String(), port), nil
 }
 
 // Machine is what an agent finds on its machine; Mesos's defaults stand for

@@ -16,6 +16,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/agentd"
 	"github.com/meseta-project/meseta/internal/checkpoint"
+	"github.com/meseta-project/meseta/internal/elect/standalone"
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/version"
@@ -55,8 +56,12 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
+	detector, err := standalone.ParseMasters(f.Master, log.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("--master: %w", err)
+	}
 	server, err := agentd.New(agentd.Config{
-		Agent: cfg, Listener: listener, Master: f.Master,
+		Agent: cfg, Listener: listener, Detector: detector,
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
 		Fetcher: fetcher.New(fetcher.Config{
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,

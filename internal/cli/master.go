@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,11 +11,13 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/elect/standalone"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/masterd"
 	"github.com/meseta-project/meseta/internal/store/bolt"
 	"github.com/meseta-project/meseta/internal/store/memory"
 	"github.com/meseta-project/meseta/internal/version"
+	"github.com/meseta-project/meseta/internal/wire"
 )
 
 // master is a master that is ready to run, with what it has open.
@@ -43,7 +44,8 @@ func (f *masterFlags) open(log *logs) (*openMaster, error) {
 	info := masterInfo(at, f.hostname(at.Addr()))
 	server := masterd.New(masterd.Config{
 		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
-		Info: info, Listener: listener, Store: store, StoreTimeout: f.StoreTimeout,
+		Info: info, Listener: listener, Elector: standalone.New(info), Store: store,
+		FetchTimeout: f.FetchTimeout, StoreTimeout: f.StoreTimeout,
 		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: rand.Uint64,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
@@ -70,30 +72,15 @@ func (f *masterFlags) openStore() (masterd.Store, error) {
 
 // masterInfo is what a master tells of itself. Its ID is new with each start.
 func masterInfo(at netip.AddrPort, host string) *mesos.MasterInfo {
-	id := ids.NewUUID(newRand()).String()
-	pid, ip, port := string(ids.UPIDFor("master", at)), at.Addr().String(), uint32(at.Port())
-	addressPort, mesosVersion := int32(at.Port()), version.Mesos
-	info := &mesos.MasterInfo{
-		Id: &id, Ip: ipNumber(at.Addr()), Port: &port, Pid: &pid, Hostname: &host, Version: &mesosVersion,
-		Address: &mesos.Address{Hostname: &host, Ip: &ip, Port: &addressPort},
-	}
+	id, mesosVersion := ids.NewUUID(newRand()).String(), version.Mesos
+	info := wire.MasterAt(at, host)
+	info.Id, info.Version = &id, &mesosVersion
 	for _, c := range []mesos.MasterInfo_Capability_Type{
 		mesos.MasterInfo_Capability_AGENT_UPDATE, mesos.MasterInfo_Capability_AGENT_DRAINING, mesos.MasterInfo_Capability_QUOTA_V2,
 	} {
 		info.Capabilities = append(info.Capabilities, &mesos.MasterInfo_Capability{Type: c.Enum()})
 	}
 	return info
-}
-
-// ipNumber is the address as older clients have it: its bytes in network order,
-// read as a little-endian number.
-func ipNumber(ip netip.Addr) *uint32 {
-	var n uint32
-	if ip.Is4() {
-		four := ip.As4()
-		n = binary.LittleEndian.Uint32(four[:])
-	}
-	return &n
 }
 
 func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }

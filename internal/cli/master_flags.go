@@ -20,7 +20,7 @@ type masterFlags struct {
 	networkFlags
 
 	WorkDir, Registry, Cluster string
-	StoreTimeout               time.Duration
+	FetchTimeout, StoreTimeout time.Duration
 	MaxSubscribers             int
 
 	Master    master.Config
@@ -43,6 +43,7 @@ func (f *masterFlags) cluster() {
 	f.Set.Path(&f.WorkDir, "work_dir", "", "Folder of the registry. It must survive restarts.").Optional()
 	f.Set.Choice(&f.Registry, "registry", "bolt", []string{"bolt", "in_memory", "replicated_log"},
 		"Where the registry is kept: bolt is a file in the work_dir, in_memory is forgotten. replicated_log, Mesos's own store, is taken for bolt.")
+	f.Set.Duration(&f.FetchTimeout, "registry_fetch_timeout", time.Minute, "A new leader ends when reading the registry takes longer.")
 	f.Set.Duration(&f.StoreTimeout, "registry_store_timeout", 20*time.Second, "The master ends when a write of the registry takes longer.")
 	f.Set.Duration(&f.Master.RegistryGCInterval, "registry_gc_interval", 15*time.Minute, "How often agents that are not needed any more are dropped from the registry.")
 	f.Set.Duration(&f.Master.RegistryMaxAgentAge, "registry_max_agent_age", 14*24*time.Hour, "How long unreachable and gone agents are remembered.")

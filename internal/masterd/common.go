@@ -44,13 +44,6 @@ func (s *Server) servePrometheus(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// serveRedirect is /redirect: it sends browsers to the leader.
-func (s *Server) serveRedirect(w http.ResponseWriter, _ *http.Request) {
-	address := s.cfg.Info.GetAddress()
-	w.Header().Set("Location", httpd.HostLocation(address.GetHostname(), int(address.GetPort())))
-	httpd.Empty(w, http.StatusTemporaryRedirect)
-}
-
 // serveTeardown is POST /teardown.
 func (s *Server) serveTeardown(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)

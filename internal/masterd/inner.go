@@ -17,8 +17,12 @@ var fromAgent = map[string]bool{
 	"UpdateOperationStatusMessage": true,
 }
 
-// receive takes a message of the libprocess side to the core.
+// receive takes a message of the libprocess side to the core. A standby drops
+// it, as Mesos does: who sent it will find the leader.
 func (s *Server) receive(to string, from ids.UPID, name string, body []byte) {
+	if !s.isReady() {
+		return
+	}
 	message, err := libprocess.Decode(name, body, fromAgent)
 	if err != nil {
 		s.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))

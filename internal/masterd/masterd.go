@@ -13,7 +13,6 @@ package masterd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -28,7 +27,6 @@ import (
 	"github.com/meseta-project/meseta/internal/libprocess"
 	"github.com/meseta-project/meseta/internal/mailbox"
 	"github.com/meseta-project/meseta/internal/master"
-	"github.com/meseta-project/meseta/internal/registry"
 )
 
 // Config is all that a master's server needs.
@@ -37,7 +35,11 @@ type Config struct {
 	Allocator master.Allocator
 	Info      *mesos.MasterInfo // what the master tells of itself
 	Listener  net.Listener      // for HTTP and libprocess both
+	Elector   Elector
 	Store     Store
+	// FetchTimeout ends a master that cannot read the registry in time
+	// (--registry_fetch_timeout).
+	FetchTimeout time.Duration
 	// StoreTimeout ends a master whose store does not answer
 	// (--registry_store_timeout).
 	StoreTimeout time.Duration
@@ -73,14 +75,16 @@ type Server struct {
 	started  time.Time
 
 	metricsSnapshot   http.Handler
-	storeTime         timing        // how long writes of the registry took
-	fetchTime         time.Duration // how long reading it took
-	allocationTime    timing        // how long the core took for effects, the allocator's turn among them
-	allocationLatency timing        // from taking a batch to that
-	registrySize      atomic.Int64  // bytes, of all records
+	storeTime         timing       // how long writes of the registry took
+	fetchTime         atomic.Int64 // how long reading it took, in nanoseconds
+	allocationTime    timing       // how long the core took for effects, the allocator's turn among them
+	allocationLatency timing       // from taking a batch to that
+	registrySize      atomic.Int64 // bytes, of all records
 
-	stopped chan struct{} // closed when the loop has ended
-	leads   chan struct{} // closed once the master leads and its registry is read
+	stopped chan struct{}                    // closed when the loop has ended
+	leads   chan struct{}                    // closed once the master leads and its registry is read
+	leader  atomic.Pointer[mesos.MasterInfo] // nil: none is known
+	mux     *httpd.Mux
 }
 
 // New prepares a server; [Server.Run] makes it live.
@@ -108,9 +112,10 @@ func (s *Server) clock() time.Time { return time.Now() }
 // Ready is closed when the master leads and answers calls.
 func (s *Server) Ready() <-chan struct{} { return s.leads }
 
-// Run reads the registry and serves until ctx is done or something broke. A
-// registry that cannot be read or written ends it: nothing goes on with promises
-// that would be forgotten.
+// Run stands for election and, once elected, reads the registry and leads,
+// until ctx is done or something broke. Until then it serves what standbys
+// serve. Leadership that is lost ends it, as does a registry that cannot be read
+// or written: nothing goes on with promises that would be forgotten.
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -118,13 +123,22 @@ func (s *Server) Run(ctx context.Context) error {
 	s.showLog()
 	var work sync.WaitGroup
 	work.Go(func() { s.serve(cancel) })
-	err := s.lead(ctx, cancel, &work)
+	work.Go(func() { s.followLeader(ctx) })
+	lost, err := s.elected(ctx)
+	if err == nil {
+		work.Go(func() {
+			<-lost
+			cancel(errLost)
+		})
+		err = s.lead(ctx, cancel, &work)
+	}
+	cancel(nil) // the first cause stays
 	s.stop()
 	work.Wait()
-	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && (err == nil || errors.Is(err, context.Canceled)) {
 		err = cause
 	}
-	return err
+	return ended(err)
 }
 
 // showLog gives clients access to the log.
@@ -137,20 +151,17 @@ func (s *Server) showLog() {
 	}
 }
 
+// lead reads the registry and runs the loop. Should an earlier leader still
+// write while it reads, it reads again: from the first write of ours on, the
+// other cannot write any more.
 func (s *Server) lead(ctx context.Context, cancel context.CancelCauseFunc, work *sync.WaitGroup) error {
-	records, version, err := s.cfg.Store.Load(ctx)
+	known, err := s.takeRegistry(ctx)
 	if err != nil {
-		return fmt.Errorf("read the registry: %w", err)
+		return err
 	}
-	s.fetchTime = s.clock().Sub(s.started)
-	sizes := newSizes(records, &s.registrySize)
-	known, err := registry.Load(records)
-	if err != nil {
-		return fmt.Errorf("read the registry (a newer Meseta may have written it; start that, or begin a new cluster with another --work_dir): %w", err)
-	}
-	s.core.Recover(s.clock(), known, s.cfg.Info)
+	s.core.Recover(s.clock(), known.registry, s.cfg.Info)
 	work.Go(func() {
-		if err := s.write(ctx, version, sizes); err != nil {
+		if err := s.write(ctx, known.version, known.sizes); err != nil {
 			cancel(err)
 		}
 	})

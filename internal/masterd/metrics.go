@@ -3,6 +3,7 @@ package masterd
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/httpd"
@@ -40,7 +41,7 @@ func (s *Server) readMetrics(r *http.Request) (metrics, error) {
 // serverMetrics are those of the process around the core.
 func (s *Server) serverMetrics(to metrics) {
 	to["master/uptime_secs"] = s.clock().Sub(s.started).Seconds()
-	to["master/elected"] = 1
+	to["master/elected"] = s.electedMetric()
 	to["master/event_queue_messages"] = 0 // all that waits is in one queue
 	to["master/event_queue_http_requests"] = 0
 	to["master/event_queue_dispatches"] = float64(s.inbox.Len())
@@ -50,7 +51,7 @@ func (s *Server) serverMetrics(to metrics) {
 	to["registrar/registry_size_bytes"] = float64(s.registrySize.Load())
 	to["registrar/log/recovered"] = 1
 	to["registrar/log/ensemble_size"] = 1
-	to["registrar/state_fetch_ms"] = s.fetchTime.Seconds() * 1000
+	to["registrar/state_fetch_ms"] = time.Duration(s.fetchTime.Load()).Seconds() * 1000
 	s.storeTime.metrics("registrar/state_store_ms", to)
 	s.allocationTime.metrics("allocator/mesos/allocation_run_ms", to)
 	s.allocationLatency.metrics("allocator/mesos/allocation_run_latency_ms", to)

@@ -2,6 +2,7 @@ package masterd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -13,7 +14,7 @@ import (
 
 // A Store keeps the registry's records. Its version changes with each write, so
 // that a master that has been deposed without knowing it cannot write: a Store
-// with another version than the store's fails with [ErrConflict] and changes
+// with another version than the store's fails with [registry.ErrConflict] and changes
 // nothing. internal/masterd/storetest holds what every implementation must do.
 type Store interface {
 	// Load returns all records, in any order, and the version they have.
@@ -23,6 +24,42 @@ type Store interface {
 	Store(ctx context.Context, version uint64, puts []registry.Put) (uint64, error)
 	Close() error
 }
+
+// taken is a registry that nobody else can write any more.
+type taken struct {
+	registry *registry.Registry
+	version  uint64
+	sizes    *sizes
+}
+
+// takeRegistry reads the registry and makes it this master's: an empty write
+// changes the version, so that no leader before it can write from then on. If
+// one did after the reading, it is read again.
+func (s *Server) takeRegistry(ctx context.Context) (*taken, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.cfg.FetchTimeout, errFetch)
+	defer cancel()
+	begin := s.clock()
+	for {
+		records, version, err := s.cfg.Store.Load(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("read the registry: %w", err)
+		}
+		known, err := registry.Load(records)
+		if err != nil {
+			return nil, fmt.Errorf("read the registry (a newer Meseta may have written it: start that, or begin a new cluster with another --work_dir, or another path in --zk or --etcd): %w", err)
+		}
+		next, err := s.cfg.Store.Store(ctx, version, nil)
+		switch {
+		case err == nil:
+			s.fetchTime.Store(int64(s.clock().Sub(begin)))
+			return &taken{known, next, newSizes(records, &s.registrySize)}, nil
+		case !errors.Is(err, registry.ErrConflict):
+			return nil, fmt.Errorf("take over the registry: %w", err)
+		}
+	}
+}
+
+var errFetch = errors.New("the registry's store did not answer within the --registry_fetch_timeout")
 
 // writesMax is how many batches may wait for the store before the master rather
 // ends than promise more.

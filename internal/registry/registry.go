@@ -20,6 +20,7 @@
 package registry
 
 import (
+	"errors"
 	"slices"
 	"time"
 
@@ -36,6 +37,10 @@ type Put struct {
 	Key   string
 	Value []byte
 }
+
+// ErrConflict is what a store answers to a write that names another version
+// than it has: somebody else has written since.
+var ErrConflict = errors.New("the registry has another version: another master leads")
 
 // A Batch is records to be stored as one write. Batches are numbered from 1 in
 // the order in which they must be stored.

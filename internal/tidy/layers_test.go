@@ -72,6 +72,7 @@ const layers = `
 	internal/agent, internal/command, internal/pod, internal/checkpoint, internal/containerizer, EDGES
 		< internal/agentd;
 	internal/registry < internal/masterd/storetest;
+	internal/wire < internal/masterd/electtest;
 	EDGES < internal/webui;
 	ADAPTERS, PUBLIC, internal/agentd, internal/masterd, internal/webui < internal/cli < cmd/meseta;
 

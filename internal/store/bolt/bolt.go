@@ -17,9 +17,6 @@ import (
 	"github.com/meseta-project/meseta/internal/registry"
 )
 
-// ErrConflict says that the version given is not the store's.
-var ErrConflict = errors.New("the registry has another version")
-
 // lockTimeout is how long to wait for another process that has the file open,
 // such as a master that is about to end.
 const lockTimeout = 5 * time.Second
@@ -75,12 +72,12 @@ func (s *Store) Load(context.Context) (iter.Seq2[string, []byte], uint64, error)
 	return maps.All(records), version, nil
 }
 
-// Store makes all the puts durable, or fails with [ErrConflict].
+// Store makes all the puts durable, or fails with [registry.ErrConflict].
 func (s *Store) Store(_ context.Context, version uint64, puts []registry.Put) (uint64, error) {
 	next := version + 1
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		if versionOf(tx) != version {
-			return ErrConflict
+			return registry.ErrConflict
 		}
 		records := tx.Bucket(recordsBucket)
 		for _, p := range puts {

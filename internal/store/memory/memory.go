@@ -4,16 +4,12 @@ package memory
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"maps"
 	"sync"
 
 	"github.com/meseta-project/meseta/internal/registry"
 )
-
-// ErrConflict says that the version given is not the store's.
-var ErrConflict = errors.New("the registry has another version")
 
 // Store is safe for concurrent use. The zero value is an empty store.
 type Store struct {
@@ -29,12 +25,12 @@ func (s *Store) Load(context.Context) (iter.Seq2[string, []byte], uint64, error)
 	return maps.All(maps.Clone(s.records)), s.version, nil
 }
 
-// Store makes all the puts, or fails with [ErrConflict].
+// Store makes all the puts, or fails with [registry.ErrConflict].
 func (s *Store) Store(_ context.Context, version uint64, puts []registry.Put) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if version != s.version {
-		return 0, ErrConflict
+		return 0, registry.ErrConflict
 	}
 	if s.records == nil {
 		s.records = map[string][]byte{}

@@ -1,0 +1,253 @@
+package standalone
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/wire"
+)
+
+// How masters are asked who leads.
+const (
+	answerTime = 5 * time.Second        // for one of them to answer
+	askEvery   = 15 * time.Second       // to ask the leader whether it still leads
+	firstRetry = 100 * time.Millisecond // when nobody leads
+	lastRetry  = 2 * time.Second
+)
+
+// Masters finds the leader among masters by their addresses. It is safe for
+// concurrent use.
+type Masters struct {
+	addresses []string
+	log       *slog.Logger
+}
+
+// ParseMasters reads host:port,…; "master@" may stand before each.
+func ParseMasters(text string, log *slog.Logger) (*Masters, error) {
+	m := &Masters{log: log}
+	for part := range strings.SplitSeq(text, ",") {
+		address := strings.TrimPrefix(strings.TrimSpace(part), "master@")
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || host == "" {
+			return nil, fmt.Errorf("%q is not host:port", part)
+		}
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("%q is not host:port", part)
+		}
+		m.addresses = append(m.addresses, address)
+	}
+	return m, nil
+}
+
+// Detect yields who leads, each time that changes, until ctx is done; nil is
+// nobody. A single address is taken for the leader's without asking, so that
+// what is told never changes; of several, whichever one answers is followed to
+// the leader, and again when the connection to that breaks.
+func (m *Masters) Detect(ctx context.Context) iter.Seq[*mesos.MasterInfo] {
+	if len(m.addresses) == 1 {
+		return m.fixed(ctx)
+	}
+	return func(yield func(*mesos.MasterInfo) bool) {
+		var last *mesos.MasterInfo
+		for wait := firstRetry; ctx.Err() == nil; wait = min(2*wait, lastRetry) {
+			leader, conn, err := m.find(ctx)
+			if more := proto.Equal(leader, last) || yield(leader); !more || err != nil {
+				conn.close()
+				if !more {
+					return
+				}
+				m.log.Debug("no master leads", slog.Any("error", err))
+				sleep(ctx, wait)
+			} else {
+				conn.stay(ctx)
+				conn.close()
+				wait = firstRetry / 2
+			}
+			last = leader
+		}
+	}
+}
+
+func (m *Masters) fixed(ctx context.Context) iter.Seq[*mesos.MasterInfo] {
+	return func(yield func(*mesos.MasterInfo) bool) {
+		for wait := firstRetry; ctx.Err() == nil; wait = min(2*wait, 10*time.Second) {
+			leader, err := resolve(ctx, m.addresses[0])
+			if err == nil {
+				if yield(leader) {
+					<-ctx.Done()
+				}
+				return
+			}
+			m.log.Warn("cannot resolve the master's address", slog.String("master", m.addresses[0]), slog.Any("error", err))
+			sleep(ctx, wait)
+		}
+	}
+}
+
+// find asks the masters in turn, and whom they name, for one that names
+// itself. It returns the leader and a connection to it.
+func (m *Masters) find(ctx context.Context) (*mesos.MasterInfo, *line, error) {
+	var failures []error
+	for _, address := range m.addresses {
+		leader, conn, err := ask(ctx, address)
+		if err == nil {
+			return leader, conn, nil
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", address, err))
+	}
+	return nil, nil, errors.Join(failures...)
+}
+
+// ask asks the master at an address who leads, and that one whether it does.
+func ask(ctx context.Context, address string) (*mesos.MasterInfo, *line, error) {
+	first, err := call(ctx, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer first.close()
+	named, err := first.leader(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	leader, err := resolve(ctx, named)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := call(ctx, named)
+	if err != nil {
+		return nil, nil, err
+	}
+	if again, err := conn.leader(ctx); err != nil || again != named {
+		conn.close()
+		return nil, nil, cmp.Or(err, fmt.Errorf("%s says that %s leads, which says that %s does", address, named, again))
+	}
+	return leader, conn, nil
+}
+
+// A line is an HTTP connection to a master.
+type line struct {
+	net.Conn
+	in   *bufio.Reader
+	host string
+	last string // who leads, as it said last
+}
+
+func call(ctx context.Context, address string) (*line, error) {
+	dialer := net.Dialer{Timeout: answerTime}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &line{Conn: conn, in: bufio.NewReaderSize(conn, 4096), host: address}, nil
+}
+
+func (l *line) close() {
+	if l != nil {
+		_ = l.Close() // nobody is left to tell
+	}
+}
+
+// leader asks who leads: host:port.
+func (l *line) leader(ctx context.Context) (string, error) {
+	stop := context.AfterFunc(ctx, l.close)
+	defer stop()
+	if err := l.SetDeadline(time.Now().Add(answerTime)); err != nil {
+		return "", err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.host+"/redirect", http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	if err := r.Write(l); err != nil {
+		return "", err
+	}
+	answer, err := http.ReadResponse(l.in, r)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	if answer.ContentLength > 0 {
+		_, err = l.in.Discard(int(min(answer.ContentLength, 4096)))
+	}
+	if answer.StatusCode != http.StatusTemporaryRedirect || err != nil {
+		return "", fmt.Errorf("no leader: %s", answer.Status)
+	}
+	to, err := answer.Location()
+	if err != nil || to.Port() == "" {
+		return "", fmt.Errorf("it names no leader: %q", answer.Header.Get("Location"))
+	}
+	l.last = to.Host
+	return to.Host, nil
+}
+
+// stay returns when the connection is broken or the master does not name
+// itself the leader any more.
+func (l *line) stay(ctx context.Context) {
+	stop := context.AfterFunc(ctx, l.close)
+	defer stop()
+	for leads := l.last; ; {
+		if err := l.SetReadDeadline(time.Now().Add(askEvery)); err != nil {
+			return
+		}
+		if _, err := l.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return // it is gone, or says what nobody asked
+		}
+		if again, err := l.leader(ctx); err != nil || again != leads {
+			return
+		}
+	}
+}
+
+// resolve returns the master at host:port, by an IPv4 address if there is one.
+func resolve(ctx context.Context, address string) (*mesos.MasterInfo, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		if ip, err = lookUp(ctx, host); err != nil {
+			return nil, err
+		}
+	}
+	return wire.MasterAt(netip.AddrPortFrom(ip, uint16(number)), host), nil
+}
+
+func lookUp(ctx context.Context, host string) (netip.Addr, error) {
+	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, ip := range found {
+		if ip.Unmap().Is4() {
+			return ip.Unmap(), nil
+		}
+	}
+	return found[0], nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
