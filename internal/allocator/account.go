@@ -172,15 +172,22 @@ func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID
 	role := allocatedTo(rs)
 	bare := rs.Unallocated()
 	a.release(ag, id, rs, bare)
-	refuse := refuseFor(filters, a.cfg.Interval)
-	if filters != nil && refuse == 0 {
-		a.wait(ag)
+	if filters == nil {
+		a.suggest(ag)
 		return
 	}
-	if f := a.frameworks[id]; f != nil && refuse > 0 {
+	refuse := refuseFor(filters, a.cfg.Interval)
+	if f := a.frameworks[id]; f != nil {
 		if s := f.subs[role]; s != nil && s.wanted && f.active {
-			a.refuse(ag, s, bare, now.Add(refuse))
+			a.decline(s, now, refuse)
+			if refuse > 0 {
+				a.refuse(ag, s, bare, now.Add(refuse))
+			}
 		}
+	}
+	if refuse == 0 {
+		a.wait(ag)
+		return
 	}
 	a.suggest(ag)
 }

@@ -29,6 +29,13 @@ type Config struct {
 	// Domain is the master's (--domain). Agents of other regions are for
 	// frameworks with REGION_AWARE only. Nil: no agent is remote.
 	Domain *mesos.DomainInfo
+	// Patience is how many offers in a row a framework may decline in a role,
+	// without using any, before what it declines is taken to be about all agents:
+	// until its refusal ends, for a minute at most, others are served before it. 0
+	// is any number. Mesos knows no such thing, and there frameworks that want
+	// nothing keep those that do from every agent for as long as they take to
+	// decline it.
+	Patience int
 	// RecoveryFactor and RecoveryTimeout bound how long a new leader waits for
 	// agents before it offers anything where there are quotas.
 	RecoveryFactor  float64
@@ -39,6 +46,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Interval:        time.Second,
+		Patience:        20,
 		RecoveryFactor:  0.8,
 		RecoveryTimeout: 10 * time.Minute,
 		MinAllocatable: []resources.Quantities{

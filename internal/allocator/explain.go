@@ -21,6 +21,7 @@ const (
 	FrameworkInactive  Reason = "framework inactive"    // disconnected
 	NoRoles            Reason = "no roles"              // it is subscribed to none
 	RoleSuppressed     Reason = "role suppressed"       // by the framework
+	ServedAfterOthers  Reason = "served after others"   // it declined many offers in a row
 	Recovering         Reason = "recovering"            // a new leader waits for agents
 	NoAgents           Reason = "no agents"             // there are none
 	AgentDeactivated   Reason = "agent deactivated"     // draining, disconnected
@@ -137,6 +138,13 @@ func (a *Allocator) beyondAgents(s *subscription, now time.Time) (found []Findin
 	}
 	if s.suppressed {
 		found = append(found, Finding{Reason: RoleSuppressed, Message: "the framework has suppressed offers in the role; REVIVE ends that"})
+	}
+	if now.Before(s.behind) {
+		found = append(found, Finding{
+			Reason:  ServedAfterOthers,
+			Until:   s.behind,
+			Message: fmt.Sprintf("the framework has declined %d offers in a row; others are served before it until %s, or until it accepts something or calls REVIVE", s.declined, s.behind.UTC().Format(time.RFC3339)),
+		})
 	}
 	if a.holding(now) {
 		found = append(found, Finding{

@@ -3,6 +3,7 @@ package allocator
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
@@ -29,6 +30,9 @@ type subscription struct {
 	wanted     bool // the framework is subscribed to the role
 	suppressed bool
 
+	declined int       // offers in a row
+	behind   time.Time // until then others are served before it
+
 	minimums []resources.Quantities
 	choosy   bool // the minimums are the framework's own
 }
@@ -38,7 +42,8 @@ type role struct {
 	name       string
 	tree       *tree
 	client     *sorter.Client[*role]
-	choosy     int // frameworks that have minimums of their own
+	members    []*subscription
+	choosy     int // members that have minimums of their own
 	frameworks *sorter.Tree[*subscription]
 }
 
@@ -60,6 +65,7 @@ func (a *Allocator) subscription(f *framework, name string) *subscription {
 	s.client = r.frameworks.Add(string(f.id), s)
 	s.slot = a.slots.take(s)
 	f.subs[name] = s
+	r.members = append(r.members, s)
 	return s
 }
 
@@ -72,9 +78,10 @@ func (a *Allocator) drop(s *subscription) {
 	if s.choosy {
 		s.role.choosy--
 	}
+	s.role.members = slices.DeleteFunc(s.role.members, func(m *subscription) bool { return m == s })
 	a.slots.retire(s.slot)
 	delete(s.framework.subs, s.role.name)
-	if s.role.frameworks.Len() == 0 {
+	if len(s.role.members) == 0 {
 		a.order.Remove(s.role.client)
 		delete(a.roles, s.role.name)
 		s.role.tree.roles--
@@ -253,9 +260,28 @@ func (a *Allocator) Suppress(id ids.FrameworkID, roles []string) {
 // agents candidates.
 func (a *Allocator) Revive(id ids.FrameworkID, roles []string) {
 	for _, s := range a.framework(id).named(roles) {
-		s.suppressed = false
+		s.suppressed, s.declined, s.behind = false, 0, time.Time{}
 		a.forget(s)
 	}
 	a.unrefuse(id, false)
 	a.all = true
+}
+
+// Accepted tells that a framework used something of an offer in a role: it
+// wants what it is offered.
+func (a *Allocator) Accepted(id ids.FrameworkID, role string) {
+	if s := a.framework(id).subs[role]; s != nil {
+		s.declined, s.behind = 0, time.Time{}
+	}
+}
+
+// maxBehind bounds for how long others are served before a framework.
+const maxBehind = time.Minute
+
+// decline counts a refusal that holds for some time.
+func (a *Allocator) decline(s *subscription, now time.Time, refuse time.Duration) {
+	s.declined++
+	if a.cfg.Patience > 0 && s.declined >= a.cfg.Patience {
+		s.behind = now.Add(min(max(refuse, a.cfg.Interval), maxBehind))
+	}
 }

@@ -136,11 +136,23 @@ func (r *reference) first(ag *agent, st stage) *Offer {
 	if !ag.active {
 		return nil
 	}
+	if offer := r.firstOf(ag, st, false); offer != nil {
+		return offer
+	}
+	return r.firstOf(ag, st, true)
+}
+
+// firstOf returns the first offer to those who are, or are not, served after
+// others.
+func (r *reference) firstOf(ag *agent, st stage, behind bool) *Offer {
 	for role := range r.order.All() {
 		if st == guarantees && r.unsatisfied(roles.Top(role.Path())).IsEmpty() {
 			continue
 		}
 		for client := range role.Value.frameworks.All() {
+			if r.now.Before(client.Value.behind) != behind {
+				continue
+			}
 			if rs := r.decide(ag, client.Value, st); !rs.IsEmpty() {
 				return &Offer{Framework: client.Value.framework.id, Role: role.Path(), Agent: ag.id, Resources: rs.AllocatedTo(role.Path())}
 			}
@@ -167,6 +179,7 @@ func (h *history) settle(t *rapid.T) {
 	h.ref.now = h.now
 	a := h.Allocator
 	a.tell(h.now)
+	a.now = h.now
 	a.expire(h.now)
 	a.batch(h.now)
 	for a.hasWork() {
@@ -299,6 +312,7 @@ func (h *history) withdraw(of func(offerKey) bool) {
 func TestReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := DefaultConfig()
+		cfg.Patience = 2
 		h := &history{world: &world{
 			Allocator: New(cfg, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))),
 			now:       time.Unix(1_000_000, 0),
@@ -394,6 +408,8 @@ func (h *history) actions() map[string]func(*rapid.T) {
 			task := resources.MustParse("cpus:1;mem:32").AllocatedTo(k.role)
 			if !rs.Contains(task) {
 				task = resources.Resources{}
+			} else {
+				h.Accepted(k.framework, k.role)
 			}
 			h.recover(k, rs.Sub(task), h.refuse(t))
 		},

@@ -183,6 +183,9 @@ func (w *world) config(c command) {
 			cfg.MinAllocatable = append(cfg.MinAllocatable, parsed)
 		}
 	}
+	if v, ok := c.options["patience"]; ok {
+		cfg.Patience = int(float(v))
+	}
 	cfg.ShowGPUs = c.options["gpus"] == "shown"
 	cfg.ExcludedFromFairShare = c.list("excluded")
 	if v, ok := c.options["region"]; ok {
@@ -343,6 +346,7 @@ func (w *world) launch(c command) {
 		if !rs.Contains(used) {
 			fmt.Fprintf(&w.out, "%s is not in the offer\n", used)
 		}
+		w.Accepted(c.framework(), role)
 		w.Recover(w.now, c.framework(), c.agent(1), rs.Sub(used), c.filters())
 	}
 }

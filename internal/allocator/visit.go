@@ -17,6 +17,8 @@ type visit struct {
 	own     map[string]resources.Resources // what is left that is, by role
 	shared  resources.Resources            // shared volumes that were offered
 	waits   bool                           // quota stands in the way of more
+	behind  bool                           // it is the turn of those who are served after others
+	passed  bool                           // there are some
 	offers  []Offer
 	bare    []resources.Resources // the offers', allocated to nobody
 	charges []charge              // the offers'
@@ -24,7 +26,8 @@ type visit struct {
 
 // start begins a visit of an agent, in the place of an earlier one.
 func (v *visit) start(ag *agent, st stage) {
-	v.agent, v.stage, v.common, v.own, v.shared, v.waits = ag, st, ag.available, nil, resources.Resources{}, false
+	v.agent, v.stage, v.common, v.own, v.shared = ag, st, ag.available, nil, resources.Resources{}
+	v.waits, v.behind, v.passed = false, false, false
 	v.offers, v.bare, v.charges = v.offers[:0], v.bare[:0], v.charges[:0]
 	if ag.plain {
 		return
@@ -90,14 +93,34 @@ func (a *Allocator) visit(ag *agent) []Offer {
 	}
 	v := &a.visiting
 	v.start(ag, a.cycle.stage)
-	for client := range a.order.All() {
-		if v.empty() {
-			break
-		}
-		a.offerRole(v, client.Value)
+	a.offerAll(v)
+	if v.passed && !v.empty() {
+		v.behind = true
+		a.offerAll(v)
 	}
 	a.finish(v)
 	return v.offers
+}
+
+// offerAll offers the roles in their order what is left.
+func (a *Allocator) offerAll(v *visit) {
+	for client := range a.order.All() {
+		if v.empty() {
+			return
+		}
+		a.offerRole(v, client.Value)
+	}
+}
+
+// skips reports whether it is not the turn of the subscription, or the agent is
+// known to be no use to it.
+func (a *Allocator) skips(v *visit, s *subscription) bool {
+	if v.agent.blocked.has(s.slot) {
+		return true
+	}
+	behind := !s.behind.IsZero() && a.now.Before(s.behind)
+	v.passed = v.passed || behind
+	return behind != v.behind
 }
 
 // offerRole offers the frameworks of a role what is left.
@@ -109,10 +132,13 @@ func (a *Allocator) offerRole(v *visit, r *role) {
 		v.waits = true
 		return
 	}
+	if len(r.members) == 1 && a.skips(v, r.members[0]) {
+		return
+	}
 	available := v.forRole(r.name)
 	for client := range r.frameworks.All() {
 		s := client.Value
-		if v.agent.blocked.has(s.slot) {
+		if a.skips(v, s) {
 			continue
 		}
 		rs, why := a.fit(v.agent, s, available, v.stage, a.rng)
