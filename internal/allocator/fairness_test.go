@@ -291,3 +291,26 @@ func TestFiltersAreBounded(t *testing.T) {
 		t.Errorf("%d filters, of which one is about everything for longest", len(ag.filters))
 	}
 }
+
+// TestSharedCopies gives a framework a second copy of a shared volume, as an
+// ACCEPT with two tasks on it does: the agent has no more of it than before.
+func TestSharedCopies(t *testing.T) {
+	w := newWorld(t, DefaultConfig())
+	total := resources.MustParse(moreAmounts[1])
+	w.do(nil, strings.Fields("framework F roles=eng"))
+	w.AddAgent(Agent{ID: "a", Info: &mesos.AgentInfo{}, Total: total, Capabilities: []mesos.AgentInfo_Capability_Type{mesos.AgentInfo_Capability_MULTI_ROLE}}, nil)
+	offers, _ := w.Run(w.now, 10)
+	rs := offers[0].Resources
+	w.UpdateAllocation("F", "a", rs, []resources.Conversion{{Converted: rs.Shared()}})
+	verify(t, w.Allocator)
+	ag := w.Allocator.agents["a"]
+	if !ag.total.Equal(total) || !ag.held("F").resources.Equal(rs.Add(rs.Shared())) {
+		t.Errorf("the agent has %s, the framework %s", ag.total, ag.held("F").resources)
+	}
+	w.Recover(w.now, "F", "a", rs.Shared(), nil)
+	w.Recover(w.now, "F", "a", rs, nil)
+	verify(t, w.Allocator)
+	if !ag.used.IsEmpty() {
+		t.Errorf("%s is used", ag.used)
+	}
+}

@@ -109,6 +109,9 @@ func (x *acceptance) take(rs resources.Resources) {
 // finish gives back what is left of the offers: what was converted at once,
 // what was not used with the filters of the call.
 func (m *Master) finish(x *acceptance, filters *mesos.Filters) {
+	if len(x.conversions) > 0 || !x.remaining.Contains(x.offered) {
+		m.alloc.Accepted(x.framework.id, x.role)
+	}
 	if len(x.conversions) > 0 {
 		m.alloc.UpdateAllocation(x.framework.id, x.agent.id, x.offered, x.conversions)
 	}

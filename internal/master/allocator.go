@@ -28,6 +28,7 @@ type Allocator interface {
 	ActivateAgent(ids.AgentID)
 	DeactivateAgent(ids.AgentID)
 
+	Accepted(f ids.FrameworkID, role string)
 	Recover(now time.Time, f ids.FrameworkID, a ids.AgentID, rs resources.Resources, filters *mesos.Filters)
 	UpdateAllocation(f ids.FrameworkID, a ids.AgentID, offered resources.Resources, conversions []resources.Conversion)
 	UpdateAvailable(a ids.AgentID, conversions []resources.Conversion) error
