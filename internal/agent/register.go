@@ -11,6 +11,7 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/internal/status"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -133,7 +134,7 @@ func (a *Agent) reregistration() *messages.ReregisterSlaveMessage {
 		m.Frameworks = append(m.Frameworks, f.info)
 		for _, x := range inOrder(f.executors) {
 			for _, t := range inOrder(x.tasks) {
-				m.Tasks = append(m.Tasks, t.row)
+				m.Tasks = append(m.Tasks, a.announced(t))
 			}
 			if !x.generated && x.state != ExecutorTerminated {
 				m.ExecutorInfos = append(m.ExecutorInfos, x.info)
@@ -144,6 +145,19 @@ func (a *Agent) reregistration() *messages.ReregisterSlaveMessage {
 		m.CompletedFrameworks = append(m.CompletedFrameworks, f.archive())
 	}
 	return m
+}
+
+// announced returns a task as a re-registration names it: with the update that
+// its framework has to acknowledge next. A new master says no more of the task
+// than that, lest the framework hear of the end before of what led to it.
+func (a *Agent) announced(t *task) *mesos.Task {
+	front := a.updates.Front(status.Key{Framework: t.executor.run.Framework, Task: t.id})
+	if front == nil {
+		return t.row
+	}
+	row := copyTask(t.row)
+	row.StatusUpdateState, row.StatusUpdateUuid = front.GetStatus().State, front.GetUuid()
+	return row
 }
 
 // accepted handles the master's answer to a registration of either kind.

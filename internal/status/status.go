@@ -118,6 +118,14 @@ func (s *Streams) Knows(u *messages.StatusUpdate) bool {
 	return st != nil && st.knows(uuid(u.GetUuid()))
 }
 
+// Front returns the update of a task that is to be acknowledged next, or nil.
+func (s *Streams) Front(k Key) *messages.StatusUpdate {
+	if st := s.streams[k]; st != nil && len(st.pending) > 0 {
+		return st.pending[0]
+	}
+	return nil
+}
+
 // Acknowledge takes in a framework's acknowledgement. What it returns in send
 // is to be sent now; ended says that the task's last word has been heard and
 // its stream is gone. It refuses acknowledgements of anything but the update
