@@ -48,7 +48,7 @@ func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
 		m.forgetCompleted(f, ids.TaskID(desc.GetTaskId().GetValue()))
 		t := m.recoverTask(f, a, desc)
 		if was != admittedBefore {
-			m.notify(f, updateEvent(m.latestOf(t, t.row.State, mesos.TaskStatus_REASON_AGENT_REREGISTERED, was.welcomeBack())))
+			m.notify(f, updateEvent(m.latestOf(t, t.reportedState(), mesos.TaskStatus_REASON_AGENT_REREGISTERED, was.welcomeBack())))
 		}
 	}
 }

@@ -185,12 +185,17 @@ func (m *Master) reconcileAgent(a *agent, msg *messages.ReregisterSlaveMessage) 
 }
 
 // reconciliations lists by framework the tasks of an agent that it does not
-// run any more.
+// run any more. One that is over is not asked about: the agent would make up
+// another end.
 func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.ReconcileTasksMessage {
 	var all []*messages.ReconcileTasksMessage
 	byFramework := map[ids.FrameworkID]*messages.ReconcileTasksMessage{}
 	for _, t := range inOrder(a.tasks) {
 		if runs[t.key()] {
+			continue
+		}
+		if isTerminal(t.row.State) {
+			m.concludeTask(t)
 			continue
 		}
 		f := t.framework
@@ -211,6 +216,16 @@ func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.Re
 		})
 	}
 	return all
+}
+
+// concludeTask takes a task off the books that is over, though its framework has
+// not acknowledged that, and never will: the agent has forgotten it.
+func (m *Master) concludeTask(t *task) {
+	if !isTerminal(t.reportedState()) {
+		m.notify(t.framework, updateEvent(m.latestOf(t, t.row.State, mesos.TaskStatus_REASON_RECONCILIATION,
+			"Reconciliation: Latest task state")))
+	}
+	m.removeTask(t, Completed)
 }
 
 // agentBack puts an agent on the books that was not: an earlier leader had it,

@@ -91,6 +91,7 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 		m.counters.ValidStatusUpdates++
 	}
 	if t != nil {
+		t.front = s.State
 		latest := s.GetState()
 		if u.LatestState != nil {
 			latest = u.GetLatestState()

@@ -27,6 +27,9 @@ type task struct {
 	framework *framework
 	agent     *agent
 	released  bool // its resources are free
+	// front is the state of the update that the agent sent last, whether the
+	// framework was there to hear it or not; nil if it sent none.
+	front *mesos.TaskState
 }
 
 // A taskKey names a task within the cluster.
@@ -61,9 +64,12 @@ func frees(s mesos.TaskState) bool {
 	return isTerminal(s) || s == mesos.TaskState_TASK_UNREACHABLE
 }
 
-// reportedState returns the state that the framework knows of, if it was told
-// any.
+// reportedState returns the state that the framework knows of, or is about to
+// be told: not what is to come after updates that it has not had.
 func (t *task) reportedState() mesos.TaskState {
+	if t.front != nil {
+		return *t.front
+	}
 	if s := t.row.UpdateState; s != nil {
 		return *s
 	}
@@ -254,16 +260,20 @@ func (m *Master) removeTask(t *task, to Place) {
 }
 
 // endTask ends a task whose agent is no more, as far as we can see, and tells
-// the framework. A task that was over before keeps its state: the framework
-// may not have heard of that yet, and terminal is final.
+// the framework. A task that was over before keeps its state, since terminal is
+// final; the framework is told so unless the agent may yet be back (since is not
+// nil) and tell it in its turn, after the updates that come before.
 func (m *Master) endTask(t *task, state mesos.TaskState, why mesos.TaskStatus_Reason, text string, since *mesos.TimeInfo) {
 	over := isTerminal(t.row.State)
-	if over {
+	told := over && (since == nil || isTerminal(t.reportedState()))
+	if told {
 		state = t.row.State
 	}
 	s := m.statusOf(t, state, why, text)
-	if !over {
+	if !told {
 		s.UnreachableTime = since
+	}
+	if !over {
 		m.updateTask(t, s, state)
 	}
 	to := Completed
