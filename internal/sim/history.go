@@ -1,0 +1,318 @@
+package sim
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/registry"
+	"github.com/meseta-project/meseta/internal/role"
+)
+
+// A history is what the checkers know: what has happened, as seen from outside
+// the cores. They end the run when something happens that must never.
+type history struct {
+	w          *world
+	counts     Counts
+	sandboxes  map[string]bool
+	containers map[ids.ContainerID]bool
+	tasks      map[taskKey]*taskHistory
+	order      []*taskHistory
+	offers     map[string]*offerHistory
+	asked      map[ids.TaskID][]string // the offers that a task was to be launched with
+	admitted   map[ids.AgentID]bool
+	left       map[ids.AgentID]bool // said goodbye, or was replaced
+	gone       map[ids.AgentID]bool
+	frameworks map[ids.FrameworkID]bool
+}
+
+// Counts is how much of what a run has seen.
+type Counts struct {
+	Launched, Ended, Updates, Offers, Accepted, Rescinded int
+}
+
+// taskHistory is what became of one task.
+type taskHistory struct {
+	key      taskKey
+	started  int // processes
+	running  int
+	machine  string
+	accepted []acceptedUpdate // by an agent, from the executor, in order
+	told     []string         // uuids of what the scheduler was told, in order
+	isTold   map[string]bool
+	acked    map[string]bool // by the scheduler
+	final    bool            // the scheduler was told of the end
+	last     mesos.TaskState // as it was then
+	finalAt  float64         // timestamp of the status that said so
+}
+
+type acceptedUpdate struct {
+	uuid  string
+	state mesos.TaskState
+	at    float64
+	safe  bool // the framework checkpoints
+}
+
+type offerHistory struct {
+	agent     string
+	accepted  bool
+	rescinded bool
+}
+
+func newHistory(w *world) *history {
+	return &history{
+		w: w, sandboxes: map[string]bool{}, containers: map[ids.ContainerID]bool{}, tasks: map[taskKey]*taskHistory{},
+		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
+		gone: map[ids.AgentID]bool{}, frameworks: map[ids.FrameworkID]bool{},
+	}
+}
+
+func (h *history) task(k taskKey) *taskHistory {
+	t := h.tasks[k]
+	if t == nil {
+		t = &taskHistory{key: k, isTold: map[string]bool{}, acked: map[string]bool{}}
+		h.tasks[k] = t
+		h.order = append(h.order, t)
+	}
+	return t
+}
+
+// launched: containers and sandboxes are never used twice.
+func (h *history) launched(spec *agent.ContainerSpec) {
+	if h.containers[spec.Run.Container] || h.sandboxes[spec.Sandbox] {
+		fail("containers", "container %s is used twice, or its sandbox %s", spec.Run.Container, spec.Sandbox)
+	}
+	h.containers[spec.Run.Container], h.sandboxes[spec.Sandbox] = true, true
+}
+
+// processStarted: no task is started twice.
+func (h *history) processStarted(k taskKey, machine string) {
+	t := h.task(k)
+	t.started++
+	t.running++
+	h.counts.Launched++
+	h.w.note("%s    task %s runs", machine, k.task)
+	if t.started > 1 {
+		fail("launched twice", "task %s of %s was started on %s, and now on %s", k.task, k.framework, t.machine, machine)
+	}
+	t.machine = machine
+}
+
+func (h *history) processEnded(k taskKey) {
+	t := h.task(k)
+	t.running--
+	h.counts.Ended++
+}
+
+// accepted notes that an agent has told an executor that an update is safe.
+func (h *history) accepted(k taskKey, s *mesos.TaskStatus, safe bool) {
+	t := h.task(k)
+	t.accepted = append(t.accepted, acceptedUpdate{string(s.Uuid), s.GetState(), s.GetTimestamp(), safe})
+}
+
+// acknowledged notes that a scheduler acknowledges a status.
+func (h *history) acknowledged(t *wanted, s *mesos.TaskStatus) {
+	h.task(taskKey{t.framework, t.id}).acked[string(s.Uuid)] = true
+}
+
+// told: the scheduler is told of updates in their order, each only when those
+// before are acknowledged, and of nothing else after the end.
+func (h *history) told(s *schedulerNode, want *wanted, st *mesos.TaskStatus) {
+	t := h.task(taskKey{want.framework, want.id})
+	h.counts.Updates++
+	if t.final && st.GetState() != t.last && !(t.last == mesos.TaskState_TASK_LOST && !s.traits.partitionAware) && !forgotten(st) {
+		fail("terminal is final", "%s was told that %s is %s, and now %s", s.name, want.id, t.last, st.GetState())
+	}
+	if final(st.GetState()) && !forgotten(st) {
+		t.final, t.last, t.finalAt = true, st.GetState(), st.GetTimestamp()
+	}
+	uuid := string(st.Uuid)
+	if uuid == "" || t.isTold[uuid] {
+		return
+	}
+	for _, before := range t.told {
+		if !t.acked[before] && s.traits.checkpoint && !(final(st.GetState()) && t.final) && !h.w.replaced(want) {
+			fail("updates in order", "%s was told %s of %s before it had acknowledged another", s.name, st.GetState(), want.id)
+		}
+	}
+	t.isTold[uuid] = true
+	t.told = append(t.told, uuid)
+	h.inOrder(t)
+}
+
+// forgotten reports whether a status is the answer of a master that has a task
+// on no book any more, to a scheduler that asked before it had heard of the end.
+func forgotten(st *mesos.TaskStatus) bool {
+	if st.GetReason() != mesos.TaskStatus_REASON_RECONCILIATION || len(st.Uuid) > 0 {
+		return false
+	}
+	switch st.GetState() {
+	case mesos.TaskState_TASK_UNKNOWN, mesos.TaskState_TASK_UNREACHABLE, mesos.TaskState_TASK_GONE,
+		mesos.TaskState_TASK_GONE_BY_OPERATOR, mesos.TaskState_TASK_LOST:
+		return true
+	}
+	return false
+}
+
+// inOrder: what the scheduler was told of an executor's updates is in the order
+// in which the agent accepted them.
+func (h *history) inOrder(t *taskHistory) {
+	next := 0
+	for _, uuid := range t.told {
+		for i, u := range t.accepted {
+			if u.uuid != uuid {
+				continue
+			}
+			if i < next {
+				fail("updates in order", "task %s: %s came after a later one", t.key.task, u.state)
+			}
+			next = i
+		}
+	}
+}
+
+// offered: what is reserved is offered to its role only.
+func (h *history) offered(s *schedulerNode, o *mesos.Offer) {
+	h.counts.Offers++
+	to := s.traits.roles[0]
+	if o.AllocationInfo != nil {
+		to = o.AllocationInfo.GetRole()
+	}
+	for _, r := range o.Resources {
+		reserved := r.GetRole()
+		if n := len(r.Reservations); n > 0 {
+			reserved = r.Reservations[n-1].GetRole()
+		}
+		if reserved != "" && reserved != "*" && reserved != to && !role.IsStrictSubrole(to, reserved) {
+			fail("reservations", "%s of role %s was offered %s of role %s", s.name, to, r.GetName(), reserved)
+		}
+	}
+}
+
+// masterSends looks at what a master says: an offer is not accepted and
+// rescinded both, and an agent is told that it is admitted when it is.
+func (h *history) masterSends(m *masterNode, msg master.Message) {
+	switch msg := msg.(type) {
+	case master.ToFramework:
+		h.masterTells(msg.Event)
+	case master.ToProcess:
+		if reg, ok := msg.Message.(*messages.SlaveRegisteredMessage); ok {
+			id := ids.AgentID(reg.SlaveId.GetValue())
+			h.admitted[id] = true
+			h.recorded(id)
+		}
+		if run, ok := msg.Message.(*messages.RunTaskMessage); ok {
+			h.launchedBy(ids.TaskID(run.Task.TaskId.GetValue()))
+		}
+	}
+}
+
+// asks notes by which offers a framework wants its tasks launched.
+func (h *history) asks(call *schedulerpb.Call) {
+	for _, op := range call.GetAccept().GetOperations() {
+		for _, t := range append(op.GetLaunch().GetTaskInfos(), op.GetLaunchGroup().GetTaskGroup().GetTasks()...) {
+			for _, o := range call.Accept.OfferIds {
+				id := ids.TaskID(t.TaskId.GetValue())
+				h.asked[id] = append(h.asked[id], o.GetValue())
+			}
+		}
+	}
+}
+
+// launchedBy: a task is launched by offers that stand.
+func (h *history) launchedBy(task ids.TaskID) {
+	for _, id := range h.asked[task] {
+		o := h.offer(id)
+		if o.rescinded {
+			fail("offers", "offer %s was rescinded, and %s is launched by it", id, task)
+		}
+		if !o.accepted {
+			h.counts.Accepted++
+		}
+		o.accepted = true
+	}
+}
+
+func (h *history) masterTells(e *schedulerpb.Event) {
+	switch e.GetType() {
+	case schedulerpb.Event_RESCIND:
+		h.counts.Rescinded++
+		o := h.offer(e.Rescind.OfferId.GetValue())
+		if o.accepted || o.rescinded {
+			fail("offers", "offer %s is rescinded, and was accepted or rescinded", e.Rescind.OfferId.GetValue())
+		}
+		o.rescinded = true
+	case schedulerpb.Event_OFFERS:
+		for _, o := range e.Offers.Offers {
+			h.offer(o.Id.GetValue()).agent = o.AgentId.GetValue()
+		}
+	}
+}
+
+func (h *history) offer(id string) *offerHistory {
+	o := h.offers[id]
+	if o == nil {
+		o = &offerHistory{}
+		h.offers[id] = o
+	}
+	return o
+}
+
+// recorded: an agent that was admitted is in the registry, admitted or
+// unreachable or gone, as long as it has not left.
+func (h *history) recorded(id ids.AgentID) {
+	r := h.w.store.records
+	admitted, unreachable, gone := r["agents/"+string(id)] != nil, r["unreachable/"+string(id)] != nil, r["gone/"+string(id)] != nil
+	switch {
+	case h.gone[id] && !gone:
+		fail("registry", "agent %s was marked gone, and is not", id)
+	case h.left[id]:
+	case !admitted && !unreachable && !gone:
+		fail("registry", "agent %s was admitted, and is forgotten", id)
+	case admitted && (unreachable || gone), unreachable && gone:
+		fail("registry", "agent %s is in two states at once", id)
+	}
+	h.gone[id] = h.gone[id] || gone
+}
+
+// stored looks at the registry after a write.
+func (h *history) stored(_ map[string][]byte, puts []registry.Put) {
+	for _, p := range puts {
+		kind, id, ok := strings.Cut(p.Key, "/")
+		if ok && (kind == "agents" || kind == "unreachable" || kind == "gone") && h.admitted[ids.AgentID(id)] {
+			h.recorded(ids.AgentID(id))
+		}
+	}
+}
+
+// agentSends notes which agents leave.
+func (h *history) agentSends(a *agentNode, msg proto.Message) {
+	switch msg := msg.(type) {
+	case *messages.UnregisterSlaveMessage:
+		h.left[ids.AgentID(msg.SlaveId.GetValue())] = true
+	case *messages.RegisterSlaveMessage: // it has no ID: what was at its address is no more
+		for id := range h.admitted {
+			if h.w.store.records["agents/"+string(id)] != nil && h.at(id) == a.name {
+				h.left[id] = true
+			}
+		}
+	}
+}
+
+func (h *history) subscribed(id ids.FrameworkID) { h.frameworks[id] = true }
+
+// at returns the name of the node that an agent's record says it is.
+func (h *history) at(id ids.AgentID) string {
+	for _, a := range h.w.agents {
+		if strings.Contains(string(h.w.store.records["agents/"+string(id)]), a.name+".test") {
+			return a.name
+		}
+	}
+	return ""
+}

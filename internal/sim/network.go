@@ -1,0 +1,194 @@
+package sim
+
+import (
+	"time"
+)
+
+// A pipe carries messages from one node to another, in order, until it is cut:
+// what is under way then is lost. So do TCP connections. A pipe whose way is
+// blocked holds what it is given.
+type pipe struct {
+	from, to string
+	last     time.Time // when the message that was sent last arrives
+	stalled  []func()
+	cut      bool
+	drained  time.Time // nothing arrives after that, if set: the sender is dead
+}
+
+// A route is a way from a node to another.
+type route struct{ from, to string }
+
+// network is all pipes, and which ways are blocked.
+type network struct {
+	w       *world
+	links   map[route]*pipe // libprocess: one for each way
+	watched map[route]bool  // whether the sender wants to be told of a link's end
+	blocked map[route]int   // number of the partition that blocks the way
+	streams []*stream       // open ones, in the order of their opening
+	nodes   map[string]node // by name
+	names   []string        // in the order of their making
+	cuts    int
+}
+
+// A node is something that others reach.
+type node interface {
+	// up reports whether a process listens.
+	up() bool
+	// exited tells the process that the link to another node broke.
+	exited(to string)
+}
+
+func newNetwork(w *world) *network {
+	return &network{
+		w: w, links: map[route]*pipe{}, watched: map[route]bool{}, blocked: map[route]int{}, nodes: map[string]node{},
+	}
+}
+
+func (n *network) add(name string, x node) {
+	n.nodes[name] = x
+	n.names = append(n.names, name)
+}
+
+// delay draws how long a message is under way.
+func (n *network) delay() time.Duration {
+	if n.w.suffers(SlowNetwork, 0.03) {
+		return n.w.between("delays", 100*time.Millisecond, 8*time.Second)
+	}
+	return n.w.between("delays", 100*time.Microsecond, 3*time.Millisecond)
+}
+
+// send has a message arrive at the other end of a pipe, some time after those
+// before it, unless the pipe is cut.
+func (n *network) send(p *pipe, arrive func()) {
+	if n.blocked[route{p.from, p.to}] != 0 {
+		p.stalled = append(p.stalled, arrive)
+		return
+	}
+	at := n.w.now.Add(n.delay())
+	if at.Before(p.last) {
+		at = p.last
+	}
+	p.last = at
+	n.w.after(at.Sub(n.w.now), func() {
+		if !p.cut && (p.drained.IsZero() || n.w.now.Before(p.drained)) {
+			arrive()
+		}
+	})
+}
+
+// post sends a libprocess message: over the link that there is, or a new one.
+// Nobody is told if it is lost, but by the end of a link that is watched.
+func (n *network) post(from, to string, arrive func()) {
+	n.send(n.link(from, to), func() {
+		if !n.nodes[to].up() {
+			n.breakLink(from, to)
+			return
+		}
+		arrive()
+	})
+}
+
+func (n *network) link(from, to string) *pipe {
+	p := n.links[route{from, to}]
+	if p == nil {
+		p = &pipe{from: from, to: to}
+		n.links[route{from, to}] = p
+	}
+	return p
+}
+
+// watch has a node be told when its link to another ends, or cannot be made.
+func (n *network) watch(from, to string) {
+	n.watched[route{from, to}] = true
+	n.post(from, to, func() {})
+}
+
+func (n *network) unwatch(from, to string) { delete(n.watched, route{from, to}) }
+
+// breakLink ends a link, with what is under way on it.
+func (n *network) breakLink(from, to string) {
+	r := route{from, to}
+	if p := n.links[r]; p != nil {
+		p.cut = true
+		delete(n.links, r)
+	}
+	if !n.watched[r] {
+		return
+	}
+	delete(n.watched, r)
+	x := n.nodes[from]
+	n.w.after(n.w.between("delays", 0, 50*time.Millisecond), func() { x.exited(to) })
+}
+
+// relink makes the way from one node to another a new connection, and watches
+// it. What waited for the old one to be made is given up: it was meant for who
+// was there before.
+func (n *network) relink(from, to string) {
+	if p := n.links[route{from, to}]; p != nil && len(p.stalled) > 0 {
+		p.stalled = nil
+		delete(n.links, route{from, to})
+	}
+	n.watch(from, to)
+}
+
+// down ends all that a node whose process has died was part of. Some of what it
+// had sent may arrive yet, if soon.
+func (n *network) down(name string) {
+	for _, other := range n.names {
+		if p := n.links[route{name, other}]; p != nil && n.w.once("delays", 0.5) {
+			p.drained = n.w.now.Add(20 * time.Millisecond)
+			delete(n.links, route{name, other})
+		}
+		delete(n.watched, route{name, other})
+		n.breakLink(name, other)
+		n.breakLink(other, name)
+	}
+}
+
+// block stops everything on the way from one node to another. If it lasts, the
+// connections break.
+func (n *network) block(from, to string) {
+	n.cuts++
+	cut := n.cuts
+	n.blocked[route{from, to}] = cut
+	n.w.after(n.w.between("partition", 3*time.Second, 90*time.Second), func() {
+		if n.blocked[route{from, to}] == cut {
+			n.w.note("net   %s -> %s timed out", from, to)
+			n.breakLink(from, to)
+			n.breakLink(to, from)
+			n.breakStreams(from, to)
+		}
+	})
+}
+
+// unblock lets what was held arrive.
+func (n *network) unblock(from, to string) {
+	delete(n.blocked, route{from, to})
+	if p := n.links[route{from, to}]; p != nil {
+		n.release(p)
+	}
+	for _, s := range n.streams {
+		for _, p := range []*pipe{s.down, s.up} {
+			if p.from == from && p.to == to {
+				n.release(p)
+			}
+		}
+	}
+}
+
+func (n *network) release(p *pipe) {
+	held := p.stalled
+	p.stalled = nil
+	for _, arrive := range held {
+		n.send(p, arrive)
+	}
+}
+
+// breakStreams breaks the event streams between two nodes.
+func (n *network) breakStreams(a, b string) {
+	for _, s := range append([]*stream(nil), n.streams...) {
+		if s.down.from == a && s.down.to == b || s.down.from == b && s.down.to == a {
+			s.broken()
+		}
+	}
+}
