@@ -8,6 +8,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/resources"
 	"github.com/meseta-project/meseta/scheduler"
 	"google.golang.org/protobuf/proto"
 )
@@ -102,4 +103,25 @@ func (s *subscription) status(task string, state mesos.TaskState) {
 			AgentId: &mesos.AgentID{Value: proto.String("S0")}, Uuid: []byte("0123456789abcdef"),
 		},
 	}}
+}
+
+func ExampleTake() {
+	offered := resources.MustParse("cpus:4;mem:1024;ports:[31000-32000]")
+	want, err := resources.ParseQuantities("cpus:1.5;mem:512")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for {
+		task, rest, fits := scheduler.Take(offered, want)
+		if !fits {
+			break
+		}
+		fmt.Println("task:", task)
+		offered = rest
+	}
+	fmt.Println("rest:", offered)
+	// Output:
+	// task: cpus:1.5; mem:512
+	// task: cpus:1.5; mem:512
+	// rest: cpus:1; ports:[31000-32000]
 }

@@ -54,6 +54,8 @@ func alias(program string, args []string) []string {
 		return append([]string{"master"}, args...)
 	case "mesos-agent", "mesos-slave":
 		return append([]string{"agent"}, args...)
+	case "mesos-execute":
+		return append([]string{"execute"}, args...)
 	}
 	return args
 }
@@ -68,7 +70,7 @@ func Root() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 		Version: fmt.Sprintf("%s (Mesos API %s)", version.Meseta(), version.Mesos),
 	}
-	root.AddCommand(devCommand(), masterCommand(), agentCommand(), helperCommand())
+	root.AddCommand(devCommand(), runCommand(), masterCommand(), agentCommand(), executeCommand(), helperCommand())
 	return root
 }
 
