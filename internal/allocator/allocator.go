@@ -52,6 +52,7 @@ type Allocator struct {
 	pending    []*agent // candidates
 	all        bool     // all agents are
 	cycle      cycle
+	work       int // what the run may still cost
 	visiting   visit
 	scratch    charge
 }

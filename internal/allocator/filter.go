@@ -153,15 +153,25 @@ func (a *Allocator) removeFilters(ag *agent, gone func(filter) bool) {
 		if !gone(f) {
 			return false
 		}
-		a.slots.unfilter(f.slot)
-		ag.blocked.remove(f.slot)
-		if r := &ag.refused[f.what]; r.filters > 1 {
-			r.filters--
-		} else {
-			*r = refused{}
-		}
+		a.unfilter(ag, f)
 		return true
 	})
+	a.unfiltered(ag)
+}
+
+// unfilter forgets what follows from one filter of an agent.
+func (a *Allocator) unfilter(ag *agent, f filter) {
+	a.slots.unfilter(f.slot)
+	ag.blocked.remove(f.slot)
+	if r := &ag.refused[f.what]; r.filters > 1 {
+		r.filters--
+	} else {
+		*r = refused{}
+	}
+}
+
+// unfiltered follows the removal of filters.
+func (a *Allocator) unfiltered(ag *agent) {
 	if len(ag.filters) == 0 {
 		ag.filters, ag.refused = nil, nil
 	}
@@ -181,21 +191,32 @@ func (a *Allocator) sweep(ag *agent) {
 		return
 	}
 	ag.swept = a.slots.retired
+	a.work -= len(ag.filters) / 16 * filterCost
 	dead := func(f filter) bool { return a.slots.of[f.slot].sub == nil }
 	if slices.ContainsFunc(ag.filters, dead) {
 		a.removeFilters(ag, dead)
 	}
 }
 
-// expire takes out the filters that have ended. Their agents wait for the
-// batch.
-func (a *Allocator) expire(now time.Time) {
+// expire takes out filters that have ended, and reports whether it got through
+// with them. Their agents wait for the batch.
+func (a *Allocator) expire(now time.Time) bool {
 	reached := uint32(now.Sub(a.started) / tick)
 	for len(a.expiries) > 0 && a.expiries[0].ends <= reached {
+		if a.work <= 0 {
+			return false
+		}
 		ag := a.expiries[0]
-		a.removeFilters(ag, func(f filter) bool { return f.until <= reached })
+		ended := sort.Search(len(ag.filters), func(i int) bool { return ag.filters[i].until > reached })
+		for _, f := range ag.filters[:ended] {
+			a.unfilter(ag, f)
+		}
+		ag.filters = slices.Delete(ag.filters, 0, ended)
+		a.unfiltered(ag)
+		a.work -= visitCost + ended*filterCost
 		a.wait(ag)
 	}
+	return true
 }
 
 // expiries is a heap of the agents that have filters, by the end of the first.

@@ -119,6 +119,7 @@ func (a *Allocator) remember(ag *agent) {
 	if known {
 		return
 	}
+	a.work -= len(ag.filters) / 16 * filterCost
 	clear(ag.blocked)
 	common := ag.available
 	if len(ag.reserved) > 0 {

@@ -179,7 +179,7 @@ func (h *history) settle(t *rapid.T) {
 	h.ref.now = h.now
 	a := h.Allocator
 	a.tell(h.now)
-	a.now = h.now
+	a.now, a.work = h.now, 1<<30
 	a.expire(h.now)
 	a.batch(h.now)
 	for a.hasWork() {

@@ -115,6 +115,7 @@ func (a *Allocator) offerAll(v *visit) {
 // skips reports whether it is not the turn of the subscription, or the agent is
 // known to be no use to it.
 func (a *Allocator) skips(v *visit, s *subscription) bool {
+	a.work -= passCost
 	if v.agent.blocked.has(s.slot) {
 		return true
 	}
@@ -125,6 +126,7 @@ func (a *Allocator) skips(v *visit, s *subscription) bool {
 
 // offerRole offers the frameworks of a role what is left.
 func (a *Allocator) offerRole(v *visit, r *role) {
+	a.work -= passCost
 	if v.stage == guarantees && !r.tree.owed {
 		return
 	}
@@ -141,6 +143,7 @@ func (a *Allocator) offerRole(v *visit, r *role) {
 		if a.skips(v, s) {
 			continue
 		}
+		a.work -= fitCost
 		rs, why := a.fit(v.agent, s, available, v.stage, a.rng)
 		if why != fits {
 			v.remark(s, why)

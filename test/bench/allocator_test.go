@@ -21,7 +21,8 @@ func full() bool { return os.Getenv("MESETA_BENCH_FULL") != "" }
 // A cluster is an allocator with agents and frameworks that are all alike.
 type cluster struct {
 	*allocator.Allocator
-	now time.Time
+	now     time.Time
+	slowest time.Duration // turn of all cycles
 }
 
 // shape tells what a cluster is made of.
@@ -93,7 +94,9 @@ const slice = 1000
 func (c *cluster) cycle() (all []allocator.Offer) {
 	for more := true; more; {
 		var offers []allocator.Offer
+		begun := time.Now()
 		offers, more = c.Run(c.now, slice)
+		c.slowest = max(c.slowest, time.Since(begun))
 		all = append(all, offers...)
 	}
 	return all
@@ -120,6 +123,11 @@ func (c *cluster) declineAll() {
 		}
 		c.giveBack(offers, forADay())
 	}
+}
+
+// reportSlices reports the longest that the master's loop was kept.
+func (c *cluster) reportSlices(b *testing.B) {
+	b.ReportMetric(float64(c.slowest.Microseconds()), "µs/slowest-slice")
 }
 
 func run(b *testing.B, shapes []shape, f func(*testing.B, shape)) {
@@ -165,6 +173,7 @@ func BenchmarkFirstCycle(b *testing.B) {
 			c.giveBack(offers, nil)
 			b.StartTimer()
 		}
+		c.reportSlices(b)
 	})
 }
 

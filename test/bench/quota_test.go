@@ -50,6 +50,7 @@ func BenchmarkQuotaCycle(b *testing.B) {
 			c.giveBack(offers, nil)
 			b.StartTimer()
 		}
+		c.reportSlices(b)
 	})
 }
 
@@ -66,6 +67,7 @@ func BenchmarkQuotaHeldBack(b *testing.B) {
 				b.Fatalf("%d offers", len(offers))
 			}
 		}
+		c.reportSlices(b)
 	})
 }
 
