@@ -8,6 +8,8 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/validate"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -15,7 +17,11 @@ import (
 // registerAgent answers RegisterSlaveMessage of an agent that has no ID yet.
 func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage) {
 	m.counters.Messages.RegisterAgent++
-	if err := validate.RegisterAgent(msg); err != nil {
+	err := validate.RegisterAgent(msg)
+	if err == nil {
+		_, err = totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities)
+	}
+	if err != nil {
 		m.unwanted(msg, from, err.Error())
 		return
 	}
@@ -56,11 +62,7 @@ func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage
 // agentAdmitted welcomes an agent that the registry has.
 func (m *Master) agentAdmitted(from ids.UPID, msg *messages.RegisterSlaveMessage) {
 	delete(m.admitting, from)
-	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
-	if err != nil {
-		m.shutdown(from, err.Error())
-		return
-	}
+	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
 	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
 	m.counters.AgentRegistrations++
 	m.offerAgent(a)
@@ -95,7 +97,19 @@ func recentEnough(version string) bool {
 }
 
 // totalOf returns what an agent has, given what it checkpointed of the
-// operations on it. Its resources have been validated.
-func totalOf(info *mesos.AgentInfo, checkpointed []*mesos.Resource) (resources.Resources, error) {
-	return resources.Trusted(info.Resources).WithCheckpointed(resources.Trusted(checkpointed))
+// operations on it. Its resources have been validated. It fails if they do not
+// go together, or with what the agent can do.
+func totalOf(info *mesos.AgentInfo, checkpointed []*mesos.Resource, caps []*mesos.AgentInfo_Capability) (resources.Resources, error) {
+	total := resources.Trusted(info.Resources).Unallocated()
+	total, err := total.WithCheckpointed(resources.Trusted(checkpointed).Unallocated())
+	if err == nil && total.Any(resources.Resource.IsRefined) && !agentCapsOf(caps).reservationRefinement {
+		err = refusal.Invalidf("Agent has refined reservations and no RESERVATION_REFINEMENT capability")
+	}
+	return total, err
+}
+
+// mustTotal is for what was checked before the registry was asked.
+func mustTotal(total resources.Resources, err error) resources.Resources {
+	invariant.Check(err == nil, "agent in the registry has no valid resources", "error", err)
+	return total
 }

@@ -40,6 +40,10 @@ func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMes
 		m.shutdown(from, "Agent attempted to reregister with different IP / hostname")
 		return
 	}
+	if _, err := totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities); err != nil {
+		m.shutdown(from, err.Error())
+		return
+	}
 	back := readmitted{from, msg, m.whereabouts(id)}
 	puts, err := m.recordReturn(id, msg.Slave)
 	if err != nil {
@@ -112,11 +116,7 @@ func (m *Master) agentReadmitted(back readmitted) {
 
 // knownAgentBack reconciles an agent on the books with what it says of itself.
 func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.ReregisterSlaveMessage) {
-	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
-	if err != nil {
-		m.shutdown(from, err.Error())
-		return
-	}
+	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
 	if !total.Equal(a.row.Total) {
 		m.rescindAll(a) // they may be of what is no more
 	}
@@ -232,11 +232,7 @@ func (m *Master) concludeTask(t *task) {
 // or it was unreachable, or removed, or even forgotten.
 func (m *Master) agentBack(id ids.AgentID, back readmitted) {
 	from, msg := back.from, back.msg
-	total, err := totalOf(msg.Slave, msg.CheckpointedResources)
-	if err != nil {
-		m.shutdown(from, err.Error())
-		return
-	}
+	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
 	delete(m.recovered, id)
 	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
 	m.editAgent(a).Reregistered = m.now

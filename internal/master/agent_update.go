@@ -19,13 +19,18 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 		m.unwanted(msg, from, err.Error())
 		return
 	}
+	lent := resources.Trusted(msg.OversubscribedResources).Unallocated()
+	if lent.Any(resources.Resource.IsReserved) || !lent.NonRevocable().IsEmpty() {
+		m.unwanted(msg, from, "what is oversubscribed must be revocable and unreserved")
+		return
+	}
 	if v := msg.ResourceVersionUuid; v != nil {
 		a.version = v.Value
 	}
 	m.reconcileAgentOperations(a, msg.GetOperations().GetOperations())
 	total := a.row.Total
 	if msg.UpdateOversubscribedResources == nil || msg.GetUpdateOversubscribedResources() {
-		total = total.NonRevocable().Add(resources.Trusted(msg.OversubscribedResources))
+		total = total.NonRevocable().Add(lent)
 	}
 	if total.Equal(a.row.Total) {
 		return
