@@ -20,7 +20,7 @@ func MessageName(m proto.Message) string { return string(m.ProtoReflect().Descri
 // part of the name is one of those taken.
 func Decode(name string, body []byte, taken map[string]bool) (proto.Message, error) {
 	full := protoreflect.FullName(name)
-	if full.Parent() != internalPackage || !taken[string(full.Name())] {
+	if !Taken(name, taken) {
 		return nil, fmt.Errorf("message %q is not taken here", name)
 	}
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(full)
@@ -32,4 +32,11 @@ func Decode(name string, body []byte, taken map[string]bool) (proto.Message, err
 		return nil, fmt.Errorf("message %q: %w", name, err)
 	}
 	return message, nil
+}
+
+// Taken reports whether a name is that of a message of mesos.internal whose
+// last part is one of those taken.
+func Taken(name string, taken map[string]bool) bool {
+	full := protoreflect.FullName(name)
+	return full.Parent() == internalPackage && taken[string(full.Name())]
 }

@@ -33,8 +33,10 @@ type Message interface{ message() }
 // framework's capabilities (wire.md, traps 1 and 2). A driver gets it as the
 // message of old that says the same.
 type ToFramework struct {
-	Peer  Peer
-	Event *schedulerpb.Event
+	Peer Peer
+	// Framework is whose event it is; "" when it was refused before it had an ID.
+	Framework ids.FrameworkID
+	Event     *schedulerpb.Event
 	// AgentPIDs are, for OFFERS, the addresses of the offers' agents in
 	// order, and for UPDATE the address of the agent that waits for its
 	// acknowledgement, if one does. Drivers need them.

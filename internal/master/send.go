@@ -46,7 +46,7 @@ func (m *Master) notify(f *framework, e *schedulerpb.Event, pids ...ids.UPID) {
 		return
 	}
 	m.editFramework(f).Counters.Events[e.GetType()]++
-	m.emit(ToFramework{Peer: f.row.Peer, Event: e, AgentPIDs: pids})
+	m.emit(ToFramework{Peer: f.row.Peer, Framework: f.id, Event: e, AgentPIDs: pids})
 }
 
 func errorEvent(text string) *schedulerpb.Event {

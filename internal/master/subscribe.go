@@ -138,8 +138,9 @@ func (m *Master) subscribed(f *framework, again bool) {
 	}
 	m.editFramework(f).Counters.Events[schedulerpb.Event_SUBSCRIBED]++
 	m.emit(ToFramework{
-		Peer:  f.row.Peer,
-		Again: again,
+		Peer:      f.row.Peer,
+		Framework: f.id,
+		Again:     again,
 		Event: &schedulerpb.Event{
 			Type: schedulerpb.Event_SUBSCRIBED.Enum(),
 			Subscribed: &schedulerpb.Event_Subscribed{

@@ -13,14 +13,19 @@ import (
 var fromAgent = map[string]bool{
 	"RegisterSlaveMessage": true, "ReregisterSlaveMessage": true, "UnregisterSlaveMessage": true,
 	"PongSlaveMessage": true, "UpdateSlaveMessage": true, "StatusUpdateMessage": true,
-	"ExitedExecutorMessage": true, "ExecutorToFrameworkMessage": true, "ReconcileTasksMessage": true,
-	"UpdateOperationStatusMessage": true,
+	"ExitedExecutorMessage": true, "ExecutorToFrameworkMessage": true, "UpdateOperationStatusMessage": true,
 }
 
 // receive takes a message of the libprocess side to the core. A standby drops
 // it, as Mesos does: who sent it will find the leader.
 func (s *Server) receive(to string, from ids.UPID, name string, body []byte) {
 	if !s.isReady() {
+		return
+	}
+	if input, ok := s.fromDriver(from, name, body); ok {
+		if input != nil {
+			s.tell(input)
+		}
 		return
 	}
 	message, err := libprocess.Decode(name, body, fromAgent)

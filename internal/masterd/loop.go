@@ -99,7 +99,11 @@ func (s *Server) act(e *master.Effects) error {
 func (s *Server) send(m master.Message) {
 	switch m := m.(type) {
 	case master.ToFramework:
-		s.streams.deliver(m)
+		if m.Peer.Driver == "" {
+			s.streams.deliver(m)
+		} else if told := driverMessage(m); told != nil {
+			s.post(master.ToProcess{From: "master", To: m.Peer.Driver, Message: told})
+		}
 	case master.CloseFramework:
 		s.streams.hangUp(m.Peer)
 	case master.ToProcess:
