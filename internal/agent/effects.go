@@ -47,6 +47,9 @@ type (
 	ToExecutor struct {
 		Conn  ConnID
 		Event *executorpb.Event
+		// Scheduler is where the framework's v0 driver listens, or what stands
+		// for none: drivers of executors are told with each task.
+		Scheduler string
 	}
 
 	// CloseExecutor ends an event stream, after what was sent on it.

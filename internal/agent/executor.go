@@ -190,7 +190,7 @@ func (a *Agent) shutdownTimeout(x *executor) {
 // send sends an executor an event, if it listens.
 func (a *Agent) send(x *executor, ev *executorpb.Event) {
 	if x.conn != 0 {
-		a.later(ToExecutor{Conn: x.conn, Event: ev})
+		a.later(ToExecutor{Conn: x.conn, Event: ev, Scheduler: x.framework.pid})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/meta"
@@ -191,6 +192,12 @@ func (a *Agent) recoverRun(f *framework, run meta.Run, s *meta.ExecutorState) *e
 	x := a.newExecutor(f, run, upgraded(s.Info), s.Generated)
 	r := s.Runs[run.Container]
 	x.pid = r.ForkedPID
+	if r.Driver != "" && !r.Ended {
+		// A process that speaks libprocess, be it the command executor of a Mesos
+		// agent whose place this one has taken. It waits to be told that we are back.
+		x.builtin = Custom
+		a.later(ToProcess{To: r.Driver, Message: &messages.ReconnectExecutorMessage{SlaveId: a.info.GetId()}})
+	}
 	for _, id := range sorted(r.Tasks) {
 		a.recoverTask(x, r.Tasks[id], r.Ended)
 	}

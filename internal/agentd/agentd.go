@@ -203,8 +203,13 @@ func (s *Server) fail(err error) {
 // and Run returns.
 func (s *Server) Unregister(message string) { s.tell(agent.Unregister{Message: message}) }
 
-// exited is told by libprocess that the master's address cannot be reached.
+// exited is told by libprocess that an address cannot be reached: the master's,
+// or that of an executor's driver.
 func (s *Server) exited(address string) {
+	for _, conn := range s.streams.at(address) {
+		s.streams.remove(conn)
+		s.tell(agent.ExecutorClosed{Conn: conn})
+	}
 	s.tell(agent.MasterExited{Master: masterAt(address)})
 }
 

@@ -156,9 +156,9 @@ func (h *commandHost) destroy() {
 }
 
 // deliver is how the agent's events come in; see streams.
-func (h *commandHost) deliver(event *executorpb.Event) {
+func (h *commandHost) deliver(m agent.ToExecutor) {
 	select {
-	case h.c.events <- event:
+	case h.c.events <- m.Event:
 	default:
 		h.c.s.log.Warn("built-in executor is overrun, event dropped", attr("container", h.c.id()))
 	}

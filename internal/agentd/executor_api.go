@@ -103,8 +103,8 @@ type executorStream struct {
 }
 
 // deliver implements sink.
-func (e *executorStream) deliver(event *executorpb.Event) {
-	record := executorRecord(event)
+func (e *executorStream) deliver(m agent.ToExecutor) {
+	record := executorRecord(m.Event)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.stream == nil {

@@ -20,6 +20,9 @@ var fromMaster = map[string]bool{
 
 // receive takes a message of the libprocess side to the core.
 func (s *Server) receive(_ string, from ids.UPID, name string, body []byte) {
+	if s.fromExecutor(from, name, body) {
+		return
+	}
 	message, err := libprocess.Decode(name, body, fromMaster)
 	if err != nil {
 		s.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))
@@ -42,7 +45,7 @@ func (s *Server) send(m agent.Message) {
 		s.links.Relink(m.To)
 	case agent.ToExecutor:
 		if to := s.streams.get(m.Conn); to != nil {
-			to.deliver(m.Event)
+			to.deliver(m)
 		}
 	case agent.CloseExecutor:
 		if to := s.streams.get(m.Conn); to != nil {

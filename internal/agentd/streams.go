@@ -1,15 +1,16 @@
 package agentd
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
-	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/agent"
 )
 
 // sink takes the events for one executor. Neither method blocks.
 type sink interface {
-	deliver(event *executorpb.Event)
+	deliver(m agent.ToExecutor)
 	hangUp() // after what was delivered
 }
 
@@ -37,6 +38,19 @@ func (s *streams) remove(conn agent.ConnID) {
 	delete(s.open, conn)
 }
 
+// at returns the drivers' connections to an address.
+func (s *streams) at(address string) []agent.ConnID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var conns []agent.ConnID
+	for conn, to := range s.open {
+		if d, ok := to.(*driverSink); ok && d.to.Address() == address {
+			conns = append(conns, conn)
+		}
+	}
+	return conns
+}
+
 func (s *streams) get(conn agent.ConnID) sink {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,8 +60,9 @@ func (s *streams) get(conn agent.ConnID) sink {
 // closeAll ends all streams: an HTTP server knows nothing of them.
 func (s *streams) closeAll() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, to := range s.open {
+	all := slices.Collect(maps.Values(s.open))
+	s.mu.Unlock()
+	for _, to := range all {
 		to.hangUp()
 	}
 }
