@@ -150,7 +150,7 @@ func openDevAgent(o *devOptions, i int, master netip.AddrPort, log *logs) (*open
 		"work_dir": filepath.Join(o.WorkDir, name), "runtime_dir": filepath.Join(o.WorkDir, name, "run"),
 		"fetcher_cache_dir": filepath.Join(o.WorkDir, name, "fetch"),
 		// There is one master and it is there: nobody gains by waiting.
-		"registration_backoff_factor": "1ms",
+		"registration_backoff_factor": "20ms",
 	}
 	if o.Resources != "" {
 		values["resources"] = o.Resources
