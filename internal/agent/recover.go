@@ -130,29 +130,45 @@ func (a *Agent) carryOutRun(act action, s *meta.State) {
 	}
 }
 
-// recoveredSpec returns the spec of a container that runs, with what a command
-// executor has to know of its task to go on.
+// recoveredSpec returns the spec of a container that runs, with what a built-in
+// executor has to know of its tasks to go on.
 func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
 	spec := a.baseSpec(x)
-	if !x.generated {
+	if x.builtin == Custom {
 		return spec
 	}
-	for _, t := range s.Tasks {
-		row := t.Info
-		spec.Task = &mesos.TaskInfo{
-			Name: row.Name, TaskId: row.GetTaskId(), AgentId: row.GetAgentId(), Resources: row.GetResources(),
-			Container: row.GetContainer(), HealthCheck: row.GetHealthCheck(), KillPolicy: row.GetKillPolicy(),
-			Labels: row.GetLabels(), Discovery: row.GetDiscovery(),
-		}
-		spec.Said = mesos.TaskState_TASK_STAGING
-		if n := len(t.Updates); n > 0 {
-			spec.Said = t.Updates[n-1].GetStatus().GetState()
-		}
-		if t.MaxCompletion > 0 {
-			spec.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(t.MaxCompletion))}
+	for _, id := range sorted(s.Tasks) {
+		t := recoveredTask(x.run, s.Tasks[id])
+		arrived := t.Container != x.run.Container && x.tasks[id] != nil && x.tasks[id].phase == TaskLaunched
+		if x.generated || arrived {
+			spec.Recovered = append(spec.Recovered, t)
 		}
 	}
+	if x.generated && len(spec.Recovered) > 0 {
+		spec.Task, spec.Said = spec.Recovered[0].Task, spec.Recovered[0].Said
+	}
 	return spec
+}
+
+// recoveredTask returns what is remembered of a task. Which container of a pod
+// it is in, its updates say; one without any never got there.
+func recoveredTask(run meta.Run, t *meta.TaskState) RecoveredTask {
+	row := t.Info
+	out := RecoveredTask{Container: run.Container, Group: t.Group, Said: mesos.TaskState_TASK_STAGING, Task: &mesos.TaskInfo{
+		Name: row.Name, TaskId: row.GetTaskId(), AgentId: row.GetAgentId(), Resources: row.GetResources(),
+		Container: row.GetContainer(), HealthCheck: row.GetHealthCheck(), KillPolicy: row.GetKillPolicy(),
+		Labels: row.GetLabels(), Discovery: row.GetDiscovery(),
+	}}
+	if t.MaxCompletion > 0 {
+		out.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(t.MaxCompletion))}
+	}
+	for _, u := range t.Updates {
+		out.Said = u.GetStatus().GetState()
+		if id := u.GetStatus().GetContainerStatus().GetContainerId(); id.GetParent() != nil {
+			out.Container = run.Container.Child(id.GetValue())
+		}
+	}
+	return out
 }
 
 // bury ends a run whose container is gone. The executor's end is not told to the

@@ -214,10 +214,7 @@ func (a *Agent) launch(f *framework, o order) {
 		t := a.newTask(x, info)
 		l.tasks = append(l.tasks, t)
 		if x.checkpoint() {
-			a.persist(meta.Task{
-				Run: x.run, Task: downgraded(t.row),
-				MaxCompletion: time.Duration(info.GetMaxCompletionTime().GetNanoseconds()),
-			})
+			a.saveTask(t, l)
 		}
 	}
 	x.queue = append(x.queue, l)
@@ -226,6 +223,18 @@ func (a *Agent) launch(f *framework, o order) {
 		a.timers.set(timer{timerSubscribe, x.run.Container}, a.now.Add(a.cfg.ExecutorRegistrationTimeout))
 	}
 	a.handOver(x)
+}
+
+// saveTask remembers a task that is launched.
+func (a *Agent) saveTask(t *task, l *launch) {
+	r := meta.Task{
+		Run: t.executor.run, Task: downgraded(t.row),
+		MaxCompletion: time.Duration(t.info.GetMaxCompletionTime().GetNanoseconds()),
+	}
+	if l.group != nil {
+		r.Group = l.tasks[0].id
+	}
+	a.persist(r)
 }
 
 // handOver gives an executor what is queued for it, if it listens. Mesos sends

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/meta"
 )
 
@@ -28,6 +29,10 @@ type ContainerSpec struct {
 	Task      *mesos.TaskInfo // the one task of a command executor; else nil
 	Said      mesos.TaskState // of an adopted container: the last state that is remembered
 
+	// Recovered is, of the adopted container of a built-in executor, the tasks
+	// that have arrived there and are not known to be over.
+	Recovered []RecoveredTask
+
 	// Sandbox is the working directory, absolute; the shell makes it, with the
 	// link "latest" beside it.
 	Sandbox string
@@ -51,6 +56,15 @@ type ContainerSpec struct {
 	ShutdownGrace time.Duration
 	// Checkpoint says that the container is to outlive the agent's process.
 	Checkpoint bool
+}
+
+// RecoveredTask is a task that an earlier life of the agent has started, as far
+// as it is remembered: without its command.
+type RecoveredTask struct {
+	Task      *mesos.TaskInfo
+	Container ids.ContainerID // its own in a pod; else that of the executor
+	Group     ids.TaskID      // the first task of its group; "": it came alone
+	Said      mesos.TaskState // the last state that is remembered; TASK_STAGING: none is
 }
 
 // Variable is one variable of an environment.

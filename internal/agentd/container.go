@@ -3,6 +3,7 @@ package agentd
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -54,6 +55,9 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 			ID: spec.Run.Container, Sandbox: spec.Sandbox, User: spec.User, URIs: spec.URIs, Tethered: !spec.Checkpoint,
 		},
 	}
+	if spec.Builtin == agent.PodBuiltin {
+		c.make.User = "" // the tasks have sandboxes of their own
+	}
 	c.ended, c.end = context.WithCancel(context.Background())
 	s.containers.Store(c.id(), c)
 	return c
@@ -75,6 +79,10 @@ func (c *container) launch() {
 		c.runCommand(newCommand(c))
 		return
 	}
+	if c.spec.Builtin == agent.PodBuiltin {
+		c.runPod(newPod(c))
+		return
+	}
 	process, err := c.start()
 	if err != nil {
 		c.s.tell(agent.ContainerFailed{
@@ -88,6 +96,10 @@ func (c *container) launch() {
 // adopt is the life of a container that was launched by an earlier agent.
 func (c *container) adopt(pid int) {
 	defer c.forget()
+	if c.spec.Builtin == agent.PodBuiltin {
+		c.runPod(recoverPod(c))
+		return
+	}
 	process, err := c.s.containerizer.Adopt(c.id(), pid)
 	switch {
 	case c.spec.Builtin == agent.CommandBuiltin && pid != 0:
@@ -106,6 +118,11 @@ func (c *container) adopt(pid int) {
 func (c *container) prepare() error {
 	if err := c.s.containerizer.Prepare(c.ended, c.make); err != nil {
 		return err
+	}
+	if c.spec.Builtin == agent.PodBuiltin {
+		if err := os.Chmod(c.spec.Sandbox, podSandbox); err != nil {
+			return err
+		}
 	}
 	return linkLatest(c.spec.Sandbox)
 }

@@ -289,6 +289,11 @@ func (r *reader) readTask(st *meta.RunState, run meta.Run, id ids.TaskID) error 
 		return nil
 	}
 	st.Tasks[id] = t
+	group, err := r.text(filepath.Join(r.taskDir(run, id), groupFile))
+	if err != nil {
+		return err
+	}
+	t.Group = ids.TaskID(group)
 	limit, err := r.text(filepath.Join(r.taskDir(run, id), limitFile))
 	if err == nil && limit != "" {
 		var ns int64

@@ -83,6 +83,9 @@ func (s *Store) add(b *batch, r meta.Record) error {
 		if r.MaxCompletion > 0 {
 			b.text(filepath.Join(dir, limitFile), strconv.FormatInt(int64(r.MaxCompletion), 10))
 		}
+		if r.Group != "" {
+			b.text(filepath.Join(dir, groupFile), string(r.Group))
+		}
 		return b.message(filepath.Join(dir, taskFile), r.Task)
 	case meta.Update:
 		return b.log(filepath.Join(s.taskDir(r.Run, r.Task), updatesFile), r.Record)

@@ -69,12 +69,14 @@ type (
 		Driver ids.UPID
 	}
 
-	// Task is a task handed to a run, in state TASK_STAGING. MaxCompletion is its
-	// max_completion_time, 0 if it has none; of it a Task says nothing.
+	// Task is a task handed to a run, in state TASK_STAGING, with what a Task does
+	// not say: its max_completion_time, 0 if it has none, and the first task of
+	// its group, "" if it came alone.
 	Task struct {
 		Run           Run
 		Task          *mesos.Task
 		MaxCompletion time.Duration
+		Group         ids.TaskID
 	}
 
 	// Update adds to a task's history: an update of the executor's or the

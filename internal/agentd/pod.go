@@ -1,0 +1,260 @@
+package agentd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/builtin"
+	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/pod"
+)
+
+// podHost plays the default executor of one container within this process. It
+// lives in the container's goroutine; each task's container has one of its own,
+// which makes it, starts it and waits for it, and tells the host.
+type podHost struct {
+	c         *container
+	core      *pod.Executor
+	conn      agent.ConnID
+	news      chan podNews
+	processes map[ids.ContainerID]*posix.Process // of the tasks that run
+	alive     int                                // tasks' goroutines
+}
+
+// podNews is what the goroutine of a task's container has to tell. Its last word
+// is an end.
+type podNews struct {
+	container ids.ContainerID
+	process   *posix.Process // it was started
+	input     pod.Input
+	end       bool
+}
+
+// podSandbox is the mode of a pod's own sandbox: the agent's, so that no task
+// can put links in the place of others' folders, and open to be passed through,
+// since tasks of any user have theirs below it.
+const podSandbox = fs.FileMode(0o751)
+
+func newPod(c *container) *podHost {
+	h := podOf(c)
+	h.core = pod.New(c.s.clock(), h.config(), h.random(), c.s.log)
+	return h
+}
+
+// recoverPod takes up the tasks that an earlier agent has started.
+func recoverPod(c *container) *podHost {
+	h, now := podOf(c), c.s.clock()
+	var tasks []pod.Recovered
+	for _, t := range c.spec.Recovered {
+		launched, ok := c.s.containerizer.LaunchedAt(t.Container)
+		if !ok {
+			launched = now
+		}
+		tasks = append(tasks, pod.Recovered{Task: t.Task, Container: t.Container, Group: t.Group, Launched: launched, Said: t.Said})
+	}
+	h.core = pod.Recover(now, h.config(), tasks, h.random(), c.s.log)
+	for _, t := range tasks {
+		h.spawn(func() { h.adopt(t.Container) })
+	}
+	return h
+}
+
+func podOf(c *container) *podHost {
+	return &podHost{c: c, news: make(chan podNews), processes: map[ids.ContainerID]*posix.Process{}}
+}
+
+func (h *podHost) config() pod.Config {
+	spec := h.c.spec
+	return pod.Config{
+		Framework: spec.Run.Framework, Executor: spec.Run.Executor, Container: spec.Run.Container, Sandbox: spec.Sandbox,
+		IP: h.c.s.pid.AddrPort().Addr().String(), ShutdownGrace: spec.ShutdownGrace,
+	}
+}
+
+func (h *podHost) random() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }
+
+// runPod is the life of a built-in default executor.
+func (c *container) runPod(h *podHost) {
+	h.conn = c.s.streams.add(h)
+	defer c.s.streams.remove(h.conn)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for !h.act(timer) {
+		select {
+		case event := <-c.events:
+			h.core.Step(c.s.clock(), pod.Event{Event: event})
+		case n := <-h.news:
+			h.hear(n)
+		case <-timer.C:
+			h.core.Step(c.s.clock(), pod.Tick{})
+		case <-c.ended.Done():
+			h.destroy()
+			return
+		}
+	}
+	h.drain()
+	c.exited(0, true)
+}
+
+func (h *podHost) hear(n podNews) {
+	if n.process != nil {
+		h.processes[n.container] = n.process
+	}
+	if n.end {
+		h.alive--
+		delete(h.processes, n.container)
+	}
+	h.core.Step(h.c.s.clock(), n.input)
+}
+
+// act carries out what the core wants and says whether the executor is over.
+func (h *podHost) act(timer *time.Timer) (done bool) {
+	e := h.core.Effects()
+	for _, call := range e.Calls {
+		h.call(call)
+	}
+	for _, action := range e.Containers {
+		h.do(action)
+	}
+	if !e.Wake.IsZero() {
+		timer.Reset(e.Wake.Sub(h.c.s.clock()))
+	}
+	return e.Done
+}
+
+func (h *podHost) call(call *executorpb.Call) {
+	if call.GetType() == executorpb.Call_SUBSCRIBE {
+		h.c.s.tell(agent.ExecutorSubscribe{Conn: h.conn, Call: call})
+		return
+	}
+	h.c.s.tell(agent.ExecutorCall{Call: call})
+}
+
+func (h *podHost) do(a pod.Action) {
+	process := h.processes[a.Container]
+	switch {
+	case a.Do == builtin.Start:
+		h.spawn(func() { h.launch(a) })
+	case process == nil:
+	case a.Do == builtin.Terminate:
+		if err := process.Signal(syscall.SIGTERM); err != nil {
+			h.c.s.log.Warn("cannot signal a task", attr("container", a.Container), attrErr(err))
+		}
+	default:
+		h.c.kill(process)
+	}
+}
+
+func (h *podHost) spawn(work func()) {
+	h.alive++
+	h.c.s.spawn(work)
+}
+
+// launch is the life of a task's container.
+func (h *podHost) launch(a pod.Action) {
+	c := h.c
+	spec := &containerizer.Spec{
+		ID: a.Container, Sandbox: a.Sandbox, User: c.spec.User, URIs: a.Task.GetCommand().GetUris(), Tethered: !c.spec.Checkpoint,
+	}
+	if user := a.Task.GetCommand().GetUser(); user != "" && c.spec.User != "" {
+		spec.User = user
+	}
+	process, err := h.start(spec, a)
+	if err != nil {
+		h.news <- podNews{container: a.Container, input: pod.StartFailed{Container: a.Container, Message: err.Error()}, end: true}
+		return
+	}
+	h.watch(a.Container, process)
+}
+
+func (h *podHost) start(spec *containerizer.Spec, a pod.Action) (*posix.Process, error) {
+	if err := h.c.s.containerizer.Prepare(h.c.ended, spec); err != nil {
+		return nil, err
+	}
+	if err := h.linkTask(a); err != nil {
+		return nil, err
+	}
+	if err := h.c.ended.Err(); err != nil {
+		return nil, errors.New("the pod is being destroyed")
+	}
+	return h.c.s.containerizer.Start(spec, a.Task.GetCommand(), a.Environment)
+}
+
+// linkTask makes the link by which people find a task's sandbox.
+func (h *podHost) linkTask(a pod.Action) error {
+	dir := filepath.Join(h.c.spec.Sandbox, "tasks")
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the folder of tasks: %w", err)
+	}
+	link := filepath.Join(dir, a.Task.GetTaskId().GetValue())
+	if err := os.Symlink(a.Sandbox, link); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("link the task's sandbox: %w", err)
+	}
+	return nil
+}
+
+// watch stays with a task's process until it is over.
+func (h *podHost) watch(id ids.ContainerID, process *posix.Process) {
+	h.c.s.processes.Store(id, process)
+	defer h.c.s.processes.Delete(id)
+	h.news <- podNews{container: id, process: process, input: pod.Started{Container: id, PID: process.PID()}}
+	status, err := process.Wait()
+	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: err == nil}, end: true}
+}
+
+// adopt stays with a process that an earlier agent started, if it is there.
+func (h *podHost) adopt(id ids.ContainerID) {
+	pid, _ := h.c.s.containerizer.PID(id)
+	process, err := h.c.s.containerizer.Adopt(id, pid)
+	if err == nil && pid != 0 {
+		h.watch(id, process)
+		return
+	}
+	status, known := h.c.s.containerizer.Status(id)
+	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: known}, end: true}
+}
+
+// destroy kills all tasks and tells the agent that the container is gone; the
+// executor has no say any more.
+func (h *podHost) destroy() {
+	for _, process := range h.processes {
+		h.c.kill(process)
+	}
+	for h.alive > 0 {
+		n := <-h.news
+		if n.process != nil {
+			h.c.kill(n.process)
+		}
+		h.hear(n)
+	}
+	h.c.exited(int32(syscall.SIGKILL), true)
+}
+
+// drain waits for the tasks' goroutines, whose tasks are over.
+func (h *podHost) drain() {
+	for h.alive > 0 {
+		h.hear(<-h.news)
+	}
+}
+
+// deliver is how the agent's events come in; see streams.
+func (h *podHost) deliver(m agent.ToExecutor) {
+	select {
+	case h.c.events <- m.Event:
+	default:
+		h.c.s.log.Warn("built-in executor is overrun, event dropped", attr("container", h.c.id()))
+	}
+}
+
+// hangUp does nothing: the agent destroys the container when it means to.
+func (h *podHost) hangUp() {}

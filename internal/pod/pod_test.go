@@ -1,0 +1,191 @@
+package pod
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/builtin"
+	"github.com/meseta-project/meseta/internal/golden"
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// world is an executor, its time, and what it has sent and started.
+type world struct {
+	x       *Executor
+	now     time.Time
+	killing bool
+	sent    [][]byte
+	at      map[string]ids.ContainerID
+}
+
+func config() Config {
+	return Config{Framework: "f", Executor: "x", Container: "c", Sandbox: "/s", IP: "10.0.0.2", ShutdownGrace: 5 * time.Second}
+}
+
+// TestScenarios runs the files of testdata: each line of a block is one step,
+// after which its effects are printed.
+func TestScenarios(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := &world{now: epoch}
+		datadriven.RunTest(t, path, func(_ *testing.T, d *datadriven.TestData) string {
+			r, log := rand.New(rand.NewPCG(1, 2)), slog.New(slog.DiscardHandler)
+			switch d.Cmd {
+			case "new":
+				w.killing, w.sent, w.at = d.HasArg("killing"), nil, map[string]ids.ContainerID{}
+				w.x = New(w.now, config(), r, log)
+			case "recover":
+				w.at = map[string]ids.ContainerID{"t": "c.1", "u": "c.2"}
+				w.x = Recover(w.now, config(), []Recovered{
+					{Task: task("t"), Container: "c.1", Group: "t", Launched: w.now, Said: mesos.TaskState_TASK_STARTING},
+					{Task: task("u"), Container: "c.2", Group: "t", Launched: w.now, Said: mesos.TaskState_TASK_KILLING},
+				}, r, log)
+			}
+			out := w.effects()
+			for line := range strings.Lines(d.Input) {
+				w.step(strings.Fields(line))
+				out += w.effects()
+			}
+			return out
+		})
+	})
+}
+
+func (w *world) step(f []string) {
+	ev := &executorpb.Event{}
+	switch f[0] {
+	case "subscribed":
+		ev.Type = executorpb.Event_SUBSCRIBED.Enum()
+		ev.Subscribed = &executorpb.Event_Subscribed{FrameworkInfo: &mesos.FrameworkInfo{}}
+		if w.killing {
+			ev.Subscribed.FrameworkInfo.Capabilities = []*mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_TASK_KILLING_STATE.Enum()}}
+		}
+	case "launch":
+		ev.Type, ev.LaunchGroup = executorpb.Event_LAUNCH_GROUP.Enum(), &executorpb.Event_LaunchGroup{TaskGroup: &mesos.TaskGroupInfo{}}
+		for _, id := range f[1:] {
+			ev.LaunchGroup.TaskGroup.Tasks = append(ev.LaunchGroup.TaskGroup.Tasks, task(id))
+		}
+	case "launch_task":
+		ev.Type = executorpb.Event_LAUNCH.Enum()
+	case "kill":
+		ev.Type, ev.Kill = executorpb.Event_KILL.Enum(), &executorpb.Event_Kill{TaskId: &mesos.TaskID{Value: &f[1]}}
+		if len(f) > 2 {
+			d, _ := time.ParseDuration(f[2])
+			ev.Kill.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: new(int64(d))}}
+		}
+	case "ack": // everything
+		for _, u := range w.sent {
+			w.x.Step(w.now, Event{&executorpb.Event{Type: executorpb.Event_ACKNOWLEDGED.Enum(), Acknowledged: &executorpb.Event_Acknowledged{Uuid: u}}})
+		}
+		w.sent = nil
+		return
+	case "shutdown":
+		ev.Type = executorpb.Event_SHUTDOWN.Enum()
+	default:
+		w.happen(f)
+		return
+	}
+	w.x.Step(w.now, Event{ev})
+}
+
+// happen steps what is not an event of the agent's.
+func (w *world) happen(f []string) {
+	switch f[0] {
+	case "started":
+		w.x.Step(w.now, Started{Container: w.at[f[1]], PID: 7})
+	case "failed":
+		w.x.Step(w.now, StartFailed{Container: w.at[f[1]], Message: strings.Join(f[2:], " ")})
+	case "exited":
+		status, err := strconv.Atoi(f[2])
+		w.x.Step(w.now, Exited{Container: w.at[f[1]], Status: int32(status), Known: err == nil})
+	case "after":
+		d, _ := time.ParseDuration(f[1])
+		w.now = w.now.Add(d)
+		w.x.Step(w.now, Tick{})
+	}
+}
+
+func (w *world) effects() string {
+	var out strings.Builder
+	fx := w.x.Effects()
+	for _, c := range fx.Calls {
+		st := c.GetUpdate().GetStatus()
+		if st == nil {
+			fmt.Fprintf(&out, "%s tasks %d\n", c.GetType(), len(c.GetSubscribe().GetUnacknowledgedTasks()))
+			continue
+		}
+		w.sent = append(w.sent, st.GetUuid())
+		fmt.Fprintf(&out, "%s %s pid %d", st.GetState(), st.GetTaskId().GetValue(), st.GetContainerStatus().GetExecutorPid())
+		if st.Reason != nil {
+			fmt.Fprintf(&out, " %s", st.GetReason())
+		}
+		if st.Message != nil {
+			fmt.Fprintf(&out, " %q", st.GetMessage())
+		}
+		if st.GetContainerStatus().GetContainerId().GetParent().GetValue() != "c" {
+			out.WriteString(" in no container of the executor's")
+		}
+		out.WriteString("\n")
+	}
+	for _, a := range fx.Containers {
+		if a.Do == builtin.Start {
+			w.at[a.Task.GetTaskId().GetValue()] = a.Container
+		}
+		for id, c := range w.at {
+			if c == a.Container {
+				fmt.Fprintf(&out, "%s %s\n", [...]string{builtin.Start: "start", builtin.Terminate: "SIGTERM", builtin.Kill: "SIGKILL"}[a.Do], id)
+			}
+		}
+	}
+	if !fx.Wake.IsZero() {
+		fmt.Fprintf(&out, "wake in %s\n", fx.Wake.Sub(w.now))
+	}
+	if fx.Done {
+		out.WriteString("done\n")
+	}
+	return out.String()
+}
+
+func task(id string) *mesos.TaskInfo {
+	return &mesos.TaskInfo{TaskId: &mesos.TaskID{Value: &id}}
+}
+
+// TestEnvironmentAsMesos compares with what a task of a pod was seen to have.
+func TestEnvironmentAsMesos(t *testing.T) {
+	var want []string
+	sandbox := ""
+	for line := range strings.Lines(string(golden.Read(t, "task_environment/sandbox/p1.stdout"))) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if !ok || name == "PATH" || name == "PWD" {
+			continue
+		}
+		if name == "MESOS_SANDBOX" {
+			sandbox = value
+		}
+		want = append(want, name+"="+value)
+	}
+	executor, container, _ := strings.Cut(sandbox, "/containers/")
+	cfg := config()
+	cfg.Sandbox, cfg.IP = executor, "127.0.0.1"
+	x := New(epoch, cfg, rand.New(rand.NewPCG(1, 2)), slog.New(slog.DiscardHandler))
+	x.Effects()
+	info := task("p1")
+	info.Resources = []*mesos.Resource{{Name: proto.String("cpus"), AllocationInfo: &mesos.Resource_AllocationInfo{Role: proto.String("eng")}}}
+	x.Step(epoch, Event{&executorpb.Event{Type: executorpb.Event_LAUNCH_GROUP.Enum(), LaunchGroup: &executorpb.Event_LaunchGroup{TaskGroup: &mesos.TaskGroupInfo{Tasks: []*mesos.TaskInfo{info}}}}})
+	got := x.Effects().Containers[0]
+	own := strings.ReplaceAll(strings.Join(got.Environment, "\n"), got.Container.Value(), container)
+	if own != strings.Join(want, "\n") {
+		t.Errorf("environment:\n%s\nwant\n%s", own, strings.Join(want, "\n"))
+	}
+}
