@@ -57,8 +57,9 @@ type agent struct {
 	tasks      map[taskKey]*task
 	executors  map[executorKey]*executor
 	offers     map[ids.OfferID]*offer
-	operations map[string]*operation // by UUID
-	killed     map[taskKey]bool      // tasks that a framework asked to kill
+	frameworks map[ids.FrameworkID]*framework // that ran something here
+	operations map[string]*operation          // by UUID
+	killed     map[taskKey]bool               // tasks that a framework asked to kill
 
 	version []byte // resource_version_uuid, nil if the agent has none
 	known   *mesos.AgentInfo
@@ -116,6 +117,7 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 		tasks:      map[taskKey]*task{},
 		executors:  map[executorKey]*executor{},
 		offers:     map[ids.OfferID]*offer{},
+		frameworks: map[ids.FrameworkID]*framework{},
 		operations: map[string]*operation{},
 		killed:     map[taskKey]bool{},
 		version:    resourceVersion.GetValue(),
@@ -215,6 +217,9 @@ func (m *Master) rescindAll(a *agent) {
 func (m *Master) takeOff(a *agent) {
 	invariant.Check(len(a.tasks)+len(a.executors)+len(a.offers)+len(a.operations) == 0, "agent is not empty", "agent", a.id)
 	m.alloc.RemoveAgent(a.id)
+	for _, f := range a.frameworks {
+		delete(f.agents, a.id)
+	}
 	m.cancel(a.ping)
 	m.cancel(a.away)
 	m.cancelRemoval(a)

@@ -260,7 +260,11 @@ func (m *Master) shutdownCompleted(a *agent, infos []*mesos.FrameworkInfo) {
 func (m *Master) updateFrameworksAt(a *agent, infos []*mesos.FrameworkInfo) {
 	for _, info := range infos {
 		f := m.frameworks[ids.FrameworkID(info.GetId().GetValue())]
-		if f != nil && !f.row.Recovered {
+		if f == nil {
+			continue
+		}
+		f.settleOn(a)
+		if !f.row.Recovered {
 			m.send(a, updateFrameworkMessage(f))
 		}
 	}

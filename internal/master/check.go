@@ -76,6 +76,9 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 			allocated = allocated.Add(t.row.Resources)
 		}
 	}
+	for id, a := range f.agents {
+		invariant.Check(m.agents[id] == a && a.frameworks[f.id] == f, "framework and agent know each other", "framework", f.id)
+	}
 	for key, e := range f.executors {
 		invariant.Check(m.agents[key.agent] == e.agent && e.agent.executors[key] == e,
 			"executor of framework is on its agent's books", "executor", key.executor)

@@ -54,6 +54,7 @@ func (m *Master) addExecutor(f *framework, a *agent, info *mesos.ExecutorInfo) r
 		Resources: resources.Trusted(info.Resources),
 	}
 	e.cell = m.executorRows.add(row.Serial, row)
+	f.settleOn(a)
 	f.executors[e.key()] = e
 	a.executors[e.key()] = e
 	m.use(f, a, row.Resources)

@@ -67,8 +67,9 @@ type framework struct {
 	tasks       map[ids.TaskID]*task
 	executors   map[executorKey]*executor
 	offers      map[ids.OfferID]*offer
-	unreachable []*task // oldest first
-	completed   []*task // oldest first
+	agents      map[ids.AgentID]*agent // on which it ran something
+	unreachable []*task                // oldest first
+	completed   []*task                // oldest first
 	failover    *deadline
 	constraints *allocator.Constraints
 	driver      ids.UPID // the last that connected, "" if it speaks HTTP
@@ -135,6 +136,7 @@ func (m *Master) addFramework(info *mesos.FrameworkInfo, w wishes, state framewo
 		tasks:     map[ids.TaskID]*task{},
 		executors: map[executorKey]*executor{},
 		offers:    map[ids.OfferID]*offer{},
+		agents:    map[ids.AgentID]*agent{},
 	}
 	f.cell = m.frameworkRows.add(id, &FrameworkRow{
 		Serial:       m.nextSerial(),
@@ -271,13 +273,20 @@ func (f *framework) pid() string {
 	return noDriver
 }
 
-// announceFramework tells operators and all agents of a framework's new
-// description or address.
+// announceFramework tells operators of a framework's new description or
+// address, and the agents on which it ran something: they may have an executor
+// of it, though no task.
 func (m *Master) announceFramework(f *framework) {
 	m.tell(FrameworkUpdated{f.freeze()})
-	for row := range m.agentRows.table.All() {
-		m.send(m.agents[row.ID], updateFrameworkMessage(f))
+	for _, a := range inOrder(f.agents) {
+		m.send(a, updateFrameworkMessage(f))
 	}
+}
+
+// settleOn notes that a framework has something on an agent.
+func (f *framework) settleOn(a *agent) {
+	f.agents[a.id] = a
+	a.frameworks[f.id] = f
 }
 
 // isCompleted reports whether a framework is over, as far as is remembered.

@@ -22,9 +22,11 @@ func (m *Master) removeFramework(f *framework) {
 	for _, o := range inOrder(f.offers) {
 		m.discard(o, nil)
 	}
-	for row := range m.agentRows.table.All() {
-		m.send(m.agents[row.ID], &messages.ShutdownFrameworkMessage{FrameworkId: frameworkID(f.id)})
+	for _, a := range inOrder(f.agents) {
+		delete(a.frameworks, f.id)
+		m.send(a, &messages.ShutdownFrameworkMessage{FrameworkId: frameworkID(f.id)})
 	}
+	f.agents = nil
 	m.completeTasks(f)
 	for _, e := range inOrder(f.executors) {
 		m.removeExecutor(e)

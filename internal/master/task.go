@@ -96,6 +96,7 @@ func (m *Master) addTask(f *framework, a *agent, desc *mesos.Task, rs resources.
 	}
 	t.cell = m.taskRows.add(row.Serial, row)
 	invariant.Check(f.tasks[row.ID] == nil, "task is on the books already", "task", row.ID)
+	f.settleOn(a)
 	f.tasks[row.ID] = t
 	a.tasks[t.key()] = t
 	if frees(row.State) {
