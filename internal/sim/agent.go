@@ -59,6 +59,9 @@ func (a *agentNode) pid() ids.UPID { return ids.UPID("slave(1)@" + a.address) }
 
 func (a *agentNode) up() bool { return a.core != nil }
 
+// id returns the ID of the agent that runs, "" if it has none yet.
+func (a *agentNode) id() ids.AgentID { return ids.AgentID(a.core.Snapshot().Info.GetId().GetValue()) }
+
 func (w *world) agentAt(address string) *agentNode {
 	for _, a := range w.agents {
 		if a.address == address {
@@ -157,7 +160,7 @@ func (a *agentNode) round() {
 	a.disk.add(e)
 	switch {
 	case e.Fatal != nil:
-		fail("agent ends", "%s: %v", a.name, e.Fatal)
+		a.die(e.Fatal.Error())
 	case e.Done:
 		a.done()
 	default:
@@ -166,12 +169,14 @@ func (a *agentNode) round() {
 }
 
 // done ends the process, which has ended all it ran. An operator who finds it so
-// clears the machine, and starts a new agent.
+// starts it again, perhaps as a new agent.
 func (a *agentNode) done() {
 	life := a.life
 	a.w.after(time.Second, func() {
 		if a.life == life {
-			a.disk.clear()
+			if a.w.once(AgentLeave.String(), 0.5) {
+				a.disk.clear()
+			}
 			a.die("it is done")
 		}
 	})
@@ -328,6 +333,7 @@ func (a *agentNode) adopt(spec *agent.ContainerSpec, pid int) {
 func (a *agentNode) leave() {
 	if a.core != nil {
 		a.w.note("%s    is to leave", a.name)
+		a.w.history.left[a.id()] = true
 		a.tell(agent.Unregister{Message: "an operator wants it"})
 	}
 }

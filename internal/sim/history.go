@@ -126,7 +126,8 @@ func (h *history) acknowledged(t *wanted, s *mesos.TaskStatus) {
 func (h *history) told(s *schedulerNode, want *wanted, st *mesos.TaskStatus) {
 	t := h.task(taskKey{want.framework, want.id})
 	h.counts.Updates++
-	if t.final && st.GetState() != t.last && !(t.last == mesos.TaskState_TASK_LOST && !s.traits.partitionAware) && !forgotten(st) {
+	lost := t.last == mesos.TaskState_TASK_LOST && (!s.traits.partitionAware || h.left[ids.AgentID(want.agent.GetValue())])
+	if t.final && st.GetState() != t.last && !lost && !forgotten(st) {
 		fail("terminal is final", "%s was told that %s is %s, and now %s", s.name, want.id, t.last, st.GetState())
 	}
 	if final(st.GetState()) && !forgotten(st) {

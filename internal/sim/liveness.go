@@ -85,7 +85,7 @@ func (w *world) unfinished() string {
 // neverBack reports whether no agent has an ID any more.
 func (w *world) neverBack(id ids.AgentID) bool {
 	for _, a := range w.agents {
-		if a.core == nil || ids.AgentID(a.core.Snapshot().Info.GetId().GetValue()) == id {
+		if a.core == nil || a.id() == id {
 			return false
 		}
 	}
