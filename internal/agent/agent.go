@@ -167,7 +167,7 @@ func (a *Agent) Effects() Effects {
 func (a *Agent) Snapshot() *Snapshot {
 	return &Snapshot{
 		State: a.state, Info: a.info, Master: a.master, Registered: a.registered,
-		Drain: a.drain, Reserved: a.reserved.proto(), MaxSandboxAge: a.gc.maxAge,
+		Drain: a.drain, Reserved: a.reserved.proto(), Operations: a.reserved.operations(), MaxSandboxAge: a.gc.maxAge, Waste: len(a.gc.where),
 		Frameworks: a.rows.frameworks.Snapshot(),
 		Executors:  a.rows.executors.Snapshot(),
 		Tasks:      a.rows.tasks.Snapshot(),

@@ -126,7 +126,7 @@ func builtinOf(info *mesos.ExecutorInfo, generated bool) Builtin {
 
 func (a *Agent) showExecutor(x *executor, completed bool) {
 	a.rows.executors.Put(x.seq, &ExecutorRow{
-		Run: x.run, Info: x.info, State: x.state, Generated: x.generated, Sandbox: x.sandbox, PID: x.pid, Completed: completed,
+		Serial: x.seq, Run: x.run, Info: x.info, State: x.state, Generated: x.generated, Sandbox: x.sandbox, PID: x.pid, Completed: completed,
 	})
 }
 

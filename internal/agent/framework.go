@@ -88,7 +88,7 @@ func (a *Agent) saveFramework(f *framework) {
 }
 
 func (a *Agent) showFramework(f *framework, completed bool) {
-	a.rows.frameworks.Put(f.row, &FrameworkRow{Info: f.info, PID: f.pid, Completed: completed, Since: f.since})
+	a.rows.frameworks.Put(f.row, &FrameworkRow{Serial: f.row, Info: f.info, PID: f.pid, Completed: completed, Since: f.since})
 }
 
 // updateFramework handles a change of the framework: other info, another

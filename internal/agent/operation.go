@@ -35,6 +35,15 @@ type operation struct {
 
 func (o *operation) order() uint64 { return o.seq }
 
+// operations returns those on the books, the oldest first.
+func (r *reserved) operations() []*mesos.Operation {
+	var all []*mesos.Operation
+	for _, o := range inOrder(r.pending) {
+		all = append(all, o.proto)
+	}
+	return all
+}
+
 func (r *reserved) proto() []*mesos.Resource { return r.all.Proto() }
 
 // cover reports whether those of the resources that operations make exist.
@@ -128,11 +137,7 @@ func VolumePath(root, role, id string) string {
 
 // saveReserved remembers what operations have made, and tells readers.
 func (a *Agent) saveReserved() {
-	st := &messages.ResourceState{Resources: a.reserved.proto()}
-	for _, o := range inOrder(a.reserved.pending) {
-		st.Operations = append(st.Operations, o.proto)
-	}
-	a.persist(meta.Resources{State: st})
+	a.persist(meta.Resources{State: &messages.ResourceState{Resources: a.reserved.proto(), Operations: a.reserved.operations()}})
 }
 
 // addOperation tells the master the outcome of an operation until it knows.

@@ -18,17 +18,20 @@ type Snapshot struct {
 	Master     ids.UPID         // "" if none is known
 	Registered time.Time        // when the present master last accepted us; zero: it has not
 	Drain      *mesos.DrainConfig
-	Reserved   []*mesos.Resource // reserved and created here, in the form with a reservations list
+	Reserved   []*mesos.Resource  // reserved and created here, in the form with a reservations list
+	Operations []*mesos.Operation // whose outcome is not acknowledged, the oldest first
 	Frameworks cow.Snapshot[FrameworkRow]
 	Executors  cow.Snapshot[ExecutorRow]
 	Tasks      cow.Snapshot[TaskRow]
 	Counters   Counters
 	// MaxSandboxAge is how long sandboxes are kept as full as the disk is.
 	MaxSandboxAge time.Duration
+	Waste         int // folders that wait to be deleted
 }
 
 // FrameworkRow is a framework with executors here, or one that had some.
 type FrameworkRow struct {
+	Serial    uint64 // order of arrival
 	Info      *mesos.FrameworkInfo
 	PID       string // of a v0 driver; "" or "@0.0.0.0:0" on HTTP
 	Completed bool
@@ -37,6 +40,7 @@ type FrameworkRow struct {
 
 // ExecutorRow is one run of an executor.
 type ExecutorRow struct {
+	Serial    uint64 // order of arrival
 	Run       meta.Run
 	Info      *mesos.ExecutorInfo
 	State     ExecutorState
@@ -50,9 +54,11 @@ type ExecutorRow struct {
 
 // TaskRow is one task of a run.
 type TaskRow struct {
-	Run   meta.Run
-	Task  *mesos.Task
-	Phase TaskPhase
+	Serial uint64 // order of arrival
+	Run    meta.Run
+	Info   *mesos.TaskInfo // as it was sent; nil for a task of an earlier life
+	Task   *mesos.Task
+	Phase  TaskPhase
 }
 
 // Counters is what the agent has counted since its start, and some gauges. The

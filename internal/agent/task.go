@@ -65,7 +65,7 @@ func (a *Agent) addTask(t *task) {
 }
 
 func (a *Agent) showTask(t *task) {
-	a.rows.tasks.Put(t.seq, &TaskRow{Run: t.executor.run, Task: t.row, Phase: t.phase})
+	a.rows.tasks.Put(t.seq, &TaskRow{Serial: t.seq, Run: t.executor.run, Info: t.info, Task: t.row, Phase: t.phase})
 }
 
 // change sets how the task looks from now on.

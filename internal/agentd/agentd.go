@@ -19,10 +19,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/libprocess"
@@ -39,6 +41,12 @@ type Disk interface {
 	Read(strict bool) (*meta.State, error)
 }
 
+// Fetcher brings files into sandboxes, and counts.
+type Fetcher interface {
+	containerizer.Fetcher
+	Statistics() fetcher.Statistics
+}
+
 // Config is all that an agent's server needs.
 type Config struct {
 	Agent    agent.Config
@@ -46,7 +54,7 @@ type Config struct {
 	Detector Detector
 	Disk     Disk
 	Strict   bool // --strict
-	Fetcher  containerizer.Fetcher
+	Fetcher  Fetcher
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
 	RuntimeDir string
@@ -77,9 +85,18 @@ type Server struct {
 	links         *libprocess.Links
 	process       *libprocess.Server
 	http          *http.Server
+	files         httpd.Files
+	help          *httpd.Help
+	masters       names
 	started       time.Time
-	stopped       chan struct{} // closed when the loop has ended
-	fatal         chan error    // what ends the server besides the loop
+
+	metricsSnapshot, containersPaced, statisticsPaced http.Handler
+
+	recoveryTime                 atomic.Int64 // nanoseconds, 0 while recovering
+	removed, unremoved, unkilled atomic.Int64 // folders deleted, or not; containers not killed
+
+	stopped chan struct{} // closed when the loop has ended
+	fatal   chan error    // what ends the server besides the loop
 }
 
 // New prepares a server; [Server.Run] makes it live.
@@ -90,7 +107,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, pid: cfg.Agent.PID, containerizer: boxes,
-		inbox: mailbox.New[item](inboxSize), streams: newStreams(),
+		inbox: mailbox.New[item](inboxSize), streams: newStreams(), help: httpd.NewHelp(cfg.Agent.PID.Process()),
 		stopped: make(chan struct{}), fatal: make(chan error, 1),
 	}
 	s.core = agent.New(cfg.Agent, agent.Deps{Rand: s.random(), Log: cfg.Log})
@@ -98,6 +115,8 @@ func New(cfg Config) (*Server, error) {
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
 	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
 	s.process.Handle(s.pid.Process(), s.receive)
+	s.metricsSnapshot = httpd.MetricsSnapshot(s.readMetrics)
+	s.containersPaced, s.statisticsPaced = httpd.Paced(s.writeContainers), httpd.Paced(s.writeStatistics)
 	s.http = httpd.NewServer(s.process.Messages(s.routes()), cfg.Log, nil)
 	return s, nil
 }
@@ -140,6 +159,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancel(nil)
 	s.started = s.clock()
 	s.core.Recover(s.started, state, running)
+	s.showLog()
+	s.showSandboxes()
 	recovered := s.core.Effects()
 
 	var work sync.WaitGroup
@@ -218,10 +239,14 @@ func (s *Server) spawn(f func()) { go f() }
 
 // remove deletes folders, which may take long.
 func (s *Server) remove(paths []string) {
+	s.files.Forget(paths)
 	for _, path := range paths {
 		if err := os.RemoveAll(path); err != nil {
+			s.unremoved.Add(1)
 			s.log.Warn("cannot remove a folder", attr("path", path), attrErr(err))
+			continue
 		}
+		s.removed.Add(1)
 	}
 }
 

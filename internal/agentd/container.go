@@ -124,6 +124,7 @@ func (c *container) prepare() error {
 			return err
 		}
 	}
+	c.s.showSandbox(c.spec.Run, c.spec.Sandbox)
 	return linkLatest(c.spec.Sandbox)
 }
 
@@ -151,6 +152,7 @@ func (c *container) waitFor(process *posix.Process) {
 
 func (c *container) kill(process *posix.Process) {
 	if err := process.Kill(); err != nil {
+		c.s.unkilled.Add(1)
 		c.s.log.Error("cannot kill a container", attr("container", c.id()), attrErr(err))
 	}
 }

@@ -16,25 +16,23 @@ import (
 const callLimit = 16 << 20
 
 // serveExecutor is POST /api/v1/executor.
-func (s *Server) serveExecutor(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveExecutor(w http.ResponseWriter, r *http.Request) error {
 	call := new(executorpb.Call)
 	if err := httpd.ReadCall(w, r, callLimit, call); err != nil {
-		httpd.Refuse(w, err)
-		return
+		return err
 	}
 	if err := httpd.Validated("Executor::Call", validate.ExecutorCall(call)); err != nil {
-		httpd.Refuse(w, err)
-		return
+		return err
 	}
 	if call.GetType() == executorpb.Call_SUBSCRIBE {
 		s.subscribeExecutor(w, r, call)
-		return
+		return nil
 	}
 	if err := s.call(r, call); err != nil {
-		httpd.Refuse(w, err)
-		return
+		return err
 	}
 	httpd.Empty(w, http.StatusAccepted)
+	return nil
 }
 
 // call hands a call to the core and waits for what it says.

@@ -46,6 +46,7 @@ func (s *Server) loop(ctx context.Context) error {
 		if len(readers) > 0 {
 			s.show(readers)
 		}
+		s.noteRecovery(now)
 		if effects.Fatal != nil {
 			return effects.Fatal
 		}
@@ -53,6 +54,13 @@ func (s *Server) loop(ctx context.Context) error {
 			return s.persister.drain(ctx)
 		}
 		wake = effects.Wake
+	}
+}
+
+// noteRecovery notes how long it took until the agent had recovered.
+func (s *Server) noteRecovery(now time.Time) {
+	if s.recoveryTime.Load() == 0 && s.core.Snapshot().State != agent.Recovering {
+		s.recoveryTime.Store(int64(now.Sub(s.started)))
 	}
 }
 

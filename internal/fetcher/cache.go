@@ -173,3 +173,10 @@ func (c *cache) release(e *entry) {
 		e.parked = c.idle.PushBack(e)
 	}
 }
+
+// inUse returns how many bytes the entries have together.
+func (c *cache) inUse() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used
+}

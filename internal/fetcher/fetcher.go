@@ -19,6 +19,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -43,6 +44,21 @@ type Config struct {
 type Fetcher struct {
 	cfg   Config
 	cache *cache
+
+	succeeded, failed atomic.Int64
+}
+
+// Statistics is what a fetcher has done so far.
+type Statistics struct {
+	Succeeded, Failed    int64 // for how many containers all, or not all, was fetched
+	CacheSize, CacheUsed int64 // bytes
+}
+
+// Statistics returns what the fetcher has done so far.
+func (f *Fetcher) Statistics() Statistics {
+	return Statistics{
+		Succeeded: f.succeeded.Load(), Failed: f.failed.Load(), CacheSize: f.cfg.CacheSize, CacheUsed: f.cache.inUse(),
+	}
 }
 
 // New returns a fetcher with an empty cache: what an earlier life left in the
@@ -61,6 +77,17 @@ type job struct {
 // Fetch brings the URIs into the sandbox. user "" is the agent's own. What there
 // is to tell goes to log, line by line; the error tells which URI failed, and why.
 func (f *Fetcher) Fetch(ctx context.Context, sandbox, user string, uris []*mesos.CommandInfo_URI, log io.Writer) error {
+	err := f.fetch(ctx, sandbox, user, uris, log)
+	switch {
+	case err != nil:
+		f.failed.Add(1)
+	case len(uris) > 0:
+		f.succeeded.Add(1)
+	}
+	return err
+}
+
+func (f *Fetcher) fetch(ctx context.Context, sandbox, user string, uris []*mesos.CommandInfo_URI, log io.Writer) error {
 	items := make([]source, 0, len(uris))
 	for _, uri := range uris {
 		item, err := parse(uri, f.cfg.Home)

@@ -79,6 +79,28 @@ func (f *Files) Detach(virtual string) {
 	delete(f.attached, strings.TrimSuffix(virtual, "/"))
 }
 
+// Forget ends the access to all that lies at or below real paths, before those
+// are deleted.
+func (f *Files) Forget(paths []string) {
+	gone := map[string]bool{}
+	for _, p := range paths {
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			p = real
+		}
+		gone[p] = true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for virtual, a := range f.attached {
+		for p := a.real; p != "/" && p != "."; p = path.Dir(p) {
+			if gone[p] {
+				delete(f.attached, virtual)
+				break
+			}
+		}
+	}
+}
+
 // Attached returns the real path of each virtual one.
 func (f *Files) Attached() map[string]string {
 	f.mu.RLock()

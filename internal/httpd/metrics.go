@@ -27,21 +27,31 @@ const (
 // MetricsSnapshot serves the metrics as one JSON object, its names sorted, at
 // most twice a second; the other requests wait their turn.
 func MetricsSnapshot(read func(*http.Request) (map[string]float64, error)) http.Handler {
-	var turns pacer
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := turns.wait(r.Context())
-		var metrics map[string]float64
-		if err == nil {
-			metrics, err = read(r)
-		}
+	return Paced(func(w http.ResponseWriter, r *http.Request) error {
+		metrics, err := read(r)
 		if err != nil {
-			Refuse(w, err)
-			return
+			return err
 		}
 		Render(w, r, func(out *wire.Writer) error {
 			WriteMetrics(out, metrics)
 			return nil
 		})
+		return nil
+	})
+}
+
+// Paced serves what is dear to find out, at most twice a second; the other
+// requests wait their turn. The error of serve is refused.
+func Paced(serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	var turns pacer
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := turns.wait(r.Context())
+		if err == nil {
+			err = serve(w, r)
+		}
+		if err != nil {
+			Refuse(w, err)
+		}
 	})
 }
 
@@ -97,7 +107,7 @@ type pacer struct {
 func (p *pacer) wait(ctx context.Context) error {
 	delay, ok := p.turn(time.Now())
 	if !ok {
-		return refusal.Overloadedf("Too many requests for metrics: the next turn is more than %v away", snapshotWait)
+		return refusal.Overloadedf("Too many requests: the next turn is more than %v away", snapshotWait)
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
