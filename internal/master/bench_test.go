@@ -130,3 +130,38 @@ func (c *benchCluster) step(in Input) {
 		c.m.Step(c.now, Committed{e.Persist.Seq})
 	}
 }
+
+// BenchmarkReregister is an agent with ten tasks that comes back to a new
+// leader.
+func BenchmarkReregister(b *testing.B) {
+	c := newBenchCluster(b, 0)
+	info := &mesos.FrameworkInfo{User: new("u"), Name: new("n"), Role: new("*"), Id: c.id}
+	msgs := make([]*messages.ReregisterSlaveMessage, b.N)
+	for i := range msgs {
+		agent := fmt.Sprintf("old-S%d", i)
+		msgs[i] = &messages.ReregisterSlaveMessage{
+			Slave: &mesos.AgentInfo{
+				Hostname: new("h"), Id: &mesos.AgentID{Value: &agent},
+				Resources: resources.MustParse("cpus:16;mem:65536;disk:1000").Proto(),
+			},
+			Version:    new("1.11.0"),
+			Frameworks: []*mesos.FrameworkInfo{info},
+		}
+		for j := range 10 {
+			msgs[i].Tasks = append(msgs[i].Tasks, &mesos.Task{
+				Name: new("t"), TaskId: &mesos.TaskID{Value: new(fmt.Sprintf("t%d-%d", i, j))}, FrameworkId: c.id,
+				AgentId: msgs[i].Slave.Id, State: mesos.TaskState_TASK_RUNNING.Enum(),
+				Resources: resources.MustParse("cpus:1;mem:1024").AllocatedTo("*").Proto(),
+			})
+		}
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i, msg := range msgs {
+		from := ids.UPID(fmt.Sprintf("slave(1)@10.%d.%d.%d:5051", i>>16, i>>8&0xff, i&0xff))
+		c.step(AgentMessage{From: from, To: "master", Message: msg})
+		for len(c.offers) > 0 {
+			<-c.offers
+		}
+	}
+}
