@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// launchPod runs tasks as one group on a default executor.
+func launchPod(s *cluster.Scheduler, offer cluster.Value, executor string, tasks ...J) {
+	resources := append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 16}})
+	s.Accept(offer, 0, J{"type": "LAUNCH_GROUP", "launch_group": J{
+		"executor": J{
+			"type": "DEFAULT", "executor_id": J{"value": executor},
+			"framework_id": J{"value": s.ID}, "resources": resources,
+		},
+		"task_group": J{"tasks": tasks},
+	}})
+}
+
+// taskOutput reads what a task of a pod has written, through the link that the
+// pod's sandbox has for it.
+func taskOutput(t *testing.T, agent *cluster.Node, executor, task string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(agent.WorkDir, "slaves/*/frameworks/*/executors", executor, "runs/latest/tasks", task, "stdout"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%d outputs of task %s (%v)", len(files), task, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestPod: the tasks of a group run each in a sandbox of its own below the
+// pod's, see nothing of the executor, and the pod ends with the last of them.
+func TestPod(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
+	offer := s.AwaitOffer()
+	launchPod(s, offer, "pod", cluster.Task(offer, "a", "env; pwd"), cluster.Task(offer, "b", "sleep 0.2"))
+	for _, task := range []string{"a", "b"} {
+		s.AwaitState(task, "TASK_FINISHED")
+		if got := fmt.Sprint(s.History(task)); got != "[TASK_STARTING TASK_RUNNING TASK_FINISHED]" {
+			t.Errorf("history of %s: %s", task, got)
+		}
+	}
+	out := taskOutput(t, c.Agents[0], "pod", "a")
+	if strings.Contains(out, "MESOS_EXECUTOR_ID") || !strings.Contains(out, "MESOS_SANDBOX=") || !strings.Contains(out, "/containers/") {
+		t.Errorf("environment and folder:\n%s", out)
+	}
+	s.Await("FAILURE", nil) // the executor has ended, as Mesos says it
+}
+
+// TestPodSharesFate: when one of a group fails, the others are killed.
+func TestPodSharesFate(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
+	offer := s.AwaitOffer()
+	launchPod(s, offer, "pod", cluster.Task(offer, "a", "sleep 0.2; exit 3"), cluster.Task(offer, "b", "exec sleep 1000"))
+	if got := s.AwaitState("a", "TASK_FAILED").Text("message"); got != "Command exited with status 3" {
+		t.Errorf("message %q", got)
+	}
+	s.AwaitState("b", "TASK_KILLED")
+}
+
+// TestPodSurvivesAgent kills the agent under a pod, and the pod is taken up
+// again: its tasks go on, and it can be killed.
+func TestPodSurvivesAgent(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	s := cluster.Subscribe(t, c.Master, durable("f"))
+	offer := s.AwaitOffer()
+	launchPod(s, offer, "pod", cluster.Task(offer, "ends", "sleep 1; exit 0"), cluster.Task(offer, "runs", "exec sleep 1000"))
+	s.AwaitState("ends", "TASK_RUNNING")
+	s.AwaitState("runs", "TASK_RUNNING")
+	c.Agents[0].Kill9()
+	c.Agents[0].Restart(t)
+	s.AwaitState("ends", "TASK_FINISHED")
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
+	s.Kill("runs")
+	s.AwaitState("runs", "TASK_KILLED")
+}
