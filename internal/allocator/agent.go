@@ -126,12 +126,12 @@ func (a *Allocator) survey(ag *agent) {
 
 // AddAgent adds an agent, active, with what frameworks have on it: known ones,
 // and such as are added later. The agent becomes a candidate.
-func (a *Allocator) AddAgent(agent_ Agent, used map[ids.FrameworkID]resources.Resources) {
-	invariant.Check(a.agents[agent_.ID] == nil, "an agent is added once", "agent_id", agent_.ID)
-	ag := &agent{id: agent_.ID, active: true}
+func (a *Allocator) AddAgent(known Agent, used map[ids.FrameworkID]resources.Resources) {
+	invariant.Check(a.agents[known.ID] == nil, "an agent is added once", "agent_id", known.ID)
+	ag := &agent{id: known.ID, active: true}
 	a.number(ag)
 	a.agents[ag.id] = ag
-	a.describeAgent(ag, agent_)
+	a.describeAgent(ag, known)
 	for _, id := range sortedKeys(used) {
 		a.hold(ag, id, used[id])
 	}
@@ -182,21 +182,21 @@ func (a *Allocator) resize(ag *agent, total resources.Resources) {
 
 // UpdateAgent tells what is known of an agent now. Filters on it are dropped
 // if its attributes changed. The agent becomes a candidate if anything did.
-func (a *Allocator) UpdateAgent(agent_ Agent) {
-	ag := a.agent(agent_.ID)
-	changed := !ag.info.EqualVT(agent_.Info) || !ag.total.Equal(agent_.Total) ||
-		ag.multiRole != slices.Contains(agent_.Capabilities, mesos.AgentInfo_Capability_MULTI_ROLE) ||
-		ag.hierarchicalRole != slices.Contains(agent_.Capabilities, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE)
+func (a *Allocator) UpdateAgent(known Agent) {
+	ag := a.agent(known.ID)
+	changed := !ag.info.EqualVT(known.Info) || !ag.total.Equal(known.Total) ||
+		ag.multiRole != slices.Contains(known.Capabilities, mesos.AgentInfo_Capability_MULTI_ROLE) ||
+		ag.hierarchicalRole != slices.Contains(known.Capabilities, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE)
 	if !changed {
 		return
 	}
-	if !slices.EqualFunc(ag.info.GetAttributes(), agent_.Info.GetAttributes(), (*mesos.Attribute).EqualVT) {
+	if !slices.EqualFunc(ag.info.GetAttributes(), known.Info.GetAttributes(), (*mesos.Attribute).EqualVT) {
 		a.dropFilters(ag)
 		if ag.maintenance != nil {
 			clear(ag.maintenance.refused)
 		}
 	}
-	a.describeAgent(ag, agent_)
+	a.describeAgent(ag, known)
 	a.suggest(ag)
 }
 

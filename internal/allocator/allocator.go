@@ -60,6 +60,7 @@ type Allocator struct {
 // New returns an allocator without agents and frameworks. It uses rng, which
 // it must not share, for the order of agents and for the random order.
 func New(cfg Config, rng *rand.Rand) *Allocator {
+	invariant.Check(cfg.Interval > 0, "there is time between batches")
 	a := &Allocator{
 		cfg:        cfg,
 		rng:        rng,

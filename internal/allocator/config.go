@@ -11,7 +11,7 @@ import (
 
 // Config is what operators set, mostly by the flag of the same name.
 type Config struct {
-	// Interval is how long what is not offered at once waits
+	// Interval, more than 0, is how long what is not offered at once waits
 	// (--allocation_interval).
 	Interval time.Duration
 	// MinAllocatable lists what an offer must have one of at least
@@ -106,6 +106,7 @@ func capabilitiesOf(info *mesos.FrameworkInfo) (c capabilities) {
 			c.regions = true
 		case mesos.FrameworkInfo_Capability_MULTI_ROLE:
 			c.multiRole = true
+		default: // the others make no difference to offers
 		}
 	}
 	return c

@@ -108,8 +108,9 @@ func compileSelector(s *schedulerpb.AttributeConstraint_Selector) (func(*mesos.A
 			return region, "region", nil
 		case schedulerpb.AttributeConstraint_Selector_ZONE:
 			return zone, "zone", nil
+		default:
+			return nil, "", refusal.Invalidf("Unknown pseudoattribute type")
 		}
-		return nil, "", refusal.Invalidf("Unknown pseudoattribute type")
 	default:
 		return nil, "", refusal.Invalidf("Exactly one of 'AttributeConstraint::Selector::name' or 'AttributeConstraint::Selector::pseudoattribute_type' must be set")
 	}

@@ -165,7 +165,7 @@ func TestMaxMin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const slots = 200
 		users := make([]user, rapid.IntRange(1, 6).Draw(t, "users"))
-		level, left, open := 0.0, float64(slots), 0.0
+		level, left := 0.0, float64(slots)
 		for i := range users {
 			users[i] = user{
 				task:   resources.MustParse("cpus:1"),
@@ -175,7 +175,7 @@ func TestMaxMin(t *testing.T) {
 		}
 		// Raise the level of all until the pool is empty or everybody is full.
 		for left > 1e-9 {
-			open = 0
+			open := 0.0
 			for _, u := range users {
 				if level*u.weight < float64(u.most)-1e-9 {
 					open += u.weight

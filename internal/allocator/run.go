@@ -13,11 +13,15 @@ type cycle struct {
 
 func (c *cycle) done() bool { return c.next == len(c.agents) && c.stage == fairShare }
 
-// tell makes the allocator know the time, from which its batches count.
+// tell makes the allocator know the time, from which its batches count. Those
+// for which nobody waited are over.
 func (a *Allocator) tell(now time.Time) {
 	if a.started.IsZero() {
 		a.started = now
 		a.nextBatch = now.Add(a.cfg.Interval)
+	}
+	if len(a.waiting) == 0 && !a.allWaiting {
+		a.nextBatch = a.batchAfter(now)
 	}
 }
 
@@ -60,10 +64,15 @@ func (a *Allocator) Wake(now time.Time) time.Time {
 
 // batchAfter returns the first batch that is not before t, nor over.
 func (a *Allocator) batchAfter(t time.Time) time.Time {
-	if late := t.Sub(a.nextBatch); late > 0 {
-		return a.nextBatch.Add((late + a.cfg.Interval - 1) / a.cfg.Interval * a.cfg.Interval)
+	late := t.Sub(a.nextBatch)
+	if late <= 0 {
+		return a.nextBatch
 	}
-	return a.nextBatch
+	next := t.Add(-late % a.cfg.Interval) // the one before t, or t
+	if next.Before(t) {
+		next = next.Add(a.cfg.Interval)
+	}
+	return next
 }
 
 // What the parts of a run cost, in units of about 30 ns.

@@ -219,15 +219,15 @@ func (c command) describe() Framework {
 	}
 	if v, ok := c.options["min"]; ok {
 		role, text, _ := strings.Cut(v, ":")
-		min := &mesos.OfferFilters_MinAllocatableResources{}
+		least := &mesos.OfferFilters_MinAllocatableResources{}
 		if text != "" {
 			q, err := resources.ParseQuantities(text)
 			if err != nil {
 				panic(err)
 			}
-			min.Quantities = append(min.Quantities, &mesos.OfferFilters_ResourceQuantities{Quantities: q.Proto()})
+			least.Quantities = append(least.Quantities, &mesos.OfferFilters_ResourceQuantities{Quantities: q.Proto()})
 		}
-		info.OfferFilters = map[string]*mesos.OfferFilters{role: {MinAllocatableResources: min}}
+		info.OfferFilters = map[string]*mesos.OfferFilters{role: {MinAllocatableResources: least}}
 	}
 	return Framework{ID: c.framework(), Info: info, Constraints: c.constraints(), Suppressed: c.list("suppressed"), Active: c.options["active"] != "no"}
 }

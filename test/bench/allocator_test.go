@@ -158,8 +158,11 @@ func BenchmarkAddAgents(b *testing.B) {
 // BenchmarkFirstCycle offers all agents, all free.
 func BenchmarkFirstCycle(b *testing.B) {
 	shapes := []shape{
-		{agents: 1000, frameworks: 1}, {agents: 1000, frameworks: 1000},
-		{agents: 10_000, frameworks: 1000}, {agents: 50_000, frameworks: 1000}, {agents: 100_000, frameworks: 1000},
+		{agents: 1000, frameworks: 1},
+		{agents: 1000, frameworks: 1000},
+		{agents: 10_000, frameworks: 1000},
+		{agents: 50_000, frameworks: 1000},
+		{agents: 100_000, frameworks: 1000},
 		{agents: 50_000, frameworks: 6000},
 	}
 	run(b, shapes, func(b *testing.B, s shape) {
@@ -181,7 +184,10 @@ func BenchmarkFirstCycle(b *testing.B) {
 // everything.
 func BenchmarkDeclinedCycle(b *testing.B) {
 	shapes := []shape{
-		{agents: 1000, frameworks: 1}, {agents: 1000, frameworks: 50}, {agents: 1000, frameworks: 100}, {agents: 1000, frameworks: 1000},
+		{agents: 1000, frameworks: 1},
+		{agents: 1000, frameworks: 50},
+		{agents: 1000, frameworks: 100},
+		{agents: 1000, frameworks: 1000},
 		{agents: 10_000, frameworks: 1000},
 	}
 	if full() {
