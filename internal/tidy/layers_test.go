@@ -82,7 +82,8 @@ const layers = `
 	# Tests of whole binaries share no code with them, or both would agree on
 	# the same mistake.
 	CORES < test/bench;
-	NONE < test/cluster < test/e2e, test/compat, test/bench/firstlight, test/scale;
+	NONE < test/cluster < test/e2e, test/compat, test/scale;
+	PUBLIC, test/cluster < test/bench/firstlight;
 `
 
 // impure are the imports that no value and no core may have: they are

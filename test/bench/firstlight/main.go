@@ -7,12 +7,13 @@
 //	go run ./test/bench/firstlight -what instant    # 5,000 tasks in 4 executors
 //	go run ./test/bench/firstlight -json            # for machines
 //
-// The framework and its executors are plain HTTP and JSON, so their own cost is
-// in the figures. Beside each stands what Apache Mesos did on two cores and what
-// Meseta aims at.
+// The framework and its executors are on the public packages and run on the same
+// machine, so their own cost is in the figures. Beside each stands what Apache
+// Mesos did on two cores and what Meseta aims at.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -36,7 +37,7 @@ type figure struct {
 var measures = []struct {
 	name  string
 	tasks int
-	run   func(t cluster.TB, tasks int) []figure
+	run   func(ctx context.Context, t cluster.TB, tasks int) []figure
 }{
 	{"one", 20, one},
 	{"commands", 1000, commands},
@@ -44,7 +45,9 @@ var measures = []struct {
 }
 
 func main() {
-	cluster.ExecutorMain()
+	if os.Getenv(executorMark) != "" {
+		exit(runExecutor(context.Background()))
+	}
 	what := flag.String("what", "all", "one, commands, instant or all")
 	tasks := flag.Int("n", 0, "number of tasks; 0 is the usual one")
 	asJSON := flag.Bool("json", false, "print JSON")
@@ -53,10 +56,15 @@ func main() {
 	if err == nil {
 		err = show(figures, *asJSON)
 	}
+	exit(err)
+}
+
+func exit(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "firstlight:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 func run(what string, tasks int) ([]figure, error) {
@@ -69,7 +77,10 @@ func run(what string, tasks int) ([]figure, error) {
 		if tasks > 0 {
 			n = tasks
 		}
-		if err := cluster.Script(func(t cluster.TB) { figures = append(figures, m.run(t, n)...) }); err != nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		err := cluster.Script(func(t cluster.TB) { figures = append(figures, m.run(ctx, t, n)...) })
+		cancel()
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
