@@ -238,7 +238,7 @@ func (f *Files) Read(name string, offset, length int64, principal string) (size 
 	}
 	length = min(length, maxRead, info.Size()-offset)
 	if offset < 0 || length <= 0 {
-		return info.Size(), nil, nil
+		return info.Size(), []byte{}, nil // not nil: the answer's field is required
 	}
 	data = make([]byte, length)
 	n, err := file.ReadAt(data, offset)
