@@ -115,9 +115,9 @@ var reads = map[agentpb.Call_Type]read{
 	agentpb.Call_GET_FRAMEWORKS: of(func(v *view) *agentpb.Response {
 		return &agentpb.Response{GetFrameworks: v.frameworksResponse()}
 	}),
-	agentpb.Call_GET_CONTAINERS: of(func(v *view) *agentpb.Response {
-		return &agentpb.Response{GetContainers: v.containersResponse()}
-	}),
+	agentpb.Call_GET_CONTAINERS: func(v *view, _ context.Context, call *agentpb.Call) (*agentpb.Response, error) {
+		return &agentpb.Response{GetContainers: v.containersResponse(call.GetGetContainers())}, nil
+	},
 	agentpb.Call_LIST_FILES: (*view).listFiles,
 	agentpb.Call_READ_FILE:  (*view).readFile,
 }

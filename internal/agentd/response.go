@@ -6,6 +6,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	agentpb "github.com/meseta-project/meseta/api/mesos/v1/agent"
 	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
 	"github.com/meseta-project/meseta/internal/wire"
 )
 
@@ -57,16 +58,30 @@ func (v *view) frameworksResponse() *agentpb.Response_GetFrameworks {
 	return out
 }
 
-func (v *view) containersResponse() *agentpb.Response_GetContainers {
+// containersResponse returns the containers of executors, and those within them
+// if asked for. There are no others yet.
+func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Response_GetContainers {
 	out := &agentpb.Response_GetContainers{}
 	for _, x := range v.running() {
-		framework, executor, id := string(x.Run.Framework), string(x.Run.Executor), string(x.Run.Container)
-		name := x.Info.GetName()
+		framework, executor, id, name := string(x.Run.Framework), string(x.Run.Executor), x.Run.Container, x.Info.GetName()
 		out.Containers = append(out.Containers, &agentpb.Response_GetContainers_Container{
 			FrameworkId: &mesos.FrameworkID{Value: &framework}, ExecutorId: &mesos.ExecutorID{Value: &executor},
-			ExecutorName: &name, ContainerId: &mesos.ContainerID{Value: &id},
-			ContainerStatus: containerStatus(x), ResourceStatistics: v.statistics(x),
+			ExecutorName: &name, ContainerId: containerID(id),
+			ContainerStatus: containerStatus(id, executorPID(x)), ResourceStatistics: v.statistics(id, v.used(x)),
 		})
+	}
+	if !call.GetShowNested() {
+		return out
+	}
+	for _, id := range v.server.nested() {
+		value := id.Value()
+		one := &agentpb.Response_GetContainers_Container{
+			ContainerId: &mesos.ContainerID{Value: &value}, ResourceStatistics: v.statistics(id, v.nestedLimits(id)),
+		}
+		if process, ok := v.server.processes.Load(id); ok {
+			one.ContainerStatus = containerStatus(id, process.(*posix.Process).PID())
+		}
+		out.Containers = append(out.Containers, one)
 	}
 	return out
 }

@@ -2,10 +2,13 @@ package agentd
 
 import (
 	"net/http"
+	"os"
+	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/httpd"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/resources"
@@ -63,29 +66,70 @@ func (v *view) writeRun(w *wire.Writer, x *agent.ExecutorRow, container bool) {
 	w.Key("executor_name").String(x.Info.GetName())
 	w.Key("framework_id").String(string(x.Run.Framework))
 	w.Key("source").String(x.Info.GetSource())
-	if statistics := v.statistics(x); statistics != nil {
-		w.Key("statistics").SortedMessage(statistics)
-	}
+	w.Key("statistics").SortedMessage(v.statistics(x.Run.Container, v.used(x)))
 	if container {
-		w.Key("status").SortedMessage(containerStatus(x))
+		w.Key("status").SortedMessage(containerStatus(x.Run.Container, executorPID(x)))
 	}
 	w.EndObject()
 }
 
-func containerStatus(x *agent.ExecutorRow) *mesos.ContainerStatus {
-	id, pid := string(x.Run.Container), uint32(x.PID)
-	return &mesos.ContainerStatus{ContainerId: &mesos.ContainerID{Value: &id}, ExecutorPid: &pid}
+// executorPID returns the process of a run: that of a built-in executor is the
+// agent's own.
+func executorPID(x *agent.ExecutorRow) int {
+	if x.PID == 0 {
+		return os.Getpid()
+	}
+	return x.PID
 }
 
-// statistics returns what a run uses and may use, or nil if it has just ended.
-func (v *view) statistics(x *agent.ExecutorRow) *mesos.ResourceStatistics {
-	process, ok := v.server.processes.Load(x.Run.Container)
-	if !ok {
-		return nil
+func containerStatus(id ids.ContainerID, pid int) *mesos.ContainerStatus {
+	n := uint32(pid)
+	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n}
+}
+
+// containerID returns the id of a container with those it is nested in.
+func containerID(id ids.ContainerID) *mesos.ContainerID {
+	value := id.Value()
+	out := &mesos.ContainerID{Value: &value}
+	if parent, ok := id.Parent(); ok {
+		out.Parent = containerID(parent)
 	}
-	now, limit := wire.Seconds(v.server.clock()), v.used(x)
-	out := usage(process.(*posix.Process).Usage())
-	out.Timestamp = &now
+	return out
+}
+
+// nested returns the containers within those of executors that have a process.
+func (s *Server) nested() []ids.ContainerID {
+	var all []ids.ContainerID
+	s.processes.Range(func(id, _ any) bool {
+		if id := id.(ids.ContainerID); id.Nested() {
+			all = append(all, id)
+		}
+		return true
+	})
+	slices.Sort(all)
+	return all
+}
+
+// nestedLimits returns what the task in a nested container may use.
+func (v *view) nestedLimits(id ids.ContainerID) resources.Resources {
+	for _, t := range v.byRun[id.Root()] {
+		for _, status := range t.Task.GetStatuses() {
+			if status.GetContainerStatus().GetContainerId().GetValue() == id.Value() {
+				return resources.Trusted(t.Task.GetResources())
+			}
+		}
+	}
+	return resources.Resources{}
+}
+
+// statistics returns what a container, with those within it, uses, and may use.
+func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.ResourceStatistics {
+	now, used := wire.Seconds(v.server.clock()), v.server.usage(id)
+	out := &mesos.ResourceStatistics{Timestamp: &now}
+	if used.Processes > 0 {
+		user, system := used.User.Seconds(), used.System.Seconds()
+		out.CpusUserTimeSecs, out.CpusSystemTimeSecs, out.MemRssBytes = &user, &system, &used.RSS
+	}
 	if cpus := limit.Scalar("cpus").Float64(); cpus > 0 {
 		out.CpusSoftLimit = &cpus
 	}
@@ -97,10 +141,18 @@ func (v *view) statistics(x *agent.ExecutorRow) *mesos.ResourceStatistics {
 
 func megabytes(a resources.Amount) uint64 { return uint64(a.Float64() * (1 << 20)) }
 
-// usage returns what processes have used as Mesos tells it.
-func usage(u posix.Usage) *mesos.ResourceStatistics {
-	user, system := u.User.Seconds(), u.System.Seconds()
-	return &mesos.ResourceStatistics{CpusUserTimeSecs: &user, CpusSystemTimeSecs: &system, MemRssBytes: &u.RSS}
+// usage sums what the processes of a container, and of those within it, use.
+func (s *Server) usage(id ids.ContainerID) posix.Usage {
+	var sum posix.Usage
+	s.processes.Range(func(key, process any) bool {
+		if c := key.(ids.ContainerID); c == id || !id.Nested() && c.Root() == id {
+			u := process.(*posix.Process).Usage()
+			sum.Processes, sum.Threads = sum.Processes+u.Processes, sum.Threads+u.Threads
+			sum.User, sum.System, sum.RSS = sum.User+u.User, sum.System+u.System, sum.RSS+u.RSS
+		}
+		return true
+	})
+	return sum
 }
 
 // serveContainerizer is /containerizer/debug. What waits here waits in the

@@ -76,10 +76,10 @@ func (v *view) allUsed() resources.Resources {
 	return used
 }
 
-// running yields the runs that have a process.
+// running returns the runs that are not over.
 func (v *view) running() []*agent.ExecutorRow {
 	return slices.DeleteFunc(slices.Clone(v.executors), func(x *agent.ExecutorRow) bool {
-		return x.Completed || x.State == agent.ExecutorTerminated || x.PID == 0
+		return x.Completed || x.State == agent.ExecutorTerminated
 	})
 }
 

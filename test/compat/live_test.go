@@ -38,7 +38,7 @@ func startLive(t *testing.T) *live {
 	l.sleeper.AwaitState("sleeper", "TASK_RUNNING")
 	groups := cluster.Subscribe(t, l.Master, cluster.Framework("pysched", "eng"))
 	offer = groups.AwaitOffer()
-	groups.Accept(offer, 3600, groupOperation(offer, groups.ID, "", "t0", "t1"))
+	groups.Accept(offer, 3600, podOperation(offer, groups.ID, "t0", "t1"))
 	for _, task := range []string{"t0", "t1"} {
 		groups.AwaitState(task, "TASK_RUNNING")
 	}
@@ -66,6 +66,19 @@ func olderFramework() J {
 			{"type": "PARTITION_AWARE"},
 		},
 	}
+}
+
+// podOperation launches tasks that sleep as a pod, in the default executor.
+func podOperation(offer cluster.Value, framework string, names ...string) J {
+	op := groupOperation(offer, framework, "", names...)
+	executor := op["launch_group"].(J)["executor"].(J)
+	executor["type"] = "DEFAULT"
+	delete(executor, "command")
+	delete(executor, "name")
+	for _, task := range op["launch_group"].(J)["task_group"].(J)["tasks"].([]J) {
+		delete(task, "data")
+	}
+	return op
 }
 
 // groupOperation launches tasks as a group in the test executor, which does with
