@@ -47,7 +47,11 @@ func (a *Agent) Recover(now time.Time, state *meta.State, running []ids.Containe
 }
 
 // recoverEmpty gives up the folders of frameworks of which nothing is left.
+// Those without records Mesos's agent never deletes.
 func (a *Agent) recoverEmpty(s *meta.State) {
+	for _, id := range s.Strays {
+		a.gc.give(a.now, waste{run: meta.Run{Framework: id}, paths: []string{a.layout.FrameworkDir(id)}})
+	}
 	for _, id := range sorted(s.Frameworks) {
 		if s.Frameworks[id].Info != nil && a.frameworks[id] == nil && len(s.Frameworks[id].Executors) == 0 {
 			a.recoverFramework(s.Frameworks[id])

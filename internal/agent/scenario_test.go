@@ -80,6 +80,9 @@ func (w *world) configure(a args) {
 		w.cfg.Info = withID(w.cfg.Info, nil)
 		w.cfg.Info.Resources = resources.MustParse(r).Proto()
 	}
+	if f := a.opts["stray"]; f != "" {
+		w.disk.Strays = []ids.FrameworkID{ids.FrameworkID(f)}
+	}
 	if n, err := strconv.Atoi(a.opts["completed"]); err == nil {
 		w.cfg.MaxCompletedFrameworks, w.cfg.MaxCompletedExecutors, w.cfg.MaxCompletedTasks = n, n, n
 	}

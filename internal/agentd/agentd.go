@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,6 +156,8 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.findProcesses(state)
+	left := s.trash()
+	s.spawn(func() { s.remove(left) })
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s.started = s.clock()
@@ -236,6 +239,37 @@ func (s *Server) exited(address string) {
 
 // spawn runs a container's goroutine.
 func (s *Server) spawn(f func()) { go f() }
+
+// setAside takes folders out of the way, so that new ones can have their names
+// at once, and returns where they are now.
+func (s *Server) setAside(paths []string) []string {
+	trash, err := os.MkdirTemp(s.cfg.Agent.WorkDir, trashPrefix)
+	if err != nil {
+		s.log.Warn("cannot make a folder for what is to be removed", attrErr(err))
+		s.remove(paths) // and let everybody wait
+		return nil
+	}
+	for i, path := range paths {
+		err := os.Rename(path, filepath.Join(trash, strconv.Itoa(i)))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.remove([]string{path}) // on another disk, perhaps
+		}
+	}
+	return []string{trash}
+}
+
+// trashPrefix begins the names of folders, in the work directory, of what is
+// being removed.
+const trashPrefix = ".removing-"
+
+// trash returns what an earlier life had set aside and did not come to remove.
+func (s *Server) trash() []string {
+	left, err := filepath.Glob(filepath.Join(s.cfg.Agent.WorkDir, trashPrefix+"*"))
+	if err != nil {
+		s.log.Warn("cannot look for what is to be removed", attrErr(err))
+	}
+	return left
+}
 
 // remove deletes folders, which may take long.
 func (s *Server) remove(paths []string) {

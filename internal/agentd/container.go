@@ -44,7 +44,8 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 		}
 	case agent.Update: // plain processes have no limits to update
 	case agent.Remove:
-		s.spawn(func() { s.remove(a.Paths) })
+		aside := s.setAside(a.Paths)
+		s.spawn(func() { s.remove(aside) })
 	}
 }
 

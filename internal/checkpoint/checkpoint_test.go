@@ -281,6 +281,21 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestStrays lists the frameworks that have left sandboxes and no records.
+func TestStrays(t *testing.T) {
+	dir := t.TempDir()
+	s := Open(OS{}, dir)
+	life(s, nil)
+	for _, f := range []string{"f", "careless"} {
+		if err := os.MkdirAll(filepath.Join(dir, "slaves/s/frameworks", f), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if st, err := Open(OS{}, dir).Read(true); err != nil || !slices.Equal(st.Strays, []ids.FrameworkID{"careless"}) {
+		t.Errorf("strays %v, %v", st.Strays, err)
+	}
+}
+
 // TestCollectedFolders deletes folders behind the store's back.
 func TestCollectedFolders(t *testing.T) {
 	dir := t.TempDir()

@@ -152,7 +152,23 @@ func (r *reader) readAgent() error {
 	} else if ok {
 		r.state.Drain = drain
 	}
-	return r.readFrameworks()
+	if err := r.readFrameworks(); err != nil {
+		return err
+	}
+	return r.readStrays()
+}
+
+// readStrays lists the frameworks that left sandboxes and no records: those that
+// did not ask for checkpointing.
+func (r *reader) readStrays() error {
+	sandboxes := meta.Layout{WorkDir: filepath.Dir(r.layout.WorkDir), Agent: r.layout.Agent}
+	names, err := r.names(filepath.Join(sandboxes.AgentDir(), "frameworks"))
+	for _, name := range names {
+		if id := ids.FrameworkID(name); r.state.Frameworks[id] == nil {
+			r.state.Strays = append(r.state.Strays, id)
+		}
+	}
+	return err
 }
 
 // readOld lists the agents that this one was before.

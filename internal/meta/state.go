@@ -16,6 +16,7 @@ type State struct {
 	Resources  *messages.ResourceState             // nil: none were ever changed
 	Drain      *mesos.DrainConfig                  // nil: not draining
 	Frameworks map[ids.FrameworkID]*FrameworkState // those with executors to recover or to collect
+	Strays     []ids.FrameworkID                   // frameworks of which nothing but sandboxes is left
 	Errors     int                                 // records that could not be read and were left out
 }
 

@@ -71,6 +71,22 @@ func TestPodSharesFate(t *testing.T) {
 	s.AwaitState("b", "TASK_KILLED")
 }
 
+// TestPodUser: a task of a pod that runs as somebody can write to its sandbox by
+// the name that it is told (MESOS-9536).
+func TestPodUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root may become somebody else")
+	}
+	c := cluster.New(t, 1)
+	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
+	offer := s.AwaitOffer()
+	task := cluster.Task(offer, "t", "")
+	task["command"] = J{"value": `test "$(id -un)" = nobody && touch "$MESOS_SANDBOX/mine"`, "user": "nobody"}
+	launchPod(s, offer, "pod", task)
+	s.AwaitState("t", "TASK_FINISHED")
+}
+
 // TestPodSurvivesAgent kills the agent under a pod, and the pod is taken up
 // again: its tasks go on, and it can be killed.
 func TestPodSurvivesAgent(t *testing.T) {
