@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -67,7 +66,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Seed: rand.Uint64,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {
@@ -126,7 +125,7 @@ func (f *agentFlags) resources() (resources.Resources, error) {
 	}
 	found := agentd.Detect(f.WorkDir)
 	for _, kind := range []struct{ name, text string }{
-		{"cpus", strconv.Itoa(found.CPUs)}, {"mem", fmt.Sprint(found.MemMB)}, {"disk", fmt.Sprint(found.DiskMB)}, {"ports", "[31000-32000]"},
+		{"cpus", strconv.Itoa(found.CPUs)}, {"mem", strconv.FormatUint(found.MemMB, 10)}, {"disk", strconv.FormatUint(found.DiskMB, 10)}, {"ports", "[31000-32000]"},
 	} {
 		if named(f.Resources, given, kind.name) {
 			continue

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	crand "crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -46,7 +48,7 @@ func (f *masterFlags) open(log *logs) (*openMaster, error) {
 		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
 		Info: info, Listener: listener, Elector: standalone.New(info), Store: store,
 		FetchTimeout: f.FetchTimeout, StoreTimeout: f.StoreTimeout,
-		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: rand.Uint64,
+		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	return &openMaster{server, info, store}, nil
@@ -83,4 +85,11 @@ func masterInfo(at netip.AddrPort, host string) *mesos.MasterInfo {
 	return info
 }
 
-func newRand() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(seed(), seed())) }
+
+// seed is where the randomness of every core begins.
+func seed() uint64 {
+	var b [8]byte
+	_, _ = crand.Read(b[:]) // never fails
+	return binary.NativeEndian.Uint64(b[:])
+}
