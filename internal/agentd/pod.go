@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -47,7 +46,7 @@ const podSandbox = fs.FileMode(0o751)
 
 func newPod(c *container) *podHost {
 	h := podOf(c)
-	h.core = pod.New(c.s.clock(), h.config(), h.random(), c.s.log)
+	h.core = pod.New(c.s.clock(), h.config(), h.c.s.random(), c.s.log)
 	return h
 }
 
@@ -62,7 +61,7 @@ func recoverPod(c *container) *podHost {
 		}
 		tasks = append(tasks, pod.Recovered{Task: t.Task, Container: t.Container, Group: t.Group, Launched: launched, Said: t.Said})
 	}
-	h.core = pod.Recover(now, h.config(), tasks, h.random(), c.s.log)
+	h.core = pod.Recover(now, h.config(), tasks, h.c.s.random(), c.s.log)
 	for _, t := range tasks {
 		h.spawn(func() { h.adopt(t.Container) })
 	}
@@ -80,8 +79,6 @@ func (h *podHost) config() pod.Config {
 		IP: h.c.s.pid.AddrPort().Addr().String(), ShutdownGrace: spec.ShutdownGrace,
 	}
 }
-
-func (h *podHost) random() *rand.Rand { return rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) }
 
 // runPod is the life of a built-in default executor.
 func (c *container) runPod(h *podHost) {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -100,7 +98,7 @@ func (s sink) Report(t *builtin.Task, state mesos.TaskState, reason *mesos.TaskS
 	s.m.last = state
 	cs := &mesos.ContainerStatus{ContainerId: containerID(s.m.container)}
 	if s.m.pid != 0 {
-		cs.ExecutorPid = proto.Uint32(uint32(s.m.pid))
+		cs.ExecutorPid = new(uint32(s.m.pid))
 	}
 	s.x.out.Calls = append(s.x.out.Calls, s.x.reporter.Update(s.x.now, t.Info.GetTaskId(), state, reason, message, cs))
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
@@ -181,7 +180,7 @@ func TestEnvironmentAsMesos(t *testing.T) {
 	x := New(epoch, cfg, rand.New(rand.NewPCG(1, 2)), slog.New(slog.DiscardHandler))
 	x.Effects()
 	info := task("p1")
-	info.Resources = []*mesos.Resource{{Name: proto.String("cpus"), AllocationInfo: &mesos.Resource_AllocationInfo{Role: proto.String("eng")}}}
+	info.Resources = []*mesos.Resource{{Name: new("cpus"), AllocationInfo: &mesos.Resource_AllocationInfo{Role: new("eng")}}}
 	x.Step(epoch, Event{&executorpb.Event{Type: executorpb.Event_LAUNCH_GROUP.Enum(), LaunchGroup: &executorpb.Event_LaunchGroup{TaskGroup: &mesos.TaskGroupInfo{Tasks: []*mesos.TaskInfo{info}}}}})
 	got := x.Effects().Containers[0]
 	own := strings.ReplaceAll(strings.Join(got.Environment, "\n"), got.Container.Value(), container)
