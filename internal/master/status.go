@@ -75,6 +75,7 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 	if f == nil {
 		m.counters.InvalidStatusUpdates++
 		m.unwanted(msg, from, "the framework is not known")
+		m.endStray(a, u.FrameworkId)
 		return
 	}
 	t := a.tasks[taskKey{f.id, ids.TaskID(s.GetTaskId().GetValue())}]
@@ -97,6 +98,15 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 			latest = u.GetLatestState()
 		}
 		m.updateTask(t, s, latest)
+	}
+}
+
+// endStray has an agent end what it runs of a framework that is over. It was
+// told so once, but may not have heard: it was re-registering, or the task was
+// still on its way.
+func (m *Master) endStray(a *agent, id *mesos.FrameworkID) {
+	if m.isCompleted(ids.FrameworkID(id.GetValue())) {
+		m.send(a, &messages.ShutdownFrameworkMessage{FrameworkId: id})
 	}
 }
 
