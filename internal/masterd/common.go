@@ -2,13 +2,8 @@ package masterd
 
 import (
 	"net/http"
-	"net/url"
 
-	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	"github.com/meseta-project/meseta/internal/httpd"
-	"github.com/meseta-project/meseta/internal/master"
-	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/wire"
 )
@@ -42,48 +37,6 @@ func (s *Server) servePrometheus(w http.ResponseWriter, r *http.Request) error {
 	}
 	httpd.Prometheus(w, r, all)
 	return nil
-}
-
-// serveTeardown is POST /teardown.
-func (s *Server) serveTeardown(w http.ResponseWriter, r *http.Request) error {
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
-	id := form.Get("frameworkId")
-	if id == "" {
-		return refusal.Invalidf("Missing 'frameworkId' query parameter in the request body")
-	}
-	_, err = s.ask(r, func(request master.RequestID) master.Input {
-		return master.OperatorCall{Request: request, Principal: principal(r), Call: &masterpb.Call{
-			Type:     masterpb.Call_TEARDOWN.Enum(),
-			Teardown: &masterpb.Call_Teardown{FrameworkId: &mesos.FrameworkID{Value: &id}},
-		}}
-	})
-	if err == nil {
-		httpd.Empty(w, http.StatusOK)
-	}
-	return err
-}
-
-// formLimit is the largest form, in bytes.
-const formLimit = 1 << 20
-
-// readForm returns the form that a POST carries. Its type is not looked at, as
-// Mesos does not.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	if err := httpd.Method(r, http.MethodPost); err != nil {
-		return nil, err
-	}
-	body, err := httpd.ReadBody(w, r, formLimit)
-	if err != nil {
-		return nil, err
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, refusal.Invalidf("Unable to decode query string: %v", err)
-	}
-	return form, nil
 }
 
 // serveRegistry is /registrar(1)/registry: what is stored, and so what a master

@@ -72,6 +72,10 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, c
 		httpd.Empty(w, http.StatusOK)
 		return
 	}
+	if err := wellFormed(call); err != nil {
+		httpd.Refuse(w, err)
+		return
+	}
 	reply, err := s.ask(r, func(id master.RequestID) master.Input {
 		return master.OperatorCall{Request: id, Principal: principal(r), Call: call}
 	})
