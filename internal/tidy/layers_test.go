@@ -55,14 +55,14 @@ const layers = `
 	# a core, but for the values that they store and the parts that the
 	# containerizer is put together from.
 	EDGES
-		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd,
+		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		  internal/cni, internal/csi, internal/docker, internal/fetcher,
 		  internal/health, internal/image, internal/launcher/posix, internal/launcher/oci;
 	internal/meta, EDGES < internal/checkpoint;
-	internal/registry, EDGES
-		< internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd;
+	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;
+	internal/store/journal < internal/store/zookeeper, internal/store/etcd;
 	internal/fetcher, internal/launcher/posix, internal/launcher/oci, internal/image < internal/containerizer;
-	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd,
+	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
 		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer
 		< ADAPTERS;
@@ -73,6 +73,7 @@ const layers = `
 		< internal/agentd;
 	internal/registry < internal/masterd/storetest;
 	internal/wire < internal/masterd/electtest;
+	test/cluster < internal/etcdserver/etcdtest;
 	EDGES < internal/webui;
 	ADAPTERS, PUBLIC, internal/agentd, internal/masterd, internal/webui < internal/cli < cmd/meseta;
 

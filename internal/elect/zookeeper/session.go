@@ -33,15 +33,15 @@ func (e *Elector) begin(ctx context.Context) (*session, error) {
 	s.silent = time.AfterFunc(time.Hour, s.end)
 	s.silent.Stop()
 	s.cut = s.watch(2 * e.cfg.SessionTimeout / 3)
-	conn, _, err := zk.Connect(e.cfg.URL.Servers, e.cfg.SessionTimeout,
+	conn, _, err := zk.Connect(e.cfg.URL.Addresses, e.cfg.SessionTimeout,
 		zk.WithLogger(printer{e.cfg.Log}), zk.WithLogInfo(false), zk.WithEventCallback(s.event), zk.WithMaxBufferSize(answerLimit))
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", e.cfg.URL, err)
 	}
 	s.Conn = conn
 	s.forget = context.AfterFunc(ctx, conn.Close)
-	if auth := e.cfg.URL.Auth(); auth != "" {
-		if err := conn.AddAuth("digest", []byte(auth)); err != nil {
+	if who := auth(e.cfg.URL); who != "" {
+		if err := conn.AddAuth("digest", []byte(who)); err != nil {
 			s.close()
 			return nil, fmt.Errorf("log in to %s: %w", e.cfg.URL, err)
 		}

@@ -20,12 +20,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/wire"
 )
 
 // Config says where the masters meet.
 type Config struct {
-	URL URL
+	URL flags.Servers
 	// SessionTimeout is how long ZooKeeper waits for a master that it does not
 	// hear of before another may lead (--zk_session_timeout). The server holds
 	// it to bounds of its own, by default 2 to 20 ticks of 2 s.

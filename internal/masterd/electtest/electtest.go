@@ -200,9 +200,8 @@ func leaves(t *testing.T, g Group) {
 		return found
 	}
 	t.Run("used", func(t *testing.T) {
-		one, two := contend(t, g.Elector(), 1), contend(t, g.Elector(), 2)
-		_ = two
-		await(t, one.leads, "the first to lead")
+		await(t, contend(t, g.Elector(), 1).leads, "the first to lead")
+		contend(t, g.Elector(), 2)
 		sees(t, watch(t, g.Elector()), 1)
 	})
 	for deadline := time.Now().Add(patience); ; {

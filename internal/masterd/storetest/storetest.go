@@ -4,9 +4,12 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/registry"
@@ -117,4 +120,111 @@ func remembers(t *testing.T, open func() Store) {
 	if got := want(t, s, map[string]string{"a": "1"}); got != version {
 		t.Errorf("version %d after a restart, stored %d", got, version)
 	}
+}
+
+// RunShared tests a kind of stores that several processes have open at once, as
+// Run does and besides that only one of them can write.
+func RunShared(t *testing.T, fresh func(t *testing.T) (open func() Store)) {
+	Run(t, true, fresh)
+	t.Run("fences a deposed leader", func(t *testing.T) { fences(t, fresh(t)) })
+	t.Run("takes a large batch whole", func(t *testing.T) { largeBatch(t, fresh(t)) })
+	t.Run("stays small", func(t *testing.T) { folds(t, fresh(t)) })
+	t.Run("one of many writes", func(t *testing.T) { races(t, fresh(t)) })
+}
+
+// fences has a second leader take over while the first still writes.
+func fences(t *testing.T, open func() Store) {
+	old, next := open(), open()
+	defer old.Close()
+	defer next.Close()
+	_, version := load(t, old)
+	version = store(t, old, version, put("a", "old"))
+	_, taken := load(t, next)
+	version = store(t, old, version, put("a", "older")) // after the reading, before the taking
+	if _, err := next.Store(t.Context(), taken, nil); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("taking over what has changed: %v, want a conflict", err)
+	}
+	_, taken = load(t, next)
+	taken = store(t, next, taken)
+	if _, err := old.Store(t.Context(), version, []registry.Put{put("a", "deposed")}); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("a deposed leader's write: %v, want a conflict", err)
+	}
+	large := make([]byte, 3<<20)
+	if _, err := old.Store(t.Context(), version, []registry.Put{{Key: "a", Value: large}}); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("a deposed leader's large write: %v, want a conflict", err)
+	}
+	store(t, next, taken, put("b", "new"))
+	want(t, next, map[string]string{"a": "older", "b": "new"})
+}
+
+// largeBatch writes more at once than such stores take in one request.
+func largeBatch(t *testing.T, open func() Store) {
+	s := open()
+	defer s.Close()
+	_, version := load(t, s)
+	all := map[string]string{}
+	var puts []registry.Put
+	for i := range 2000 {
+		p := put("agents/"+strconv.Itoa(i), strings.Repeat(strconv.Itoa(i%10), 2000))
+		puts, all[p.Key] = append(puts, p), string(p.Value)
+	}
+	version = store(t, s, version, puts...)
+	all["huge"] = strings.Repeat("x", 3<<20)
+	version = store(t, s, version, put("huge", all["huge"]))
+	other := open()
+	defer other.Close()
+	if got := want(t, other, all); got != version {
+		t.Errorf("loaded version %d, stored %d", got, version)
+	}
+}
+
+// folds writes the same over and over, more than a store could keep of it.
+func folds(t *testing.T, open func() Store) {
+	s := open()
+	defer s.Close()
+	_, version := load(t, s)
+	value := strings.Repeat("x", 1<<20)
+	for i := range 20 {
+		version = store(t, s, version, put("a", value), put("b", strconv.Itoa(i)))
+	}
+	other := open()
+	defer other.Close()
+	if got := want(t, other, map[string]string{"a": value, "b": "19"}); got != version {
+		t.Errorf("loaded version %d, stored %d", got, version)
+	}
+}
+
+// races has several leaders write as fast as they can: every write that was
+// taken is there, in order.
+func races(t *testing.T, open func() Store) {
+	const writers, writes = 4, 10
+	var work sync.WaitGroup
+	for range writers {
+		work.Go(func() {
+			s := open()
+			defer s.Close()
+			for done := 0; done < writes; {
+				records, version, err := s.Load(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n := 0
+				for _, value := range records {
+					n, _ = strconv.Atoi(string(value))
+				}
+				switch _, err := s.Store(t.Context(), version, []registry.Put{put("n", strconv.Itoa(n+1))}); {
+				case err == nil:
+					done++
+				case !errors.Is(err, registry.ErrConflict):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	work.Wait()
+	s := open()
+	defer s.Close()
+	want(t, s, map[string]string{"n": strconv.Itoa(writers * writes)})
 }
