@@ -62,7 +62,6 @@ type agent struct {
 	killed     map[taskKey]bool               // tasks that a framework asked to kill
 
 	version []byte // resource_version_uuid, nil if the agent has none
-	known   *mesos.AgentInfo
 
 	observer uint64 // number of the process that pings it
 	pinged   bool   // and has not answered
@@ -121,7 +120,6 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 		operations: map[string]*operation{},
 		killed:     map[taskKey]bool{},
 		version:    resourceVersion.GetValue(),
-		known:      info,
 	}
 	a.cell = m.agentRows.add(id, &AgentRow{
 		Serial:       m.nextSerial(),

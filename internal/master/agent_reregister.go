@@ -123,7 +123,6 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 	m.move(a, from)
 	a.caps = agentCapsOf(msg.AgentCapabilities)
 	a.version = msg.GetResourceVersionUuid().GetValue()
-	a.known = msg.Slave
 	row := m.editAgent(a)
 	row.Info, row.Version, row.Total = upgradedInfo(msg.Slave), msg.GetVersion(), total
 	row.Capabilities = capabilityTypes(msg.AgentCapabilities)

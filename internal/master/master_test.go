@@ -113,3 +113,41 @@ func TestSnapshotStays(t *testing.T) {
 		}
 	}
 }
+
+// TestOfferForm checks that offers are in the form of the framework's
+// capabilities: who knows of one role only is told of no allocation, who knows
+// of no refined reservations gets the older form.
+func TestOfferForm(t *testing.T) {
+	multi, refined := mesos.FrameworkInfo_Capability_MULTI_ROLE, mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT
+	for _, caps := range [][]mesos.FrameworkInfo_Capability_Type{nil, {multi}, {refined}, {multi, refined}} {
+		w := newWorld(DefaultConfig())
+		info := &mesos.FrameworkInfo{User: new("u"), Name: new("f"), Role: new("dev")}
+		for _, c := range caps {
+			info.Capabilities = append(info.Capabilities, &mesos.FrameworkInfo_Capability{Type: &c})
+			if c == multi {
+				info.Role, info.Roles = nil, []string{"dev"}
+			}
+		}
+		w.m.Step(w.now, Subscribe{Peer: Peer{Conn: 1}, Call: &schedulerpb.Call_Subscribe{FrameworkInfo: info}})
+		w.register(w.addAgent("a1", "cpus(dev):4;mem:1024", "h"), "1.11.0")
+		var o *offer
+		for _, o = range w.m.offers {
+		}
+		p := o.proto()
+		caps := frameworkCapsOf(info)
+		if (p.AllocationInfo != nil) != caps.multiRole {
+			t.Errorf("%+v: allocation_info of the offer: %v", caps, p.AllocationInfo)
+		}
+		for _, r := range p.Resources {
+			if (r.AllocationInfo != nil) != caps.multiRole {
+				t.Errorf("%+v: allocation_info: %v", caps, r)
+			}
+			if (r.Role == nil) != caps.reservationRefinement {
+				t.Errorf("%+v: role: %v", caps, r)
+			}
+			if (len(r.Reservations) > 0) != (caps.reservationRefinement && r.GetName() == "cpus") {
+				t.Errorf("%+v: reservations: %v", caps, r)
+			}
+		}
+	}
+}

@@ -195,6 +195,10 @@ func (m *Master) release(f *framework, a *agent, rs resources.Resources) {
 	}
 }
 
+// maxStatuses is how many statuses of a task are kept, the last ones; there are
+// a handful unless an executor goes back and forth.
+const maxStatuses = 100
+
 // updateTask notes a status of a task. latest is the newest state that the
 // agent knows, which may be ahead of it.
 func (m *Master) updateTask(t *task, s *mesos.TaskStatus, latest mesos.TaskState) {
@@ -209,7 +213,7 @@ func (m *Master) updateTask(t *task, s *mesos.TaskStatus, latest mesos.TaskState
 	if n := len(row.Statuses); n > 0 && row.Statuses[n-1].GetState() == s.GetState() {
 		row.Statuses = append(row.Statuses[:n-1:n-1], stripped(s))
 	} else {
-		row.Statuses = append(row.Statuses, stripped(s))
+		row.Statuses = append(row.Statuses[max(0, n-maxStatuses+1):], stripped(s))
 		tell = true
 	}
 	if tell {
