@@ -94,9 +94,8 @@ func Raw(addr, request string, silence time.Duration) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, request); err != nil {
-		return "", err
-	}
+	// A peer may answer and hang up before it has read everything.
+	io.WriteString(conn, request)
 	conn.SetReadDeadline(time.Now().Add(silence))
 	return readAnswer(bufio.NewReader(conn)), nil
 }

@@ -16,6 +16,8 @@ type Node struct {
 	URL string
 	// WorkDir is what --work_dir was set to.
 	WorkDir string
+
+	probe string // a path that answers 200 when the node is of use
 }
 
 // Cluster is one master and its agents.
@@ -43,7 +45,7 @@ func StartMaster(t TB, flags ...string) *Node {
 	t.Helper()
 	work := t.TempDir()
 	port := FreePort(t)
-	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work}
+	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work, probe: "/slaves"} // not before it leads
 	for _, flag := range flags {
 		if given, ok := strings.CutPrefix(flag, "--port="); ok {
 			n.Addr, n.URL = "127.0.0.1:"+given, "http://127.0.0.1:"+given
@@ -77,7 +79,7 @@ func NewAgentAs(t TB, uid int, master string, flags ...string) *Node {
 	work := ownDir(t, uid)
 	t.Cleanup(func() { killInside(work) })
 	port := FreePort(t)
-	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work}
+	n := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: work, probe: "/health"}
 	usual := []string{
 		"--master=" + master, "--ip=127.0.0.1", "--hostname=127.0.0.1",
 		fmt.Sprintf("--port=%d", port), "--work_dir=" + work,
@@ -128,16 +130,16 @@ func override(usual, given []string) []string {
 	return out
 }
 
-// Ready waits until the node answers on /health.
+// Ready waits until the node answers, and a master leads.
 func (n *Node) Ready(t TB) {
 	t.Helper()
 	Eventually(t, Patience, func() error {
 		if !n.Running() {
 			t.Fatalf("%s ended before it was ready", n.Name)
 		}
-		reply, err := Get(n.URL + "/health")
+		reply, err := Get(n.URL + n.probe)
 		if err == nil && reply.Status != 200 {
-			err = fmt.Errorf("%s: /health says %d %s", n.Name, reply.Status, reply.Body)
+			err = fmt.Errorf("%s: %s says %d %s", n.Name, n.probe, reply.Status, reply.Body)
 		}
 		return err
 	})

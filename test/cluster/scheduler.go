@@ -153,6 +153,19 @@ func (s *Scheduler) Events() []Event {
 	return slices.Clip(s.events)
 }
 
+// Waiting returns the events of a type that nobody has taken yet.
+func (s *Scheduler) Waiting(kind string) []Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var events []Event
+	for _, event := range s.waiting {
+		if event.Type == kind {
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
 // Await returns the first event of a type that match accepts and that was not
 // returned before; match may be nil. Events of other kinds stay for later calls.
 func (s *Scheduler) Await(kind string, match func(Event) bool) Event {

@@ -184,11 +184,7 @@ var operatorCalls = map[string][]string{
 // v1Rules: a build differs in what it knows of itself, and a command task is
 // starting before there is a process, since its executor is within the agent.
 var v1Rules = Rules{
-	Missing: []string{
-		"get_version.version_info.git_sha", "get_version.version_info.git_branch",
-		"get_tasks.completed_tasks[].statuses[].container_status.executor_pid",
-		"get_state.get_tasks.completed_tasks[].statuses[].container_status.executor_pid",
-	},
+	Missing: []string{"get_version.version_info.git_sha", "get_version.version_info.git_branch", ".container_status.executor_pid"},
 	Extra:   []string{"get_version.version_info.meseta_version"},
 }
 

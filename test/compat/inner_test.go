@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,6 +75,7 @@ func TestAgentAgainstMesosMaster(t *testing.T) {
 	for _, name := range []string{"01_register_and_ping", "02_task_to_the_end", "03_task_killed", "04_agent_killed_and_restarted"} {
 		p.run(name)
 	}
+	p.stored("04_agent_killed_and_restarted", agent.WorkDir)
 	agent.Kill9()
 	master.unlink()
 	agent.Start()
@@ -133,6 +136,29 @@ func (p *play) take(name string, i int, m message) {
 	case m.Kind == "close" && m.Src == "scheduler" && p.streams[m.Conn] != nil:
 		p.streams[m.Conn].cancel()
 	}
+}
+
+// stored waits until the agent has written down the capture's last
+// acknowledgement: the uuid stands twice in an update and once more in an
+// acknowledgement.
+func (p *play) stored(name, workDir string) {
+	p.t.Helper()
+	var uuid string
+	for _, m := range readCapture(p.t, name) {
+		if m.Type == "mesos.internal.StatusUpdateAcknowledgementMessage" && m.Src == "master" {
+			lines, _ := Lines(m.Body)
+			uuid = p.words.translate(lines[len(lines)-1].Value)
+		}
+	}
+	cluster.Eventually(p.t, cluster.Patience, func() error {
+		files, _ := filepath.Glob(workDir + "/meta/slaves/latest/frameworks/*/executors/*/runs/latest/tasks/*/task.updates")
+		for _, file := range files {
+			if text, _ := os.ReadFile(file); strings.Count(string(text), uuid) >= 3 {
+				return nil
+			}
+		}
+		return fmt.Errorf("no acknowledgement of %q in %v", uuid, files)
+	})
 }
 
 func pinging(m message) bool { return strings.HasSuffix(m.Type, "gSlaveMessage") }

@@ -36,11 +36,11 @@ func startLive(t *testing.T) *live {
 	offer := l.sleeper.AwaitOffer()
 	l.sleeper.Launch(offer, 3600, cluster.Task(offer, "sleeper", "echo hello; sleep 1000"))
 	l.sleeper.AwaitState("sleeper", "TASK_RUNNING")
-	groups := cluster.Subscribe(t, l.Master, cluster.Framework("pysched", "eng"))
-	offer = groups.AwaitOffer()
-	groups.Accept(offer, 3600, podOperation(offer, groups.ID, "t0", "t1"))
+	pods := cluster.Subscribe(t, l.Master, cluster.Framework("pysched", "eng"))
+	offer = pods.AwaitOffer()
+	pods.Accept(offer, 3600, podOperation(offer, pods.ID, "echo started; sleep 1000", "t0", "t1"))
 	for _, task := range []string{"t0", "t1"} {
-		groups.AwaitState(task, "TASK_RUNNING")
+		pods.AwaitState(task, "TASK_RUNNING")
 	}
 	return l
 }
@@ -68,31 +68,18 @@ func olderFramework() J {
 	}
 }
 
-// podOperation launches tasks that sleep as a pod, in the default executor.
-func podOperation(offer cluster.Value, framework string, names ...string) J {
-	op := groupOperation(offer, framework, "", names...)
-	executor := op["launch_group"].(J)["executor"].(J)
-	executor["type"] = "DEFAULT"
-	delete(executor, "command")
-	delete(executor, "name")
-	for _, task := range op["launch_group"].(J)["task_group"].(J)["tasks"].([]J) {
-		delete(task, "data")
-	}
-	return op
-}
-
-// groupOperation launches tasks as a group in the test executor, which does with
-// them what data says.
-func groupOperation(offer cluster.Value, framework, data string, names ...string) J {
+// podOperation launches a pod of tasks that run a command.
+func podOperation(offer cluster.Value, framework, command string, names ...string) J {
 	var tasks []J
 	for _, name := range names {
-		task := cluster.Task(offer, name, "echo started; sleep 30")
-		task["name"], task["data"] = "task", []byte(data)
+		task := cluster.Task(offer, name, command)
+		task["name"] = "task"
 		tasks = append(tasks, task)
 	}
-	executor := cluster.Executor("de")
-	executor["framework_id"] = J{"value": framework}
-	executor["resources"] = append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 32}})
+	executor := J{
+		"type": "DEFAULT", "executor_id": J{"value": "de"}, "framework_id": J{"value": framework},
+		"resources": append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 32}}),
+	}
 	return J{"type": "LAUNCH_GROUP", "launch_group": J{"executor": executor, "task_group": J{"tasks": tasks}}}
 }
 

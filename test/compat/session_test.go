@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -139,8 +140,11 @@ func (r *replay) event(text string) {
 	if kind == "HEARTBEAT" && r.stream.ID != "" {
 		return // the later ones come when they come
 	}
+	if kind == "OFFERS" {
+		r.refuse(want)
+	}
 	got := r.stream.Await(kind, func(e cluster.Event) bool {
-		return e.Text("update.status.task_id.value") == want.Text("update.status.task_id.value") &&
+		return kind == "OFFERS" && offered(e.Value) == offered(want) || kind != "OFFERS" && e.Text("update.status.task_id.value") == want.Text("update.status.task_id.value") &&
 			e.Text("update.status.state") == want.Text("update.status.state")
 	})
 	if kind == "SUBSCRIBED" {
@@ -148,6 +152,37 @@ func (r *replay) event(text string) {
 	}
 	compareTexts(r.t, kind, [][]byte{[]byte(text)}, [][]byte{got.Raw}, streamRules)
 	r.compare("", want.V, got.V)
+}
+
+// refuse gives offers back that are not of the size that the capture has next:
+// when resources are offered again depends on the moment.
+func (r *replay) refuse(want cluster.Value) {
+	r.t.Helper()
+	cluster.Eventually(r.t, cluster.Patience, func() error {
+		for _, event := range r.stream.Waiting("OFFERS") {
+			if offered(event.Value) == offered(want) {
+				return nil
+			}
+			for _, offer := range event.List("offers.offers") {
+				r.stream.Decline(offer, 0)
+			}
+			r.stream.Await("OFFERS", nil)
+		}
+		return fmt.Errorf("no offer of %d CPUs", offered(want)/1000)
+	})
+}
+
+// offered is how many thousandths of CPUs an event offers.
+func offered(event cluster.Value) int {
+	cpus := 0.0
+	for _, offer := range event.List("offers.offers") {
+		for _, resource := range offer.List("resources") {
+			if resource.Text("name") == "cpus" {
+				cpus += resource.Number("scalar.value")
+			}
+		}
+	}
+	return int(math.Round(cpus * 1000))
 }
 
 // fresh are fields whose values belong to one run. A string learned there stands

@@ -141,7 +141,8 @@ func (s *Shape) index(name string) int {
 type Rules struct {
 	// Open lists the objects whose names are data, such as roles or flags.
 	Open []string
-	// Missing lists the fields that need not be there.
+	// Missing lists the fields that need not be there; one that begins with a
+	// dot is meant wherever a path ends so.
 	Missing []string
 	// Extra lists the fields that ours may have besides.
 	Extra []string
@@ -186,7 +187,7 @@ func (r Rules) diffFields(path string, want, got *Shape) []string {
 		i := got.index(field.name)
 		always := field.count == want.objects
 		switch {
-		case slices.Contains(r.Missing, below) || !always:
+		case r.mayMiss(below) || !always:
 		case i < 0:
 			lines = append(lines, below+": is missing")
 		case got.fields[i].count < got.objects:
@@ -194,6 +195,12 @@ func (r Rules) diffFields(path string, want, got *Shape) []string {
 		}
 	}
 	return append(lines, r.diffOrder(path, want, got)...)
+}
+
+func (r Rules) mayMiss(path string) bool {
+	return slices.ContainsFunc(r.Missing, func(rule string) bool {
+		return path == rule || rule[0] == '.' && strings.HasSuffix(path, rule)
+	})
 }
 
 // diffOrder names the first two fields that ours has the other way round.
