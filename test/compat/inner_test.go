@@ -3,6 +3,7 @@ package compat
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -48,6 +49,12 @@ func TestMasterAgainstMesosAgent(t *testing.T) {
 	}
 	agent.close()
 	agent.listen()
+	cluster.Eventually(t, cluster.Patience, func() error { // or what comes next goes where the agent was
+		if cluster.Registered(master, &cluster.Node{Addr: agent.addr, Process: master.Process}) == nil {
+			return errors.New("the master has not noticed that the agent died")
+		}
+		return nil
+	})
 	p.run("04b_agent_back")
 	master.Kill9()
 	agent.unlink()
