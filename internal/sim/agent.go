@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -74,7 +75,7 @@ func (w *world) agentAt(address string) *agentNode {
 func (a *agentNode) config() agent.Config {
 	return agent.Config{
 		Info: &mesos.AgentInfo{
-			Hostname: proto.String(a.name + ".test"), Port: proto.Int32(5051), Checkpoint: proto.Bool(true),
+			Hostname: new(a.name + ".test"), Port: proto.Int32(5051), Checkpoint: new(true),
 			Resources: a.all.Proto(),
 		},
 		PID: a.pid(), Version: "1.11.0", WorkDir: "/w", LauncherDir: "/usr/libexec/mesos",
@@ -91,7 +92,7 @@ func (a *agentNode) start() {
 	a.inbox, a.pumping = nil, false
 	a.sinks = map[agent.ConnID]sink{}
 	a.calls = map[agent.RequestID]func(error){}
-	a.core = agent.New(a.config(), agent.Deps{Rand: a.w.coreRand(a.name, a.life), Log: a.w.log.With("node", a.name)})
+	a.core = agent.New(a.config(), agent.Deps{Rand: a.w.coreRand(a.name, a.life), Log: a.w.log.With(slog.String("node", a.name))})
 	running := a.machine.running()
 	a.w.note("%s    starts, life %d, %d containers", a.name, a.life, len(running))
 	a.core.Recover(a.w.now, a.disk.state(), running)

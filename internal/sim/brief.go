@@ -85,15 +85,15 @@ func briefStatus(s *mesos.TaskStatus) string {
 }
 
 func briefEvent(e *schedulerpb.Event) string {
-	switch e.GetType() {
+	switch e.GetType() { //nolint:exhaustive // of the others the name is enough
 	case schedulerpb.Event_SUBSCRIBED:
 		return "SUBSCRIBED " + e.Subscribed.FrameworkId.GetValue()
 	case schedulerpb.Event_OFFERS:
-		text := "OFFERS"
+		var b strings.Builder
 		for _, o := range e.Offers.Offers {
-			text += " " + o.Id.GetValue() + " of " + o.AgentId.GetValue()
+			fmt.Fprintf(&b, " %s of %s", o.Id.GetValue(), o.AgentId.GetValue())
 		}
-		return text
+		return "OFFERS" + b.String()
 	case schedulerpb.Event_RESCIND:
 		return "RESCIND " + e.Rescind.OfferId.GetValue()
 	case schedulerpb.Event_UPDATE:
@@ -107,41 +107,37 @@ func briefEvent(e *schedulerpb.Event) string {
 }
 
 func briefSchedulerCall(c *schedulerpb.Call) string {
-	text := c.GetType().String()
-	switch c.GetType() {
-	case schedulerpb.Call_ACCEPT:
-		for _, id := range c.Accept.OfferIds {
-			text += " " + id.GetValue()
-		}
-		for _, op := range c.Accept.Operations {
-			text += infos(append(op.GetLaunch().GetTaskInfos(), op.GetLaunchGroup().GetTaskGroup().GetTasks()...))
-		}
-	case schedulerpb.Call_DECLINE:
-		for _, id := range c.Decline.OfferIds {
-			text += " " + id.GetValue()
-		}
-	case schedulerpb.Call_KILL:
-		text += " " + c.Kill.TaskId.GetValue()
-	case schedulerpb.Call_ACKNOWLEDGE:
-		text += fmt.Sprintf(" %s %s", c.Acknowledge.TaskId.GetValue(), uuid(c.Acknowledge.Uuid))
-	case schedulerpb.Call_RECONCILE:
-		for _, t := range c.Reconcile.Tasks {
-			text += " " + t.TaskId.GetValue()
-		}
+	var b strings.Builder
+	b.WriteString(c.GetType().String())
+	for _, id := range append(c.GetAccept().GetOfferIds(), c.GetDecline().GetOfferIds()...) {
+		b.WriteString(" " + id.GetValue())
 	}
-	return text
+	for _, op := range c.GetAccept().GetOperations() {
+		b.WriteString(" " + op.GetType().String())
+		b.WriteString(infos(append(op.GetLaunch().GetTaskInfos(), op.GetLaunchGroup().GetTaskGroup().GetTasks()...)))
+	}
+	for _, t := range c.GetReconcile().GetTasks() {
+		b.WriteString(" " + t.TaskId.GetValue())
+	}
+	if k := c.Kill; k != nil {
+		b.WriteString(" " + k.TaskId.GetValue())
+	}
+	if a := c.Acknowledge; a != nil {
+		fmt.Fprintf(&b, " %s %s", a.TaskId.GetValue(), uuid(a.Uuid))
+	}
+	return b.String()
 }
 
 func briefCall(c *executorpb.Call) string {
-	switch c.GetType() {
+	switch c.GetType() { //nolint:exhaustive // of the others the name is enough
 	case executorpb.Call_UPDATE:
 		return "UPDATE " + briefStatus(c.Update.Status)
 	case executorpb.Call_SUBSCRIBE:
-		text := "SUBSCRIBE, has" + infos(c.Subscribe.UnacknowledgedTasks)
+		var b strings.Builder
 		for _, u := range c.Subscribe.UnacknowledgedUpdates {
-			text += ", " + briefStatus(u.Status)
+			b.WriteString(", " + briefStatus(u.Status))
 		}
-		return text
+		return "SUBSCRIBE, has" + infos(c.Subscribe.UnacknowledgedTasks) + b.String()
 	}
 	return c.GetType().String()
 }

@@ -140,7 +140,7 @@ func (x *customExecutor) event(ev *executorpb.Event) {
 }
 
 func (x *customExecutor) handle(ev *executorpb.Event) {
-	switch ev.GetType() {
+	switch ev.GetType() { //nolint:exhaustive // this executor has no use for the others
 	case executorpb.Event_LAUNCH:
 		x.launch(ev.Launch.Task)
 	case executorpb.Event_LAUNCH_GROUP:

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -138,7 +139,7 @@ func (h *history) told(s *schedulerNode, want *wanted, st *mesos.TaskStatus) {
 		return
 	}
 	for _, before := range t.told {
-		if !t.acked[before] && s.traits.checkpoint && !(final(st.GetState()) && t.final) && !h.w.replaced(want) {
+		if !t.acked[before] && s.traits.checkpoint && (!final(st.GetState()) || !t.final) && !h.w.replaced(want) {
 			fail("updates in order", "%s was told %s of %s before it had acknowledged another", s.name, st.GetState(), want.id)
 		}
 	}
@@ -153,12 +154,10 @@ func forgotten(st *mesos.TaskStatus) bool {
 	if st.GetReason() != mesos.TaskStatus_REASON_RECONCILIATION || len(st.Uuid) > 0 {
 		return false
 	}
-	switch st.GetState() {
-	case mesos.TaskState_TASK_UNKNOWN, mesos.TaskState_TASK_UNREACHABLE, mesos.TaskState_TASK_GONE,
-		mesos.TaskState_TASK_GONE_BY_OPERATOR, mesos.TaskState_TASK_LOST:
-		return true
-	}
-	return false
+	return slices.Contains([]mesos.TaskState{
+		mesos.TaskState_TASK_UNKNOWN, mesos.TaskState_TASK_UNREACHABLE, mesos.TaskState_TASK_GONE,
+		mesos.TaskState_TASK_GONE_BY_OPERATOR, mesos.TaskState_TASK_LOST,
+	}, st.GetState())
 }
 
 // inOrder: what the scheduler was told of an executor's updates is in the order
@@ -198,7 +197,7 @@ func (h *history) offered(s *schedulerNode, o *mesos.Offer) {
 
 // masterSends looks at what a master says: an offer is not accepted and
 // rescinded both, and an agent is told that it is admitted when it is.
-func (h *history) masterSends(m *masterNode, msg master.Message) {
+func (h *history) masterSends(msg master.Message) {
 	switch msg := msg.(type) {
 	case master.ToFramework:
 		h.masterTells(msg.Event)
@@ -241,7 +240,7 @@ func (h *history) launchedBy(task ids.TaskID) {
 }
 
 func (h *history) masterTells(e *schedulerpb.Event) {
-	switch e.GetType() {
+	switch e.GetType() { //nolint:exhaustive // the others are none of the checkers' business
 	case schedulerpb.Event_RESCIND:
 		h.counts.Rescinded++
 		o := h.offer(e.Rescind.OfferId.GetValue())

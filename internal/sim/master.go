@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -73,7 +74,7 @@ func (m *masterNode) start() {
 	m.w.chance["master config"] = nil // the same for all masters, and in each life
 	m.core = master.New(m.w.config(), master.Deps{
 		Rand:      rng,
-		Log:       m.w.log.With("node", m.name),
+		Log:       m.w.log.With(slog.String("node", m.name)),
 		Allocator: allocator.New(allocator.DefaultConfig(), rng),
 	})
 	m.leads = false
@@ -98,7 +99,7 @@ func (m *masterNode) lead() {
 		id := fmt.Sprintf("M%d", m.w.terms)
 		m.w.note("%s    leads as %s", m.name, id)
 		m.core.Recover(m.w.now, r, &mesos.MasterInfo{
-			Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: proto.String(m.name + ".test"),
+			Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
 			Pid: (*string)(new(m.pid())),
 		})
 		m.pump()
@@ -169,7 +170,7 @@ func (m *masterNode) act(e master.Effects) {
 		m.write()
 	}
 	for _, msg := range e.Messages {
-		m.w.history.masterSends(m, msg)
+		m.w.history.masterSends(msg)
 		m.send(msg)
 	}
 	m.wake.set(m.w, e.Wake, m.pump)

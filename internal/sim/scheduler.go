@@ -231,7 +231,7 @@ func (s *schedulerNode) event(st *stream, e *schedulerpb.Event) {
 		return
 	}
 	s.w.note("%s    <- %s %s", s.name, st.master.name, briefEvent(e))
-	switch e.GetType() {
+	switch e.GetType() { //nolint:exhaustive // this framework has no use for the others
 	case schedulerpb.Event_SUBSCRIBED:
 		s.subscribed(st, ids.FrameworkID(e.Subscribed.FrameworkId.GetValue()))
 	case schedulerpb.Event_OFFERS:

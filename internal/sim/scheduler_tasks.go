@@ -9,6 +9,7 @@ import (
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/status"
 )
 
 // offered takes offers, and answers each in its time.
@@ -215,7 +216,7 @@ func (s *schedulerNode) updated(st *mesos.TaskStatus) {
 	if st.GetState() != mesos.TaskState_TASK_UNKNOWN {
 		t.state = st.GetState()
 	}
-	t.over = t.ended(st, s.traits.partitionAware)
+	t.over = t.ended(st)
 	if len(st.Uuid) > 0 {
 		t.seen[string(st.Uuid)] = true
 		s.after(s.ackDelay(), func() { s.acknowledge(t, st) })
@@ -224,14 +225,11 @@ func (s *schedulerNode) updated(st *mesos.TaskStatus) {
 }
 
 // ended reports whether a scheduler need not wait for more of a task.
-func (t *wanted) ended(st *mesos.TaskStatus, partitionAware bool) bool {
-	switch {
-	case final(st.GetState()):
-		return true
-	case st.GetState() == mesos.TaskState_TASK_UNKNOWN:
+func (t *wanted) ended(st *mesos.TaskStatus) bool {
+	if st.GetState() == mesos.TaskState_TASK_UNKNOWN {
 		return t.launch == doubtful || t.over
 	}
-	return false
+	return final(st.GetState())
 }
 
 func (s *schedulerNode) ackDelay() time.Duration {
@@ -319,12 +317,4 @@ func (s *schedulerNode) reconcile(tasks []*schedulerpb.Call_Reconcile_Task) {
 }
 
 // final reports whether a task in the state is over for good.
-func final(state mesos.TaskState) bool {
-	switch state {
-	case mesos.TaskState_TASK_FINISHED, mesos.TaskState_TASK_FAILED, mesos.TaskState_TASK_KILLED, mesos.TaskState_TASK_ERROR,
-		mesos.TaskState_TASK_LOST, mesos.TaskState_TASK_DROPPED, mesos.TaskState_TASK_GONE,
-		mesos.TaskState_TASK_GONE_BY_OPERATOR:
-		return true
-	}
-	return false
-}
+func final(state mesos.TaskState) bool { return status.IsTerminal(state) }

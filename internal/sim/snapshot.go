@@ -41,7 +41,7 @@ func digest(s *master.Snapshot) uint64 {
 		fmt.Fprint(h, f.ID, f.Connected, f.Active, f.Allocated, f.Offered, f.Counters)
 	}
 	for t := range s.Tasks.All() {
-		fmt.Fprint(h, t.ID, t.State, t.Place, len(t.Statuses), t.UpdateUUID)
+		fmt.Fprint(h, t.ID, t.State, t.Place, len(t.Statuses), string(t.UpdateUUID))
 	}
 	for o := range s.Offers.All() {
 		fmt.Fprint(h, o.ID, o.Resources)

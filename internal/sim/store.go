@@ -1,9 +1,9 @@
 package sim
 
 import (
-	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meseta-project/meseta/internal/registry"
@@ -72,13 +72,13 @@ func (s *store) apply(m *masterNode, puts []registry.Put) {
 }
 
 func keys(puts []registry.Put) string {
-	var out string
+	var b strings.Builder
 	for _, p := range puts {
 		sign := "+"
 		if p.Value == nil {
 			sign = "-"
 		}
-		out += fmt.Sprintf(" %s%s", sign, p.Key)
+		b.WriteString(" " + sign + p.Key)
 	}
-	return out
+	return b.String()
 }

@@ -6,7 +6,6 @@ import (
 	"hash"
 	"log/slog"
 	"strings"
-	"time"
 )
 
 // kept is how many of the last events are kept for readers.
@@ -70,15 +69,12 @@ func (h *traceHandler) Handle(_ context.Context, r slog.Record) error {
 
 // WithAttrs implements [slog.Handler].
 func (h *traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	text := h.attrs
+	var b strings.Builder
 	for _, a := range attrs {
-		text += fmt.Sprintf(" %s=%v", a.Key, a.Value)
+		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
 	}
-	return &traceHandler{h.w, text}
+	return &traceHandler{h.w, h.attrs + b.String()}
 }
 
 // WithGroup implements [slog.Handler].
 func (h *traceHandler) WithGroup(string) slog.Handler { return h }
-
-// seconds writes a duration for the trace.
-func seconds(d time.Duration) string { return fmt.Sprintf("%.3fs", d.Seconds()) }

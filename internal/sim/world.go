@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 )
 
@@ -102,8 +101,6 @@ func (w *world) suffers(f Fault, p float64) bool {
 	return !w.healed && w.plan.Faults.Has(f) && w.once(f.String(), p)
 }
 
-func (w *world) uuid(concern string) string { return ids.NewUUID(w.rand(concern)).String() }
-
 // after has do happen that much later.
 func (w *world) after(d time.Duration, do func()) {
 	w.seq++
@@ -149,7 +146,7 @@ func (w *world) run() {
 }
 
 // A Failure is what is wrong with a run.
-type Failure struct {
+type Failure struct { //nolint:errname // it names what happened, not a kind of error
 	Checker string
 	Detail  string
 }
