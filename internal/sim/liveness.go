@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -73,7 +74,8 @@ func (w *world) unfinished() string {
 			return fmt.Sprintf("%s has %d tasks to launch", s.name, s.todo)
 		}
 		for _, t := range s.current {
-			if !t.over && !w.neverBack(ids.AgentID(t.agent.GetValue())) {
+			away := (t.state == mesos.TaskState_TASK_UNREACHABLE || t.unknown) && w.neverBack(ids.AgentID(t.agent.GetValue()))
+			if !t.over && !away {
 				return fmt.Sprintf("%s does not know the end of %s on %s, last told %s, launch %d",
 					s.name, t.id, t.agent.GetValue(), state(t.state), t.launch)
 			}

@@ -58,6 +58,7 @@ type wanted struct {
 	state     mesos.TaskState
 	told      bool // has been told of any state
 	over      bool
+	unknown   bool // the master says so
 	kill      bool
 	heard     time.Time
 	seen      map[string]bool // uuids of the updates it was sent

@@ -213,7 +213,8 @@ func (s *schedulerNode) updated(st *mesos.TaskStatus) {
 	}
 	s.w.history.told(s, t, st)
 	t.heard, t.told = s.w.now, true
-	if st.GetState() != mesos.TaskState_TASK_UNKNOWN {
+	t.unknown = st.GetState() == mesos.TaskState_TASK_UNKNOWN
+	if !t.unknown {
 		t.state = st.GetState()
 	}
 	t.over = t.ended(st)

@@ -1,0 +1,127 @@
+package sim
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var plant = flag.Bool("plant", false, "plant known bugs one after the other, and see that each is found")
+
+// planted are bugs of the kinds that such systems have. Each replaces a piece
+// of one file.
+var planted = []struct{ name, file, was, is string }{
+	{
+		"update acknowledged before it is on disk", "agent/executor.go",
+		"a.later(ToExecutor{Conn: x.conn, Event: ev, Scheduler: x.framework.pid})",
+		"a.out.Messages = append(a.out.Messages, ToExecutor{Conn: x.conn, Event: ev})",
+	},
+	{
+		"offers kept when a framework disconnects", "master/framework.go",
+		"m.alloc.DeactivateFramework(f.id)\n\tfor _, o := range inOrder(f.offers) {",
+		"m.alloc.DeactivateFramework(f.id)\n\tfor _, o := range inOrder(f.offers)[:0] {",
+	},
+	{
+		"task started though it runs already", "agent/run.go",
+		"f != nil && f.tasks[id] != nil\n", "f == nil && a == nil\n",
+	},
+	{
+		"agents that are away never given up", "master/agent_leave.go",
+		"if m.leaving[a.id] || m.removalWaits(a.id) {", "if a != nil {",
+	},
+	{
+		"next update sent before the last is acknowledged", "status/status.go",
+		"if len(st.pending) > 1 || s.paused {\n\t\treturn nil, Accepted", "if s.paused {\n\t\treturn nil, Accepted",
+	},
+	{
+		"any acknowledgement taken for that of the last update", "status/status.go",
+		"uuid(st.pending[0].GetUuid()) != uuid(id):", "false:",
+	},
+	{
+		"agent welcomed before the registry has it", "master/agent_register.go",
+		"m.persist(puts, admitted{", "m.puts = append(m.puts, puts...)\n\tm.proceed(admitted{",
+	},
+	{
+		"resources of a task that ended never freed", "master/task.go",
+		"m.release(t.framework, t.agent, row.Resources)\n", "",
+	},
+	{
+		"declined offers never offered again", "master/offer.go",
+		"m.alloc.Recover(m.now, o.framework.id, o.agent.id, o.row.Resources, filters)",
+		"if filters == nil {\n\t\tm.alloc.Recover(m.now, o.framework.id, o.agent.id, o.row.Resources, filters)\n\t}",
+	},
+	{
+		"agents of an earlier leader forgotten", "master/recover.go",
+		"m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info", "_ = a",
+	},
+	{
+		"unacknowledged updates not recovered", "agent/recover.go",
+		"s.Updates, s.Acks)", "nil, nil)",
+	},
+	{
+		"agent not asked about tasks that it has not", "master/agent_reregister.go",
+		"Reconciliations: m.reconciliations(a, runs),", "",
+	},
+	{
+		"tasks of an agent that restarts left to themselves", "agent/plan.go",
+		"out = append(out, action{actDestroy,", "_ = append(out, action{actDestroy,",
+	},
+	{
+		"updates not sent again to another master", "agent/register.go",
+		"a.resumeUpdates()\n\ta.tellMaster(a.describe())\n\tfor", "a.tellMaster(a.describe())\n\tfor",
+	},
+}
+
+// TestPlanted sees that the bugs can be planted, and with -plant that a few
+// hundred seeds find each.
+func TestPlanted(t *testing.T) {
+	for _, bug := range planted {
+		path, err := filepath.Abs(filepath.Join("..", bug.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), bug.was) {
+			t.Errorf("%s: %s does not contain %q", bug.name, bug.file, bug.was)
+		} else if *plant {
+			t.Run(bug.name, func(t *testing.T) { findPlanted(t, path, strings.ReplaceAll(string(text), bug.was, bug.is)) })
+		}
+	}
+}
+
+// findPlanted runs the seeds with one file replaced.
+func findPlanted(t *testing.T, path, text string) {
+	dir := t.TempDir()
+	broken, overlay := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{broken: []byte(text), overlay: list} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-run", "TestSeeds", ".",
+		"-args", "-seeds", "500", "-whole", "-lines", "0")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		t.Errorf("not found")
+	case !strings.Contains(string(out), "repeat with"):
+		t.Errorf("%s", out)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "repeat with") {
+			break
+		}
+		t.Log(strings.TrimSpace(line))
+	}
+}
