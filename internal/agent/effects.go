@@ -9,6 +9,7 @@ import (
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // Effects is what is to be done about the inputs since the last call.
@@ -88,7 +89,7 @@ type (
 	// Update sets what a container may use, now that its tasks are others.
 	Update struct {
 		Container ids.ContainerID
-		Resources []*mesos.Resource
+		Resources resources.Resources
 		Limits    map[string]*mesos.Value_Scalar
 	}
 

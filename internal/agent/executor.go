@@ -199,7 +199,7 @@ func (a *Agent) resize() {
 	for _, x := range a.resized {
 		x.resized = false
 		if a.byRun[x.run.Container] == x && x.state == ExecutorRunning {
-			a.act(Update{Container: x.run.Container, Resources: x.used.Proto(), Limits: x.limits()})
+			a.act(Update{Container: x.run.Container, Resources: x.used, Limits: x.limits()})
 		}
 	}
 	a.resized = a.resized[:0]

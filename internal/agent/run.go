@@ -2,6 +2,7 @@ package agent
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -28,7 +29,7 @@ type order struct {
 
 // runTask handles a RunTaskMessage.
 func (a *Agent) runTask(m *messages.RunTaskMessage) {
-	m = upgraded(m)
+	m = upgradedRun(m)
 	info := m.GetTask().GetExecutor()
 	generated := info == nil
 	if generated && m.GetTask().GetCommand() == nil {
@@ -278,8 +279,22 @@ func (x *executor) unqueue(t *task) {
 	x.queue = left
 }
 
-// upgraded returns m with its resources in the form with a reservations list;
-// m itself if they are.
+// upgradedRun is [upgraded] for what comes most often, from masters that send the
+// newer form anyway.
+func upgradedRun(m *messages.RunTaskMessage) *messages.RunTaskMessage {
+	if isNewer(m.GetTask().GetResources()) && isNewer(m.GetTask().GetExecutor().GetResources()) {
+		return m
+	}
+	return upgraded(m)
+}
+
+// isNewer reports whether resources are in the form with a reservations list.
+func isNewer(rs []*mesos.Resource) bool {
+	return !slices.ContainsFunc(rs, func(r *mesos.Resource) bool { return r.Role != nil || r.Reservation != nil })
+}
+
+// upgraded returns a copy of m with its resources in the form with a
+// reservations list.
 func upgraded[M proto.Message](m M) M {
 	c := proto.CloneOf(m)
 	resources.UpgradeMessage(c)

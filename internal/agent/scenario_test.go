@@ -296,7 +296,7 @@ func (w *world) printAction(c ContainerAction) string {
 	case Adopt:
 		return fmt.Sprintf("adopt %s builtin %d pid %d task %q", w.short(c.Spec.Run.Container), c.Spec.Builtin, c.PID, c.Spec.Task.GetTaskId().GetValue())
 	case Update:
-		return fmt.Sprintf("resize %s to %s", w.short(c.Container), resources.TextAll(c.Resources))
+		return fmt.Sprintf("resize %s to %s", w.short(c.Container), c.Resources)
 	case Destroy:
 		return "destroy " + w.short(c.Container)
 	case Remove:
