@@ -67,7 +67,8 @@ fuzz: ## fuzz each parser for FUZZTIME=10s: PKG=./...
 	./scripts/fuzz $(FUZZTIME) $(PKG)
 
 demo: build ## start a cluster and share it between two frameworks
-	./scripts/demo
+	$(GO) build -trimpath -o bin/ ./frameworks/...
+	./bin/demo
 
 clean: ## remove what was built
 	rm -rf bin

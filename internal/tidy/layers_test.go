@@ -49,7 +49,7 @@ const layers = `
 	internal/wire < internal/client < scheduler, operator;
 	internal/client, internal/flags < executor;
 	scheduler, executor, operator, recordio, resources < PUBLIC;
-	PUBLIC < frameworks/batch, frameworks/service;
+	PUBLIC < frameworks/batch, frameworks/service, frameworks/demo;
 
 	# Layer 3, adapters: one technology each. They import neither each other nor
 	# a core, but for the values that they store and the parts that the
