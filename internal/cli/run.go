@@ -115,14 +115,42 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 
 // runInterruptible runs l; signals are for the tasks first.
 func runInterruptible(ctx context.Context, l *launch, report reporter) error {
-	interrupts := make(chan os.Signal, 3)
-	signal.Notify(interrupts, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(interrupts)
-	status, err := l.run(context.WithoutCancel(ctx), report, interrupts)
+	signals := make(chan os.Signal, 3)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	status, err := l.run(ctx, report, presses(ctx, signals))
 	if err == nil && status != 0 {
 		err = &ExitError{status}
 	}
 	return err
+}
+
+// onePress is the time in which a second signal is not a second wish: programs
+// such as timeout(1) signal the process and then its group.
+const onePress = 200 * time.Millisecond
+
+// presses passes on signals, but not those that follow another at once.
+func presses(ctx context.Context, signals <-chan os.Signal) <-chan os.Signal {
+	passed := make(chan os.Signal)
+	go func() {
+		for last := (time.Time{}); ; last = time.Now() {
+			select {
+			case s := <-signals:
+				if time.Since(last) < onePress {
+					continue
+				}
+				select {
+				case passed <- s:
+				case <-ctx.Done():
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return passed
 }
 
 func (o *runOptions) reporter(stdout, stderr io.Writer) reporter {

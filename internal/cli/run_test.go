@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	agentpb "github.com/meseta-project/meseta/api/mesos/v1/agent"
@@ -367,6 +369,33 @@ func TestRunInterrupted(t *testing.T) {
 	if len(f.killed) != 2 || f.killed[0].KillPolicy != nil || f.killed[1].GetKillPolicy().GetGracePeriod().GetNanoseconds() != 0 {
 		t.Errorf("killed by %v", f.killed)
 	}
+}
+
+func TestPresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal)
+		passed := 0
+		presses := presses(t.Context(), signals)
+		go func() {
+			for range 5 {
+				<-presses
+				passed++
+			}
+		}()
+		for _, wait := range []time.Duration{0, time.Millisecond, onePress / 2, time.Second, 0} {
+			time.Sleep(wait)
+			signals <- os.Interrupt
+			synctest.Wait()
+		}
+		if passed != 2 {
+			t.Errorf("%d passed", passed)
+		}
+		for passed < 5 {
+			time.Sleep(time.Second)
+			signals <- os.Interrupt
+			synctest.Wait()
+		}
+	})
 }
 
 // What mesos-execute says is what Mesos's says.
