@@ -213,6 +213,8 @@ func (a *Agent) acknowledged(m *messages.StatusUpdateAcknowledgementMessage) {
 	}
 	if f := a.frameworks[k.Framework]; f != nil && f.tasks[k.Task] != nil {
 		a.acknowledgedTask(f.tasks[k.Task], m.GetUuid(), ended)
+	} else {
+		a.updates.Forget(k)
 	}
 	if send != nil {
 		a.forward(send)

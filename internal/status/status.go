@@ -222,6 +222,15 @@ func (s *Streams) Remove(f ids.FrameworkID) {
 	}
 }
 
+// Forget drops the stream of a task that is not known any more, unless updates
+// of it wait. An executor that repeats itself after its task's end begins one
+// that nothing would ever end.
+func (s *Streams) Forget(k Key) {
+	if st := s.streams[k]; st != nil && len(st.pending) == 0 {
+		s.remove(st)
+	}
+}
+
 // Recover takes up a stream from what was remembered of it. A stream whose
 // terminal update is acknowledged is over, and not taken up.
 func (s *Streams) Recover(k Key, updates []*messages.StatusUpdate, acks [][]byte) {

@@ -82,6 +82,9 @@ func step(s *Streams, now *time.Time, f []string) []string {
 		d, _ := time.ParseDuration(f[1])
 		*now = now.Add(d)
 		return all(s.Due(*now))
+	case "forget":
+		fw, task, _ := strings.Cut(f[1], "/")
+		s.Forget(Key{ids.FrameworkID(fw), ids.TaskID(task)})
 	case "remove":
 		s.Remove(ids.FrameworkID(f[1]))
 	case "recover":
