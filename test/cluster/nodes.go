@@ -179,3 +179,26 @@ func AgentRow(master, agent *Node) (Value, error) {
 	}
 	return Value{}, fmt.Errorf("%s is not registered", agent.Name)
 }
+
+// StartDev starts a whole cluster by the one command for it, with n agents, and
+// returns its master when it leads and lists them all.
+func StartDev(t TB, n int, flags ...string) *Node {
+	t.Helper()
+	port := FreePort(t)
+	dev := &Node{Addr: loopback(port), URL: "http://" + loopback(port), WorkDir: t.TempDir(), probe: "/slaves"}
+	t.Cleanup(func() { killInside(dev.WorkDir) })
+	usual := []string{
+		fmt.Sprintf("--port=%d", port), "--agent_port=0", fmt.Sprintf("--agents=%d", n),
+		"--work_dir=" + dev.WorkDir, "--resources=" + AgentResources,
+	}
+	dev.Process = Start(t, "dev", nil, append([]string{Binary(t), "dev"}, override(usual, flags)...)...)
+	dev.Ready(t)
+	Eventually(t, Patience, func() error {
+		reply, err := Get(dev.URL + "/slaves")
+		if err == nil && len(reply.JSON().List("slaves")) != n {
+			err = fmt.Errorf("%d agents are there, want %d", len(reply.JSON().List("slaves")), n)
+		}
+		return err
+	})
+	return dev
+}

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,4 +110,38 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%v: %v, %q", test.args, p.Log(), test.text)
 		}
 	}
+}
+
+// TestMesosNames: under Mesos's names for them master and agent take the flags
+// as Mesos does, from the environment and from files too.
+func TestMesosNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"mesos-master", "mesos-agent"} {
+		if err := os.Symlink(cluster.Binary(t), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attributes := filepath.Join(dir, "attributes")
+	if err := os.WriteFile(attributes, []byte("rack:from-a-file"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	port, agentPort := cluster.FreePort(t), cluster.FreePort(t)
+	cluster.Start(t, "mesos-master", []string{"MESOS_CLUSTER=from the environment", "MESOS_IP=127.0.0.1"},
+		filepath.Join(dir, "mesos-master"), fmt.Sprintf("--port=%d", port), "--work_dir="+filepath.Join(dir, "master"), "--registry=in_memory")
+	cluster.Start(t, "mesos-agent", []string{"MESOS_ATTRIBUTES=file://" + attributes, "MESOS_IP=127.0.0.1"},
+		filepath.Join(dir, "mesos-agent"), fmt.Sprintf("--master=127.0.0.1:%d", port), fmt.Sprintf("--port=%d", agentPort),
+		"--work_dir="+filepath.Join(dir, "agent"), "--runtime_dir="+filepath.Join(dir, "run"), "--fetcher_cache_dir="+filepath.Join(dir, "fetch"))
+	cluster.Eventually(t, cluster.Patience, func() error {
+		reply, err := cluster.Get(fmt.Sprintf("http://127.0.0.1:%d/state", port))
+		if err != nil {
+			return err
+		}
+		state := reply.JSON()
+		if agents := state.List("slaves"); state.Text("cluster") != "from the environment" || len(agents) != 1 ||
+			agents[0].Text("attributes.rack") != "from-a-file" {
+			return fmt.Errorf("the state is %.2000s", reply.Body)
+		}
+		return nil
+	})
 }
