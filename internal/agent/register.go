@@ -191,8 +191,8 @@ func (a *Agent) admitted(m *messages.SlaveRegisteredMessage) {
 		a.log.Info("registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
 		a.become(m.GetSlaveId())
 	}
-	a.resumeUpdates()
 	a.tellMaster(a.describe())
+	a.resumeUpdates()
 }
 
 // become gives the agent its ID, and remembers it.
@@ -213,8 +213,8 @@ func (a *Agent) readmitted(m *messages.SlaveReregisteredMessage) {
 		return
 	}
 	a.log.Info("re-registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
-	a.resumeUpdates()
 	a.tellMaster(a.describe())
+	a.resumeUpdates()
 	for _, r := range m.GetReconciliations() {
 		a.reconcile(r)
 	}
