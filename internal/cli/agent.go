@@ -15,7 +15,6 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/agentd"
 	"github.com/meseta-project/meseta/internal/checkpoint"
-	"github.com/meseta-project/meseta/internal/elect/standalone"
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/version"
@@ -55,18 +54,18 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
-	detector, err := standalone.ParseMasters(f.Master, log.Logger)
+	leader, err := detector(f.Master, log.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
 	}
 	server, err := agentd.New(agentd.Config{
-		Agent: cfg, Listener: listener, Detector: detector,
+		Agent: cfg, Listener: listener, Detector: leader,
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
 		Fetcher: fetcher.New(fetcher.Config{
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: f.Set.Values(), Seed: seed,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

@@ -80,7 +80,9 @@ func masterCommand() *cobra.Command {
 		Use:   "master --work_dir=DIR",
 		Short: "Run a master",
 		Example: "  meseta master --work_dir=/var/lib/meseta\n" +
-			"  meseta master --registry=in_memory --ip=127.0.0.1",
+			"  meseta master --registry=in_memory --ip=127.0.0.1\n" +
+			"  meseta master --work_dir=/var/lib/meseta --zk=zk://10.0.0.1,10.0.0.2,10.0.0.3/mesos\n" +
+			"  meseta master --work_dir=/var/lib/meseta --peers=10.0.0.1:5060,10.0.0.2:5060,10.0.0.3:5060",
 	}, f.Set, func(ctx context.Context, log *logs) error {
 		m, err := f.open(log)
 		if err != nil {

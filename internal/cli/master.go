@@ -10,10 +10,10 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/allocator"
-	"github.com/meseta-project/meseta/internal/elect/standalone"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/masterd"
 	"github.com/meseta-project/meseta/internal/store/bolt"
@@ -22,41 +22,51 @@ import (
 	"github.com/meseta-project/meseta/internal/wire"
 )
 
-// master is a master that is ready to run, with what it has open.
+// openMaster is a master that is ready to run, with what it has open.
 type openMaster struct {
 	*masterd.Server
-	info  *mesos.MasterInfo
-	store masterd.Store
+	info    *mesos.MasterInfo
+	backend *backend
 }
 
-// open listens and opens the registry.
+// open listens and opens what elects the leader and keeps the registry.
 func (f *masterFlags) open(log *logs) (*openMaster, error) {
-	store, err := f.openStore()
+	listener, err := f.listen()
 	if err != nil {
 		return nil, err
 	}
-	listener, err := f.listen()
-	if err != nil {
-		return nil, errors.Join(err, store.Close())
-	}
 	at, err := f.advertised(listener)
 	if err != nil {
-		return nil, errors.Join(err, listener.Close(), store.Close())
+		return nil, errors.Join(err, listener.Close())
 	}
 	info := masterInfo(at, f.hostname(at.Addr()))
+	backend, err := f.openBackend(info, log.Logger)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	server := masterd.New(masterd.Config{
 		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
-		Info: info, Listener: listener, Elector: standalone.New(info), Store: store,
+		Info: info, Listener: listener, Elector: backend.elector, Store: backend.store,
 		FetchTimeout: f.FetchTimeout, StoreTimeout: f.StoreTimeout,
-		Cluster: f.Cluster, Flags: f.Set.Values(), MaxSubscribers: f.MaxSubscribers, Seed: seed,
+		Cluster: f.Cluster, Flags: shown(f.Set.Values()), MaxSubscribers: f.MaxSubscribers, Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
-	return &openMaster{server, info, store}, nil
+	return &openMaster{server, info, backend}, nil
 }
 
 // run serves until ctx is done, and closes what is open.
 func (m *openMaster) run(ctx context.Context) error {
-	return errors.Join(m.Run(ctx), m.store.Close())
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		if err := m.backend.watch(ctx); err != nil {
+			cancel(err)
+		}
+	})
+	err := m.Run(ctx)
+	cancel(nil)
+	watching.Wait()
+	return errors.Join(err, m.backend.close())
 }
 
 func (f *masterFlags) openStore() (masterd.Store, error) {

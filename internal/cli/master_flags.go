@@ -18,6 +18,7 @@ import (
 type masterFlags struct {
 	Set *flags.Set
 	networkFlags
+	ha haFlags
 
 	WorkDir, Registry, Cluster string
 	FetchTimeout, StoreTimeout time.Duration
@@ -31,6 +32,7 @@ func newMasterFlags() *masterFlags {
 	f := &masterFlags{Set: flags.New("MESOS_"), Master: master.DefaultConfig(), Allocator: allocator.DefaultConfig()}
 	f.network(f.Set, 5050)
 	f.cluster()
+	f.ha.define(f.Set)
 	f.agents()
 	f.allocation()
 	f.frameworks()
@@ -42,7 +44,7 @@ func (f *masterFlags) cluster() {
 	f.Set.String(&f.Cluster, "cluster", "", "Name of the cluster, as shown to people.").Optional()
 	f.Set.Path(&f.WorkDir, "work_dir", "", "Folder of the registry. It must survive restarts.").Optional()
 	f.Set.Choice(&f.Registry, "registry", "bolt", []string{"bolt", "in_memory", "replicated_log"},
-		"Where the registry is kept: bolt is a file in the work_dir, in_memory is forgotten. replicated_log, Mesos's own store, is taken for bolt.")
+		"Where a master that is alone keeps the registry: bolt is a file in the work_dir, in_memory is forgotten. replicated_log, Mesos's own store, is taken for bolt. With --ha the registry is kept there.")
 	f.Set.Duration(&f.FetchTimeout, "registry_fetch_timeout", time.Minute, "A new leader ends when reading the registry takes longer.")
 	f.Set.Duration(&f.StoreTimeout, "registry_store_timeout", 20*time.Second, "The master ends when a write of the registry takes longer.")
 	f.Set.Duration(&f.Master.RegistryGCInterval, "registry_gc_interval", 15*time.Minute, "How often agents that are not needed any more are dropped from the registry.")

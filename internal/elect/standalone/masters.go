@@ -27,7 +27,7 @@ const (
 	answerTime = 5 * time.Second        // for one of them to answer
 	askEvery   = 15 * time.Second       // to ask the leader whether it still leads
 	firstRetry = 100 * time.Millisecond // when nobody leads
-	lastRetry  = 2 * time.Second
+	lastRetry  = time.Second
 )
 
 // Masters finds the leader among masters by their addresses. It is safe for
