@@ -72,7 +72,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"updates not sent again to another master", "agent/register.go",
-		"a.resumeUpdates()\n\ta.tellMaster(a.describe())\n\tfor", "a.tellMaster(a.describe())\n\tfor",
+		"a.tellMaster(a.describe())\n\ta.resumeUpdates()\n\tfor", "a.tellMaster(a.describe())\n\tfor",
 	},
 }
 
