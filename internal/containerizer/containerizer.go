@@ -226,9 +226,12 @@ func withPath(env []string) []string {
 // PID returns the process of a container that was started here, if one was and
 // the container was not cleaned up since. It may be long gone.
 func (c *Containerizer) PID(id ids.ContainerID) (int, bool) {
+	if _, err := os.Stat(c.runtimeDir(id)); err != nil {
+		return 0, false
+	}
 	text, err := os.ReadFile(filepath.Join(c.runtimeDir(id), "pid"))
 	if err != nil {
-		return 0, false
+		return posix.Find(string(id))
 	}
 	pid, err := strconv.Atoi(string(text))
 	return pid, err == nil && pid > 0

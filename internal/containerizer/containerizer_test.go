@@ -180,6 +180,12 @@ func TestAdopt(t *testing.T) {
 	if pid, ok := c.PID("c1"); !ok || pid != p.PID() {
 		t.Errorf("process %d is remembered as %d (%t)", p.PID(), pid, ok)
 	}
+	if err := os.Remove(filepath.Join(c.cfg.RuntimeDir, "containers", "c1", "pid")); err != nil {
+		t.Fatal(err)
+	}
+	if pid, ok := c.PID("c1"); !ok || pid != p.PID() {
+		t.Errorf("process %d, not written down, is found as %d (%t)", p.PID(), pid, ok)
+	}
 	if pid, ok := c.PID("c2"); ok {
 		t.Errorf("a container that was never started has process %d", pid)
 	}

@@ -183,6 +183,21 @@ func shimArgs(spec *Spec) []string {
 	return append(args, spec.Args...)
 }
 
+// Find returns the pid of a container's shim by looking at all processes, for
+// when an agent died before it could write the pid down.
+func Find(id string) (pid int, ok bool) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, false
+	}
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && isShim(pid, id) {
+			return pid, true
+		}
+	}
+	return 0, false
+}
+
 // isShim guards against a pid that has been given to another process.
 func isShim(pid int, id string) bool {
 	cmdline, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
