@@ -1,0 +1,109 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/etcdserver/etcdtest"
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// threeMasters starts three masters and returns how agents find them.
+type threeMasters func(t *testing.T) (masters []*cluster.Node, where string)
+
+var backends = map[string]threeMasters{
+	"zookeeper": func(t *testing.T) ([]*cluster.Node, string) {
+		server := cluster.StartZooKeeper(t, time.Second)
+		where := "zk://u1:p1@" + server.Addr + "/a/b"
+		return alike(t, "--zk="+where, "--zk_session_timeout=2secs"), where
+	},
+	"etcd": func(t *testing.T) ([]*cluster.Node, string) {
+		where := "etcd://" + etcdtest.Start(t).Addr + "/meseta"
+		return alike(t, "--ha=etcd", "--etcd="+where), where
+	},
+	"embedded": func(t *testing.T) ([]*cluster.Node, string) {
+		var peers []string
+		for range 3 {
+			peers = append(peers, "127.0.0.1:"+strconv.Itoa(cluster.FreePort(t)))
+		}
+		var masters []*cluster.Node
+		for _, own := range peers {
+			masters = append(masters, cluster.StartStandby(t, "--ha=embedded", "--peers="+strings.Join(peers, ","), "--peer_address="+own))
+		}
+		return masters, cluster.Addresses(masters...)
+	},
+}
+
+func alike(t *testing.T, flags ...string) (masters []*cluster.Node) {
+	for range 3 {
+		masters = append(masters, cluster.StartStandby(t, flags...))
+	}
+	return masters
+}
+
+// TestLeaderKilled kills the leader of three masters under running tasks, on
+// each backend. A standby must lead, the agent and the framework must be back
+// under the ids they had, and the tasks must not notice.
+func TestLeaderKilled(t *testing.T) {
+	for name, start := range backends {
+		t.Run(name, func(t *testing.T) {
+			masters, where := start(t)
+			leader := cluster.Leader(t, masters...)
+			c := &cluster.Cluster{Master: leader, Agents: []*cluster.Node{cluster.StartAgent(t, leader, "--master="+where)}}
+			for _, m := range cluster.Without(masters, leader) {
+				checkStandby(t, m, leader)
+			}
+			info := durable("survivor")
+			w := startWorkload(t, c, info)
+			before, err := cluster.AgentRow(c.Master, c.Agents[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			killed := time.Now()
+			leader.Kill9()
+			c.Master = cluster.Leader(t, cluster.Without(masters, leader)...)
+			leads := time.Since(killed)
+			s := cluster.Subscribe(t, c.Master, withID(info, w.ID))
+			offer := s.AwaitOffer()
+			t.Logf("%s: a standby led after %v, the first new offer came after %v", name, leads, time.Since(killed))
+			after, err := cluster.AgentRow(c.Master, c.Agents[0])
+			if err != nil || after.Text("agent_info.id.value") != before.Text("agent_info.id.value") {
+				t.Errorf("the agent was %s and is %s (%v)", before.Text("agent_info.id.value"), after.Text("agent_info.id.value"), err)
+			}
+			s.Launch(offer, 0, cluster.Task(offer, "new", "true"))
+			s.AwaitState("new", "TASK_FINISHED")
+			w.ends.open(t)
+			s.AwaitState("ends", "TASK_FINISHED")
+			checkRunsOn(t, s, w.pid, "runs", "own")
+			leader.Start()
+			cluster.Eventually(t, cluster.Patience, func() error { return standsBy(leader, c.Master) })
+		})
+	}
+}
+
+// checkStandby checks what a master answers that does not lead.
+func checkStandby(t *testing.T, m, leader *cluster.Node) {
+	t.Helper()
+	cluster.Eventually(t, cluster.Patience, func() error { return standsBy(m, leader) })
+	for _, path := range []string{"/health", "/version", "/flags", "/metrics/snapshot"} {
+		if reply, err := cluster.Get(m.URL + path); err != nil || reply.Status != 200 {
+			t.Errorf("a standby answers %s with %d, %v", path, reply.Status, err)
+		}
+	}
+}
+
+// standsBy says why a master does not send callers to the leader.
+func standsBy(m, leader *cluster.Node) error {
+	reply, err := cluster.Get(m.URL + "/state?x=1")
+	if err != nil {
+		return err
+	}
+	want := "//" + leader.Addr + "/master/state?x=1"
+	if reply.Status != 307 || reply.Header.Get("Location") != want {
+		return fmt.Errorf("it answers %d, Location %q, want 307 and %q", reply.Status, reply.Header.Get("Location"), want)
+	}
+	return nil
+}
