@@ -15,7 +15,6 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/client"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -99,9 +98,9 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Update(status *mesos.TaskStatus) error {
 	status.Uuid = newUUID()
 	status.Source = mesos.TaskStatus_SOURCE_EXECUTOR.Enum()
-	status.ExecutorId = &mesos.ExecutorID{Value: proto.String(c.cfg.ExecutorID)}
+	status.ExecutorId = &mesos.ExecutorID{Value: new(c.cfg.ExecutorID)}
 	if status.Timestamp == nil {
-		status.Timestamp = proto.Float64(float64(time.Now().UnixMicro()) / 1e6)
+		status.Timestamp = new(float64(time.Now().UnixMicro()) / 1e6)
 	}
 	update := &executorpb.Call_Update{Status: status}
 	c.mu.Lock()
@@ -161,8 +160,8 @@ func (c *Client) Stop() {
 func (c *Client) call(kind executorpb.Call_Type) *executorpb.Call {
 	return &executorpb.Call{
 		Type:        kind.Enum(),
-		ExecutorId:  &mesos.ExecutorID{Value: proto.String(c.cfg.ExecutorID)},
-		FrameworkId: &mesos.FrameworkID{Value: proto.String(c.cfg.FrameworkID)},
+		ExecutorId:  &mesos.ExecutorID{Value: new(c.cfg.ExecutorID)},
+		FrameworkId: &mesos.FrameworkID{Value: new(c.cfg.FrameworkID)},
 	}
 }
 

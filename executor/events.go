@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -113,7 +114,7 @@ func (c *Client) retry(ctx context.Context, err error, subscribed bool, lost tim
 	case !c.cfg.Checkpoint && (subscribed || !answered), time.Since(lost) >= c.cfg.RecoveryTimeout:
 		return &LostError{Cause: err}
 	}
-	c.log.Warn("lost the agent", "error", err)
+	c.log.Warn("lost the agent", slog.Any("error", err))
 	return c.backoff.Wait(ctx)
 }
 
@@ -199,6 +200,7 @@ func (c *Client) handle(event *executorpb.Event, yield func(*executorpb.Event, e
 		c.launched(event.GetLaunchGroup().GetTaskGroup().GetTasks()...)
 	case executorpb.Event_SHUTDOWN:
 		c.expect()
+	default:
 	}
 	if !yield(event, nil) {
 		return errBroken
@@ -216,7 +218,7 @@ func (c *Client) send(ctx context.Context, stream *client.Stream, l *lane) {
 			err := c.api.Do(ctx, call, nil, nil)
 			if refused, ok := errors.AsType[*StatusError](err); ok && !refused.Temporary() {
 				status := call.GetUpdate().GetStatus()
-				c.log.Error("the agent refused an update", "task_id", status.GetTaskId().GetValue(), "error", err)
+				c.log.Error("the agent refused an update", slog.String("task_id", status.GetTaskId().GetValue()), slog.Any("error", err))
 				if !c.acknowledged(nil, status.GetUuid()) {
 					continue
 				}

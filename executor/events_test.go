@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,7 +167,7 @@ func TestManyUpdates(t *testing.T) {
 		states := []mesos.TaskState{mesos.TaskState_TASK_STARTING, mesos.TaskState_TASK_RUNNING, mesos.TaskState_TASK_FINISHED}
 		for i := range tasks {
 			for _, state := range states {
-				ok(t, c.Update(status(fmt.Sprint(i), state)))
+				ok(t, c.Update(status(strconv.Itoa(i), state)))
 			}
 		}
 		seen := map[string]int{}

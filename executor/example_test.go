@@ -14,7 +14,6 @@ import (
 // An executor whose tasks are over as soon as they are there.
 func Example() {
 	server := httptest.NewServer(oneTaskAgent()) // stands for an agent
-	defer server.Close()
 
 	// A real one takes this from executor.FromEnvironment.
 	e, err := executor.New(executor.Config{Agent: server.URL, FrameworkID: "F", ExecutorID: "E"})
@@ -37,8 +36,10 @@ func Example() {
 		case executorpb.Event_SHUTDOWN:
 			fmt.Println("shutdown")
 			e.Stop()
+		default:
 		}
 	}
+	server.Close()
 	// Output:
 	// task hello
 	// shutdown

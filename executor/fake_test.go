@@ -12,7 +12,6 @@ import (
 	"github.com/meseta-project/meseta/internal/fakenet"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/recordio"
-	"google.golang.org/protobuf/proto"
 )
 
 const address = "10.0.0.1:5051"
@@ -81,9 +80,9 @@ func (a *agent) stream(w http.ResponseWriter, r *http.Request, call *executorpb.
 
 func (s *subscription) welcome() {
 	s.events <- &executorpb.Event{Type: executorpb.Event_SUBSCRIBED.Enum(), Subscribed: &executorpb.Event_Subscribed{
-		ExecutorInfo:  &mesos.ExecutorInfo{ExecutorId: &mesos.ExecutorID{Value: proto.String("E")}},
-		FrameworkInfo: &mesos.FrameworkInfo{User: proto.String("u"), Name: proto.String("n")},
-		AgentInfo:     &mesos.AgentInfo{Hostname: proto.String("h")},
+		ExecutorInfo:  &mesos.ExecutorInfo{ExecutorId: &mesos.ExecutorID{Value: new("E")}},
+		FrameworkInfo: &mesos.FrameworkInfo{User: new("u"), Name: new("n")},
+		AgentInfo:     &mesos.AgentInfo{Hostname: new("h")},
 	}}
 }
 
@@ -103,12 +102,12 @@ func (s *subscription) acknowledge(status *mesos.TaskStatus) {
 
 func task(id string) *mesos.TaskInfo {
 	return &mesos.TaskInfo{
-		Name: proto.String(id), TaskId: &mesos.TaskID{Value: proto.String(id)}, AgentId: &mesos.AgentID{Value: proto.String("S0")},
+		Name: new(id), TaskId: &mesos.TaskID{Value: new(id)}, AgentId: &mesos.AgentID{Value: new("S0")},
 	}
 }
 
 func status(id string, state mesos.TaskState) *mesos.TaskStatus {
-	return &mesos.TaskStatus{TaskId: &mesos.TaskID{Value: proto.String(id)}, State: state.Enum()}
+	return &mesos.TaskStatus{TaskId: &mesos.TaskID{Value: new(id)}, State: state.Enum()}
 }
 
 // network is where the fake agent listens.

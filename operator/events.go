@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"time"
 
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
@@ -47,7 +48,7 @@ func (m *Master) Events(ctx context.Context) iter.Seq2[*masterpb.Event, error] {
 				err = context.Cause(ctx)
 			case answered && !refused.Temporary():
 			default:
-				m.log.Warn("lost the master", "error", err)
+				m.log.Warn("lost the master", slog.Any("error", err))
 				err = backoff.Wait(ctx)
 			}
 			if err != nil {
@@ -80,6 +81,7 @@ func (m *Master) follow(ctx context.Context, backoff *client.Backoff, yield func
 			if seconds := event.GetSubscribed().GetHeartbeatIntervalSeconds(); seconds > 0 {
 				stream.Expect(missed * time.Duration(seconds*float64(time.Second)))
 			}
+		default:
 		}
 		if !yield(event, nil) {
 			return errBroken

@@ -16,7 +16,6 @@ func Example() {
 		"type": "GET_AGENTS",
 		"get_agents": {"agents": [{"agent_info": {"hostname": "node-1"}, "active": true, "version": "1.11.0"}]}
 	}`)}) // stands for a master
-	defer server.Close()
 
 	master, err := operator.NewMaster(operator.Config{Addresses: []string{server.URL}, JSON: true})
 	if err != nil {
@@ -29,6 +28,7 @@ func Example() {
 	for _, agent := range agents.GetAgents() {
 		fmt.Println(agent.GetAgentInfo().GetHostname(), agent.GetActive())
 	}
+	server.Close()
 	// Output:
 	// node-1 true
 }

@@ -5,12 +5,12 @@ import (
 	"log/slog"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	"github.com/meseta-project/meseta/internal/client"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // A Master is the leading master of a cluster. Any number of goroutines may use
@@ -137,7 +137,7 @@ func (m *Master) Quota(ctx context.Context) (*quotapb.QuotaStatus, error) {
 func (m *Master) UpdateQuota(ctx context.Context, force bool, quotas ...*quotapb.QuotaConfig) error {
 	return m.do(ctx, &masterpb.Call{
 		Type:        masterpb.Call_UPDATE_QUOTA.Enum(),
-		UpdateQuota: &masterpb.Call_UpdateQuota{Force: proto.Bool(force), QuotaConfigs: quotas},
+		UpdateQuota: &masterpb.Call_UpdateQuota{Force: new(force), QuotaConfigs: quotas},
 	})
 }
 
@@ -177,7 +177,7 @@ func (m *Master) DestroyVolumes(ctx context.Context, agent *mesos.AgentID, volum
 // not more than grace (0: no bound), and nothing new started there. Gone then
 // gives the agent up for good.
 func (m *Master) DrainAgent(ctx context.Context, agent *mesos.AgentID, grace time.Duration, gone bool) error {
-	drain := &masterpb.Call_DrainAgent{AgentId: agent, MarkGone: proto.Bool(gone)}
+	drain := &masterpb.Call_DrainAgent{AgentId: agent, MarkGone: new(gone)}
 	if grace > 0 {
 		drain.MaxGracePeriod = durationpb.New(grace)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	"github.com/meseta-project/meseta/internal/fakenet"
@@ -22,7 +24,6 @@ import (
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/operator"
 	"github.com/meseta-project/meseta/recordio"
-	"google.golang.org/protobuf/proto"
 )
 
 func ok(t *testing.T, err error) {
@@ -91,8 +92,8 @@ func TestMaster(t *testing.T) {
 	check(t, "file", len(data) > 0 && size > 0, err)
 	_, err = m.ListFiles(ctx, "/")
 	check(t, "files", true, err)
-	check(t, "teardown", true, m.Teardown(ctx, &mesos.FrameworkID{Value: proto.String("F")}))
-	err = m.MarkAgentGone(ctx, &mesos.AgentID{Value: proto.String("S")})
+	check(t, "teardown", true, m.Teardown(ctx, &mesos.FrameworkID{Value: new("F")}))
+	err = m.MarkAgentGone(ctx, &mesos.AgentID{Value: new("S")})
 	if refused, is := errors.AsType[*operator.StatusError](err); !is || refused.Status != http.StatusNotImplemented || refused.Message != "no MARK_AGENT_GONE" {
 		t.Errorf("refused: %v", err)
 	}

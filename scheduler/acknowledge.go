@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -31,7 +32,7 @@ func (a *acknowledger) start(ctx context.Context, c *Client) (stop func()) {
 		workers.Go(func() {
 			for status := range queue {
 				if err := c.Acknowledge(ctx, status); err != nil {
-					c.log.Debug("an update was not acknowledged", "task_id", status.GetTaskId().GetValue(), "error", err)
+					c.log.Debug("an update was not acknowledged", slog.String("task_id", status.GetTaskId().GetValue()), slog.Any("error", err))
 				}
 			}
 		})

@@ -6,9 +6,10 @@ import (
 	"net/http"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
-	"google.golang.org/protobuf/proto"
 )
 
 // Call makes any call but SUBSCRIBE, and fills in the framework's id. A nil
@@ -39,7 +40,7 @@ func (c *Client) session(call *schedulerpb.Call) http.Header {
 // RefuseFor returns the filters that ask for d without another offer of the
 // same resources; 0 asks for none. Mesos's default is five seconds.
 func RefuseFor(d time.Duration) *mesos.Filters {
-	return &mesos.Filters{RefuseSeconds: proto.Float64(d.Seconds())}
+	return &mesos.Filters{RefuseSeconds: new(d.Seconds())}
 }
 
 // Launch accepts one offer, or several of the same agent and role, for tasks.

@@ -12,10 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/client"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -101,18 +102,18 @@ func New(cfg Config) (*Client, error) {
 func complete(info *mesos.FrameworkInfo, principal string) *mesos.FrameworkInfo {
 	info = proto.CloneOf(info)
 	if info.User == nil {
-		info.User = proto.String(username())
+		info.User = new(username())
 	}
 	if info.Name == nil {
-		info.Name = proto.String("")
+		info.Name = new("")
 	}
 	if info.Hostname == nil {
 		if name, err := os.Hostname(); err == nil {
-			info.Hostname = proto.String(name)
+			info.Hostname = new(name)
 		}
 	}
 	if info.Principal == nil && principal != "" {
-		info.Principal = proto.String(principal)
+		info.Principal = new(principal)
 	}
 	return info
 }

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/client"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -80,7 +82,7 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[*schedulerpb.Event, error
 				yield(nil, err)
 				return
 			}
-			c.log.Warn("lost the master", "error", err)
+			c.log.Warn("lost the master", slog.Any("error", err))
 			if err := c.backoff.Wait(ctx); err != nil {
 				yield(nil, err)
 				return
@@ -139,6 +141,7 @@ func (c *Client) connect(ctx context.Context, yield func(*schedulerpb.Event, err
 			return &EventError{Message: event.GetError().GetMessage()}
 		case schedulerpb.Event_SUBSCRIBED:
 			c.subscribed(stream, event.GetSubscribed())
+		default:
 		}
 		if !yield(event, nil) {
 			return errBroken
@@ -155,7 +158,7 @@ func (c *Client) subscribed(stream *client.Stream, event *schedulerpb.Event_Subs
 	}
 	c.setID(event.GetFrameworkId())
 	c.setStream(stream.Header.Get(streamID))
-	c.log.Info("subscribed", "framework_id", event.GetFrameworkId().GetValue(), "master", stream.Server)
+	c.log.Info("subscribed", slog.String("framework_id", event.GetFrameworkId().GetValue()), slog.String("master", stream.Server))
 }
 
 func (c *Client) setStream(id string) {

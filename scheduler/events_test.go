@@ -13,7 +13,6 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/scheduler"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -71,7 +70,7 @@ func TestEvents(t *testing.T) {
 			if got := c.FrameworkID().GetValue(); got != "F" {
 				t.Errorf("framework id %q", got)
 			}
-			if err := c.Decline(t.Context(), scheduler.RefuseFor(time.Minute), &mesos.OfferID{Value: proto.String("O1")}); err != nil {
+			if err := c.Decline(t.Context(), scheduler.RefuseFor(time.Minute), &mesos.OfferID{Value: new("O1")}); err != nil {
 				t.Fatal(err)
 			}
 			call := <-m.calls
@@ -227,7 +226,7 @@ func TestFinal(t *testing.T) {
 				_, _, ended := start(t, n.config(first))
 				if answer == nil {
 					(<-m.subscribed).events <- &schedulerpb.Event{
-						Type: schedulerpb.Event_ERROR.Enum(), Error: &schedulerpb.Event_Error{Message: proto.String("Framework has been removed")},
+						Type: schedulerpb.Event_ERROR.Enum(), Error: &schedulerpb.Event_Error{Message: new("Framework has been removed")},
 					}
 				}
 				err := <-ended

@@ -10,17 +10,15 @@ import (
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/resources"
 	"github.com/meseta-project/meseta/scheduler"
-	"google.golang.org/protobuf/proto"
 )
 
 // A framework that runs one command on the first offer that comes.
 func Example() {
 	server := httptest.NewServer(oneTaskMaster()) // stands for a master
-	defer server.Close()
 
 	framework, err := scheduler.New(scheduler.Config{
 		Masters:   []string{server.URL},
-		Framework: &mesos.FrameworkInfo{Name: proto.String("example")},
+		Framework: &mesos.FrameworkInfo{Name: new("example")},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -47,8 +45,10 @@ func Example() {
 					log.Fatal(err)
 				}
 			}
+		default:
 		}
 	}
+	server.Close()
 	// Output:
 	// subscribed as F
 	// hello TASK_RUNNING
@@ -57,15 +57,15 @@ func Example() {
 
 func hello(offer *mesos.Offer) *mesos.TaskInfo {
 	return &mesos.TaskInfo{
-		Name: proto.String("hello"), TaskId: &mesos.TaskID{Value: proto.String("hello")}, AgentId: offer.GetAgentId(),
-		Command:   &mesos.CommandInfo{Value: proto.String("echo hello")},
+		Name: new("hello"), TaskId: &mesos.TaskID{Value: new("hello")}, AgentId: offer.GetAgentId(),
+		Command:   &mesos.CommandInfo{Value: new("echo hello")},
 		Resources: []*mesos.Resource{scalar("cpus", 0.1), scalar("mem", 32)},
 	}
 }
 
 func scalar(name string, value float64) *mesos.Resource {
 	return &mesos.Resource{
-		Name: proto.String(name), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: proto.Float64(value)},
+		Name: new(name), Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: new(value)},
 	}
 }
 
@@ -77,8 +77,8 @@ func oneTaskMaster() *master {
 		s.welcome()
 		s.events <- &schedulerpb.Event{Type: schedulerpb.Event_OFFERS.Enum(), Offers: &schedulerpb.Event_Offers{
 			Offers: []*mesos.Offer{{
-				Id: &mesos.OfferID{Value: proto.String("O1")}, FrameworkId: &mesos.FrameworkID{Value: proto.String("F")},
-				AgentId: &mesos.AgentID{Value: proto.String("S0")}, Hostname: proto.String("localhost"),
+				Id: &mesos.OfferID{Value: new("O1")}, FrameworkId: &mesos.FrameworkID{Value: new("F")},
+				AgentId: &mesos.AgentID{Value: new("S0")}, Hostname: new("localhost"),
 			}},
 		}}
 		for call := range m.calls {
@@ -90,6 +90,7 @@ func oneTaskMaster() *master {
 			case schedulerpb.Call_TEARDOWN:
 				close(s.events)
 				return
+			default:
 			}
 		}
 	}()
@@ -99,8 +100,8 @@ func oneTaskMaster() *master {
 func (s *subscription) status(task string, state mesos.TaskState) {
 	s.events <- &schedulerpb.Event{Type: schedulerpb.Event_UPDATE.Enum(), Update: &schedulerpb.Event_Update{
 		Status: &mesos.TaskStatus{
-			TaskId: &mesos.TaskID{Value: proto.String(task)}, State: state.Enum(),
-			AgentId: &mesos.AgentID{Value: proto.String("S0")}, Uuid: []byte("0123456789abcdef"),
+			TaskId: &mesos.TaskID{Value: new(task)}, State: state.Enum(),
+			AgentId: &mesos.AgentID{Value: new("S0")}, Uuid: []byte("0123456789abcdef"),
 		},
 	}}
 }

@@ -7,13 +7,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/fakenet"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/recordio"
 	"github.com/meseta-project/meseta/scheduler"
-	"google.golang.org/protobuf/proto"
 )
 
 // master is a fake one: it accepts every subscription and every call.
@@ -95,7 +96,7 @@ func (s *subscription) welcome() {
 	s.events <- &schedulerpb.Event{
 		Type: schedulerpb.Event_SUBSCRIBED.Enum(),
 		Subscribed: &schedulerpb.Event_Subscribed{
-			FrameworkId: &mesos.FrameworkID{Value: proto.String("F")}, HeartbeatIntervalSeconds: proto.Float64(15),
+			FrameworkId: &mesos.FrameworkID{Value: new("F")}, HeartbeatIntervalSeconds: proto.Float64(15),
 		},
 	}
 }
@@ -107,8 +108,8 @@ func (s *subscription) send(kind schedulerpb.Event_Type) {
 func (s *subscription) update(task, uuid string) {
 	s.events <- &schedulerpb.Event{Type: schedulerpb.Event_UPDATE.Enum(), Update: &schedulerpb.Event_Update{
 		Status: &mesos.TaskStatus{
-			TaskId: &mesos.TaskID{Value: proto.String(task)}, State: mesos.TaskState_TASK_RUNNING.Enum(),
-			AgentId: &mesos.AgentID{Value: proto.String("S0")}, Uuid: []byte(uuid),
+			TaskId: &mesos.TaskID{Value: new(task)}, State: mesos.TaskState_TASK_RUNNING.Enum(),
+			AgentId: &mesos.AgentID{Value: new("S0")}, Uuid: []byte(uuid),
 		},
 	}}
 }
@@ -144,7 +145,7 @@ func (n *network) serve(address string, h http.Handler) (stop func()) {
 func (n *network) config(masters ...string) scheduler.Config {
 	return scheduler.Config{
 		Masters: masters, Transport: n.transport,
-		Framework: &mesos.FrameworkInfo{User: proto.String("u"), Name: proto.String("test")},
+		Framework: &mesos.FrameworkInfo{User: new("u"), Name: new("test")},
 	}
 }
 

@@ -52,6 +52,7 @@ func execute(ctx context.Context) error {
 			killAll()
 			p.work.Wait()
 			client.Stop()
+		default:
 		}
 	}
 	return nil
@@ -120,9 +121,10 @@ const pause = 5 * time.Millisecond
 
 // throw throws darts until ctx ends.
 func throw(ctx context.Context) (r result) {
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:forbidigo // nobody replays it
 	for {
 		for range 10_000 {
-			x, y := rand.Float64(), rand.Float64()
+			x, y := random.Float64(), random.Float64()
 			if x*x+y*y < 1 {
 				r.Inside++
 			}

@@ -32,13 +32,13 @@ type result struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	var err error
 	if len(os.Args) == 2 && os.Args[1] == asExecutor {
 		err = execute(ctx)
 	} else {
 		err = schedule(ctx)
 	}
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "batch:", err)
 		os.Exit(1)
@@ -62,6 +62,6 @@ func schedule(ctx context.Context) error {
 	if err := b.run(ctx, strings.Split(*master, ","), *role, *needs); err != nil {
 		return err
 	}
-	b.log.Info("result", "pi", b.pi(), "tasks", b.finished, "darts", b.sum.Darts)
+	b.log.Info("result", slog.Float64("pi", b.pi()), slog.Int("tasks", b.finished), slog.Uint64("darts", b.sum.Darts))
 	return nil
 }

@@ -67,7 +67,7 @@ func (b *batch) run(ctx context.Context, masters []string, role, needs string) (
 			return err
 		}
 		if err := b.handle(events, event); err != nil {
-			b.log.Warn("a call failed", "error", err)
+			b.log.Warn("a call failed", slog.Any("error", err))
 		}
 		if b.finished == b.tasks && b.tasks > 0 {
 			return b.client.Teardown(events)
@@ -79,7 +79,7 @@ func (b *batch) run(ctx context.Context, masters []string, role, needs string) (
 func (b *batch) handle(ctx context.Context, event *schedulerpb.Event) error {
 	switch event.GetType() {
 	case schedulerpb.Event_SUBSCRIBED:
-		b.log.Info("subscribed", "framework", event.GetSubscribed().GetFrameworkId().GetValue())
+		b.log.Info("subscribed", slog.String("framework", event.GetSubscribed().GetFrameworkId().GetValue()))
 		return b.client.Reconcile(ctx)
 	case schedulerpb.Event_OFFERS:
 		return b.offers(ctx, event.GetOffers().GetOffers())
@@ -103,7 +103,8 @@ func (b *batch) offers(ctx context.Context, offers []*mesos.Offer) error {
 	for _, offer := range offers {
 		offered := resources.Trusted(offer.GetResources())
 		_, _, fits := scheduler.Take(offered, b.needs)
-		b.log.Info("offered", "host", offer.GetHostname(), "agent", offer.GetAgentId().GetValue(), "resources", offered.ScalarQuantities().String(), "fits", fits)
+		b.log.Info("offered", slog.String("agent", offer.GetAgentId().GetValue()),
+			slog.String("resources", offered.ScalarQuantities().String()), slog.Bool("fits", fits))
 		others = append(others, offer.GetId())
 		if fits && b.wanted() && offered.Scalar("mem") > most {
 			best, most = offer, offered.Scalar("mem")
@@ -139,8 +140,8 @@ func (b *batch) start(ctx context.Context, offer *mesos.Offer) error {
 	})
 	if err == nil {
 		b.live[id] = true
-		b.log.Info("launched", "task", id, "host", offer.GetHostname(), "agent", offer.GetAgentId().GetValue(),
-			"resources", taken.ScalarQuantities().String())
+		b.log.Info("launched", slog.String("task", id), slog.String("agent", offer.GetAgentId().GetValue()),
+			slog.String("resources", taken.ScalarQuantities().String()))
 	}
 	return err
 }
@@ -162,11 +163,12 @@ func (b *batch) executor() *mesos.ExecutorInfo {
 // update takes a task's result. One that failed is done again.
 func (b *batch) update(ctx context.Context, status *mesos.TaskStatus) error {
 	id := status.GetTaskId().GetValue()
-	b.log.Info("status", "task", id, "state", status.GetState().String(), "message", status.GetMessage())
+	b.log.Info("status", slog.String("task", id), slog.String("state", status.GetState().String()), slog.String("message", status.GetMessage()))
 	switch status.GetState() {
 	case mesos.TaskState_TASK_STAGING, mesos.TaskState_TASK_STARTING, mesos.TaskState_TASK_RUNNING,
 		mesos.TaskState_TASK_KILLING, mesos.TaskState_TASK_UNREACHABLE:
 		return nil
+	default: // it is over
 	}
 	if !b.live[id] { // told again
 		return nil

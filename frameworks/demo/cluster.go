@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func (c *cluster) launch(name string, end os.Signal, out io.Writer, program stri
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(c.bin, program), args...)
+	cmd := exec.CommandContext(context.Background(), filepath.Join(c.bin, program), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if out != nil {
 		cmd.Stdout = out
@@ -63,7 +64,7 @@ func (c *cluster) launch(name string, end os.Signal, out io.Writer, program stri
 	go func() {
 		defer close(p.ended)
 		defer log.Close()
-		cmd.Wait()
+		_ = cmd.Wait() // how it ended is in cmd.ProcessState
 	}()
 	return nil
 }
@@ -105,7 +106,7 @@ func (c *cluster) startAgent(name, size string) error {
 
 // freePort returns a port that nobody listens on.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -145,7 +146,7 @@ func (c *cluster) know(ctx context.Context) bool {
 		c.names[id] = info.GetAttributes()[0].GetText().GetValue()
 		c.have[id] = resources.Trusted(agent.GetTotalResources()).ScalarQuantities()
 		c.total = c.total.Add(c.have[id])
-		address := net.JoinHostPort(info.GetHostname(), fmt.Sprint(info.GetPort()))
+		address := net.JoinHostPort(info.GetHostname(), strconv.Itoa(int(info.GetPort())))
 		if c.agents[id], err = operator.NewAgent(operator.Config{Addresses: []string{address}}); err != nil {
 			return false
 		}
@@ -169,11 +170,11 @@ func (c *cluster) alive() error {
 func (c *cluster) stop() error {
 	var err error
 	for _, p := range slices.Backward(c.processes) {
-		p.cmd.Process.Signal(p.signal)
+		_ = p.cmd.Process.Signal(p.signal) // it fails if the process has ended
 		select {
 		case <-p.ended:
 		case <-time.After(10 * time.Second):
-			p.cmd.Process.Kill()
+			_ = p.cmd.Process.Kill()
 			<-p.ended
 			err = errors.Join(err, fmt.Errorf("%s did not stop when told to", p.name))
 		}
@@ -198,10 +199,13 @@ func (c *cluster) explain(err error) error {
 func eachLine(tell func(line []byte)) io.WriteCloser {
 	r, w := io.Pipe()
 	go func() {
-		for scanner := bufio.NewScanner(r); scanner.Scan(); {
-			tell(bytes.Clone(scanner.Bytes()))
+		for lines := bufio.NewReader(r); ; {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			tell(bytes.TrimSpace(line))
 		}
-		io.Copy(io.Discard, r)
 	}()
 	return w
 }

@@ -93,7 +93,7 @@ func parse(who *framework, text []byte) line {
 }
 
 func drain(lines <-chan line) {
-	for range lines { //nolint:revive // what comes now is not shown
+	for range lines {
 	}
 }
 

@@ -36,8 +36,9 @@ func main() {
 		s.log = slog.New(slog.NewJSONHandler(os.Stdout, nil))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := s.run(ctx, strings.Split(*master, ","), *role, *needs); err != nil {
+	err := s.run(ctx, strings.Split(*master, ","), *role, *needs)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "service:", err)
 		os.Exit(1)
 	}
@@ -86,7 +87,7 @@ func (s *service) run(ctx context.Context, masters []string, role, needs string)
 			return err
 		}
 		if err := s.handle(events, event); err != nil {
-			s.log.Warn("a call failed", "error", err)
+			s.log.Warn("a call failed", slog.Any("error", err))
 		}
 	}
 	return nil
@@ -95,7 +96,7 @@ func (s *service) run(ctx context.Context, masters []string, role, needs string)
 func (s *service) handle(ctx context.Context, event *schedulerpb.Event) error {
 	switch event.GetType() {
 	case schedulerpb.Event_SUBSCRIBED:
-		s.log.Info("subscribed", "framework", event.GetSubscribed().GetFrameworkId().GetValue())
+		s.log.Info("subscribed", slog.String("framework", event.GetSubscribed().GetFrameworkId().GetValue()))
 		return s.client.Reconcile(ctx)
 	case schedulerpb.Event_OFFERS:
 		return s.offers(ctx, event.GetOffers().GetOffers())
@@ -115,7 +116,8 @@ func (s *service) offers(ctx context.Context, offers []*mesos.Offer) error {
 	for _, offer := range offers {
 		offered := resources.Trusted(offer.GetResources())
 		_, _, fits := scheduler.Take(offered, s.needs)
-		s.log.Info("offered", "host", offer.GetHostname(), "agent", offer.GetAgentId().GetValue(), "resources", offered.ScalarQuantities().String(), "fits", fits)
+		s.log.Info("offered", slog.String("agent", offer.GetAgentId().GetValue()),
+			slog.String("resources", offered.ScalarQuantities().String()), slog.Bool("fits", fits))
 		if fits && len(s.live) < s.instances && offered.Scalar("cpus") > most {
 			best, most = offer, offered.Scalar("cpus")
 		}
@@ -154,8 +156,8 @@ func (s *service) start(ctx context.Context, offer *mesos.Offer) error {
 	})
 	if err == nil {
 		s.live[id] = true
-		s.log.Info("launched", "task", id, "host", offer.GetHostname(), "agent", offer.GetAgentId().GetValue(),
-			"resources", taken.ScalarQuantities().String())
+		s.log.Info("launched", slog.String("task", id), slog.String("agent", offer.GetAgentId().GetValue()),
+			slog.String("resources", taken.ScalarQuantities().String()))
 	}
 	return err
 }
@@ -163,12 +165,13 @@ func (s *service) start(ctx context.Context, offer *mesos.Offer) error {
 // update notes how an instance is. One that is over makes room for another.
 func (s *service) update(ctx context.Context, status *mesos.TaskStatus) error {
 	id := status.GetTaskId().GetValue()
-	s.log.Info("status", "task", id, "state", status.GetState().String(), "message", status.GetMessage())
+	s.log.Info("status", slog.String("task", id), slog.String("state", status.GetState().String()), slog.String("message", status.GetMessage()))
 	switch status.GetState() {
 	case mesos.TaskState_TASK_STAGING, mesos.TaskState_TASK_STARTING, mesos.TaskState_TASK_RUNNING,
 		mesos.TaskState_TASK_KILLING, mesos.TaskState_TASK_UNREACHABLE:
 		s.live[id] = true
 		return nil
+	default: // it is over
 	}
 	delete(s.live, id)
 	return s.client.Revive(ctx)

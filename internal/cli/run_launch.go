@@ -185,6 +185,7 @@ func (r *runner) handle(ctx context.Context, event *schedulerpb.Event) {
 		}
 	case schedulerpb.Event_UPDATE:
 		r.update(ctx, event.GetUpdate().GetStatus())
+	default:
 	}
 }
 

@@ -55,7 +55,7 @@ func (r *textReport) print(w io.Writer, text string) {
 	if r.live {
 		fmt.Fprint(r.stderr, "\r\x1b[K")
 	}
-	io.WriteString(w, text)
+	fmt.Fprint(w, text)
 	r.progress()
 }
 
@@ -204,7 +204,7 @@ func newJSONReport(w io.Writer) *jsonReport {
 func (r *jsonReport) event(e jsonEvent) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.enc.Encode(e)
+	_ = r.enc.Encode(e) // who does not read it does not want it
 }
 
 func (r *jsonReport) subscribed(framework string) {

@@ -130,6 +130,7 @@ func (f *fakeCluster) schedule(w http.ResponseWriter, r *http.Request, call *sch
 		f.offer()
 	case schedulerpb.Call_TEARDOWN:
 		f.torn = true
+	default:
 	}
 }
 
@@ -217,10 +218,14 @@ func TestRun(t *testing.T) {
 		stderr  string
 	}{
 		{"finished", mesos.TaskState_TASK_FINISHED, "Command exited with status 0", 0, "to err\n"},
-		{"failed", mesos.TaskState_TASK_FAILED, "Command exited with status 3", 3,
-			"echo-1 failed: Command exited with status 3\nto err\n"},
-		{"signal", mesos.TaskState_TASK_FAILED, "Command terminated with signal Killed", 137,
-			"echo-1 failed: Command terminated with signal Killed\nto err\n"},
+		{
+			"failed", mesos.TaskState_TASK_FAILED, "Command exited with status 3", 3,
+			"echo-1 failed: Command exited with status 3\nto err\n",
+		},
+		{
+			"signal", mesos.TaskState_TASK_FAILED, "Command terminated with signal Killed", 137,
+			"echo-1 failed: Command terminated with signal Killed\nto err\n",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := startFake(t, ends(tc.state, tc.message))

@@ -18,7 +18,7 @@ type Backoff struct {
 // Wait waits before the next attempt. It is an error if ctx ends meanwhile.
 func (b *Backoff) Wait(ctx context.Context) error {
 	b.bound = min(max(2*b.bound, b.First), b.Max)
-	timer := time.NewTimer(rand.N(b.bound) + 1)
+	timer := time.NewTimer(rand.N(b.bound) + 1) //nolint:forbidigo // to differ from other clients is the point
 	defer timer.Stop()
 	select {
 	case <-timer.C:

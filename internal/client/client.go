@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,8 +15,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/meseta-project/meseta/internal/wire"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/meseta-project/meseta/internal/wire"
 )
 
 const (
@@ -187,9 +189,7 @@ func (c *Client) send(ctx context.Context, server *url.URL, body []byte, header 
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	request.Header.Set("Content-Type", c.media)
 	request.Header.Set("Accept", c.media)
 	if c.auth != "" {

@@ -8,9 +8,10 @@ import (
 	"net/http"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/recordio"
-	"google.golang.org/protobuf/proto"
 )
 
 // ErrSilent ends a stream on which nothing has come for too long, not even a
@@ -25,7 +26,7 @@ type Stream struct {
 	// Server that answered, as host:port.
 	Server string
 
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // it is the stream's own, whose end says why the stream ended
 	cancel  context.CancelCauseFunc
 	body    io.ReadCloser
 	records *recordio.Reader
@@ -39,7 +40,7 @@ type Stream struct {
 func (c *Client) Open(ctx context.Context, call proto.Message, header http.Header, silence time.Duration) (*Stream, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := time.AfterFunc(silence, func() { cancel(ErrSilent) })
-	answer, err := c.post(ctx, call, header)
+	answer, err := c.post(ctx, call, header) //nolint:bodyclose // Close closes it
 	if err != nil {
 		watch.Stop()
 		cancel(nil)
