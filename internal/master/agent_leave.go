@@ -81,7 +81,7 @@ func (m *Master) agentDismissed(d dismissed) {
 // markUnreachable has the registry note that an agent is not heard of: one on
 // the books, or (recovered) one of an earlier leader's.
 func (m *Master) markUnreachable(id ids.AgentID, why string, recovered bool) {
-	if m.leaving[id] || m.returning[id] || recovered && m.recovered[id] == nil {
+	if m.leaving[id] || m.isReturning(id) || recovered && m.recovered[id] == nil {
 		return // it is on its way, or back
 	}
 	puts, err := m.registry.MarkUnreachable(id, m.now)

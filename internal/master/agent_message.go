@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 )
@@ -12,6 +13,9 @@ import (
 // only a registered agent may send are dropped if it is not, so that it sends
 // them again after it has registered.
 func (m *Master) agentMessage(in AgentMessage) {
+	if m.hold(in) {
+		return
+	}
 	switch msg := in.Message.(type) {
 	case *messages.RegisterSlaveMessage:
 		m.registerAgent(in.From, msg)
@@ -34,6 +38,57 @@ func (m *Master) agentMessage(in AgentMessage) {
 	default:
 		m.unwanted(in.Message, in.From, "masters do not take such messages")
 	}
+}
+
+// maxHeld is how many messages of an agent are kept while the registry has it;
+// what matters beyond that the agent sends again.
+const maxHeld = 1000
+
+// hold keeps a message of an agent that re-registers until it is back: it is
+// about what the agent was like after it had asked.
+func (m *Master) hold(in AgentMessage) bool {
+	id := senderOf(in)
+	held, ok := m.returning[id]
+	if !ok {
+		return false
+	}
+	_, again := in.Message.(*messages.ReregisterSlaveMessage)
+	if n := len(held); again && n > 0 {
+		if _, before := held[n-1].Message.(*messages.ReregisterSlaveMessage); before {
+			held = held[:n-1]
+		}
+	}
+	if len(held) < maxHeld {
+		m.returning[id] = append(held, in)
+	}
+	return true
+}
+
+func (m *Master) isReturning(id ids.AgentID) bool {
+	_, ok := m.returning[id]
+	return ok
+}
+
+// senderOf returns which agent a message is from, or "" if it does not say.
+func senderOf(in AgentMessage) ids.AgentID {
+	var id *mesos.AgentID
+	switch msg := in.Message.(type) {
+	case *messages.ReregisterSlaveMessage:
+		id = msg.GetSlave().GetId()
+	case *messages.UnregisterSlaveMessage:
+		id = msg.SlaveId
+	case *messages.UpdateSlaveMessage:
+		id = msg.SlaveId
+	case *messages.StatusUpdateMessage:
+		id = msg.GetUpdate().GetSlaveId()
+	case *messages.ExitedExecutorMessage:
+		id = msg.SlaveId
+	case *messages.ExecutorToFrameworkMessage:
+		id = msg.SlaveId
+	case *messages.UpdateOperationStatusMessage:
+		id = msg.SlaveId
+	}
+	return ids.AgentID(id.GetValue())
 }
 
 // pong notes that an agent answered a ping. A transition to unreachable that

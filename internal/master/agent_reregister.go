@@ -18,7 +18,7 @@ import (
 func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMessage) {
 	m.counters.Messages.ReregisterAgent++
 	id := ids.AgentID(msg.GetSlave().GetId().GetValue())
-	if m.returning[id] || m.leaving[id] { // it tries again
+	if m.leaving[id] { // it tries again
 		m.unwanted(msg, from, "its registration is changing")
 		return
 	}
@@ -54,7 +54,7 @@ func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMes
 		m.agentReadmitted(back)
 		return
 	}
-	m.returning[id] = true
+	m.returning[id] = nil
 	m.persist(puts, back)
 }
 
@@ -102,6 +102,7 @@ func (m *Master) recordReturn(id ids.AgentID, info *mesos.AgentInfo) ([]registry
 func (m *Master) agentReadmitted(back readmitted) {
 	from, msg := back.from, back.msg
 	id := ids.AgentID(msg.GetSlave().GetId().GetValue())
+	held := m.returning[id]
 	delete(m.returning, id)
 	switch {
 	case m.registry.IsGone(id):
@@ -112,6 +113,9 @@ func (m *Master) agentReadmitted(back readmitted) {
 		m.agentBack(id, back)
 	}
 	m.counters.AgentReregistrations++
+	for _, in := range held {
+		m.agentMessage(in)
+	}
 }
 
 // knownAgentBack reconciles an agent on the books with what it says of itself.

@@ -43,9 +43,9 @@ type Master struct {
 	recoveredList []*mesos.AgentInfo
 	toRecover     int // how many those were at first
 	removed       removedAgents
-	admitting     map[ids.UPID]bool    // agents on their way into the registry
-	returning     map[ids.AgentID]bool // agents that re-register
-	leaving       map[ids.AgentID]bool // agents on their way out of the registry
+	admitting     map[ids.UPID]bool              // agents on their way into the registry
+	returning     map[ids.AgentID][]AgentMessage // agents that re-register, with what they sent since
+	leaving       map[ids.AgentID]bool           // agents on their way out of the registry
 	removals      removals
 
 	puts    []registry.Put // not handed out yet
@@ -88,7 +88,7 @@ func New(cfg Config, deps Deps) *Master {
 		recovered:     map[ids.AgentID]*mesos.AgentInfo{},
 		removed:       newRemovedAgents(cfg.MaxRemovedAgents),
 		admitting:     map[ids.UPID]bool{},
-		returning:     map[ids.AgentID]bool{},
+		returning:     map[ids.AgentID][]AgentMessage{},
 		leaving:       map[ids.AgentID]bool{},
 		batch:         1,
 		agentRows:     newShelf[ids.AgentID, AgentRow](),

@@ -62,5 +62,5 @@ func (m *Master) mayBeBack(id *mesos.AgentID) bool {
 		return len(m.recovered) > 0
 	}
 	agent := ids.AgentID(id.GetValue())
-	return m.recovered[agent] != nil || m.returning[agent] && m.agents[agent] == nil
+	return m.recovered[agent] != nil || m.isReturning(agent) && m.agents[agent] == nil
 }

@@ -294,7 +294,7 @@ func (w *world) reregister(a *testAgent) {
 		if t == nil {
 			continue
 		}
-		msg.Tasks = append(msg.Tasks, t)
+		msg.Tasks = append(msg.Tasks, t.CloneVT())
 		if e := a.execs[t.GetExecutorId().GetValue()]; e != nil && !listed[e.GetExecutorId().GetValue()] {
 			listed[e.GetExecutorId().GetValue()] = true
 			msg.ExecutorInfos = append(msg.ExecutorInfos, e)
