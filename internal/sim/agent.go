@@ -18,6 +18,7 @@ import (
 // machine.
 type agentNode struct {
 	w       *world
+	number  int
 	name    string
 	address string
 	all     resources.Resources
@@ -25,6 +26,8 @@ type agentNode struct {
 	disk    disk
 	core    *agent.Agent // nil: no process
 	life    int
+	lost    bool     // the machine is, and will be replaced
+	losses  int      // how often it was
 	leader  ids.UPID // as its detector has it
 
 	inbox    []agent.Input
@@ -43,7 +46,7 @@ type sink interface {
 }
 
 func newAgent(w *world, i int) *agentNode {
-	a := &agentNode{w: w, name: fmt.Sprintf("a%d", i), address: fmt.Sprintf("10.0.1.%d:5051", i+1)}
+	a := &agentNode{w: w, number: i + 1, name: fmt.Sprintf("a%d", i), address: fmt.Sprintf("10.0.1.%d:5051", i+1)}
 	r := w.rand("agent config")
 	text := fmt.Sprintf("cpus:%d;mem:%d;disk:10000;ports:[31000-31099]", 1+r.IntN(4), 256*(1+r.IntN(8)))
 	if r.IntN(3) == 0 {
@@ -89,6 +92,11 @@ func (a *agentNode) start() {
 		return
 	}
 	a.life++
+	if a.lost {
+		a.lost = false
+		a.losses++
+		a.address = fmt.Sprintf("10.%d.1.%d:5051", a.losses, a.number)
+	}
 	a.inbox, a.pumping = nil, false
 	a.sinks = map[agent.ConnID]sink{}
 	a.calls = map[agent.RequestID]func(error){}

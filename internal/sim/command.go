@@ -117,11 +117,15 @@ func (h *commandHost) start() {
 	h.core.Step(w.now, command.Started{PID: p.pid})
 }
 
-// fate draws how long a task runs, and how it ends.
+// fate draws how long a task runs, and how it ends. Some are services, which
+// have to be killed.
 func (w *world) fate() (time.Duration, int32) {
 	runtime := w.between("tasks", 10*time.Millisecond, 2*time.Second)
 	if w.once("tasks", 0.6) {
 		runtime = w.between("tasks", time.Second, 60*time.Second)
+	}
+	if w.once("tasks", 0.1) {
+		runtime = 24 * time.Hour
 	}
 	if w.once("tasks", 0.15) {
 		return runtime, 1 << 8

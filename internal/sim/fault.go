@@ -26,6 +26,7 @@ var attacks = []attack{
 	{ExecutorCrash, 10 * time.Second, (*world).crashExecutor},
 	{SessionExpiry, 40 * time.Second, (*world).expireSession},
 	{AgentLeave, 80 * time.Second, (*world).leaveAgent},
+	{HostLoss, 80 * time.Second, (*world).loseHost},
 }
 
 // startFaults has the plan's faults begin.
@@ -58,6 +59,17 @@ func (w *world) rebootHost() {
 	a := pick(w, HostReboot, w.agents)
 	a.machine.reboot()
 	a.die("reboot")
+}
+
+// loseHost loses a machine with all that is on it. Another one takes its place,
+// with another address: the agent that was there never comes back.
+func (w *world) loseHost() {
+	a := pick(w, HostLoss, w.agents)
+	w.note("%s    the machine is lost", a.name)
+	a.machine.reboot()
+	a.die("lost")
+	a.disk.clear()
+	a.lost = true
 }
 
 func (w *world) crashScheduler() { pick(w, SchedulerCrash, w.schedulers).die() }

@@ -197,10 +197,13 @@ func (h *history) offered(s *schedulerNode, o *mesos.Offer) {
 
 // masterSends looks at what a master says: an offer is not accepted and
 // rescinded both, and an agent is told that it is admitted when it is.
-func (h *history) masterSends(msg master.Message) {
+func (h *history) masterSends(m *masterNode, msg master.Message) {
 	switch msg := msg.(type) {
 	case master.ToFramework:
 		h.masterTells(msg.Event)
+		if st := msg.Event.GetUpdate().GetStatus(); st != nil && m.streams[msg.Peer.Conn] != nil {
+			h.deniable(m.streams[msg.Peer.Conn].scheduler, st)
+		}
 	case master.ToProcess:
 		if reg, ok := msg.Message.(*messages.SlaveRegisteredMessage); ok {
 			id := ids.AgentID(reg.SlaveId.GetValue())
@@ -210,6 +213,17 @@ func (h *history) masterSends(msg master.Message) {
 		if run, ok := msg.Message.(*messages.RunTaskMessage); ok {
 			h.launchedBy(ids.TaskID(run.Task.TaskId.GetValue()))
 		}
+	}
+}
+
+// deniable: no task is denied that runs on an agent that belongs to the cluster.
+func (h *history) deniable(s *schedulerNode, st *mesos.TaskStatus) {
+	t := h.tasks[taskKey{s.id, ids.TaskID(st.TaskId.GetValue())}]
+	if t == nil || t.running == 0 || !forgotten(st) {
+		return
+	}
+	if agent := st.AgentId.GetValue(); h.w.store.records["agents/"+agent] != nil {
+		fail("reconciliation", "%s is told that %s is %s, which runs on %s", s.name, st.TaskId.GetValue(), st.GetState(), agent)
 	}
 }
 

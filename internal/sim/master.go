@@ -170,7 +170,7 @@ func (m *masterNode) act(e master.Effects) {
 		m.write()
 	}
 	for _, msg := range e.Messages {
-		m.w.history.masterSends(msg)
+		m.w.history.masterSends(m, msg)
 		m.send(msg)
 	}
 	m.wake.set(m.w, e.Wake, m.pump)

@@ -29,13 +29,14 @@ const (
 	StubbornTask                // a task ignores SIGTERM
 	SessionExpiry               // the election takes the lead from a live master
 	AgentLeave                  // an operator stops an agent for good, and starts it anew
+	HostLoss                    // a machine with an agent is lost, and replaced by another
 	faultKinds
 )
 
 var faultNames = [faultKinds]string{
 	"master-crash", "agent-crash", "host-reboot", "scheduler-crash", "stream-break", "link-break", "partition",
 	"slow-network", "call-loss", "slow-store", "slow-disk", "executor-crash", "hung-executor", "launch-failure",
-	"stubborn-task", "session-expiry", "agent-leave",
+	"stubborn-task", "session-expiry", "agent-leave", "host-loss",
 }
 
 // String returns the kind's name.

@@ -60,6 +60,7 @@ type wanted struct {
 	over      bool
 	unknown   bool // the master says so
 	kill      bool
+	since     time.Time
 	heard     time.Time
 	seen      map[string]bool // uuids of the updates it was sent
 }

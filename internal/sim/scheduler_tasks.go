@@ -94,7 +94,7 @@ func (s *schedulerNode) newTask(agent *mesos.AgentID) *wanted {
 	s.made++
 	t := &wanted{
 		id: ids.TaskID(fmt.Sprintf("%s.t%d", s.name, s.made)), framework: s.id, agent: agent,
-		heard: s.w.now, seen: map[string]bool{},
+		since: s.w.now, heard: s.w.now, seen: map[string]bool{},
 	}
 	s.tasks[t.id] = t
 	s.order = append(s.order, t)
@@ -267,11 +267,13 @@ func (s *schedulerNode) teardownIfDone() {
 	})
 }
 
-// killLater has the tasks killed that are to be, again and again.
+// killLater has the tasks killed that are to be, again and again. At last those
+// are that would run for ever.
 func (s *schedulerNode) killLater() {
 	s.after(s.w.between("schedulers", time.Second, 10*time.Second), func() {
 		for _, t := range s.current {
-			if t.kill && !t.over {
+			late := s.w.healed && s.w.now.Sub(t.since) > 2*time.Minute
+			if (t.kill || late) && !t.over {
 				s.killTask(t)
 			}
 		}

@@ -15,6 +15,7 @@ var (
 	seeds    = flag.Uint64("seeds", 200, "how many seeds to run")
 	from     = flag.Uint64("from", 1, "the first seed to run")
 	whole    = flag.Bool("whole", false, "do not shrink")
+	most     = flag.Int("most", 10, "end after so many failures")
 	logLines = flag.Int("lines", 200, "how many of the last events to print")
 )
 
@@ -39,7 +40,7 @@ func TestSeeds(t *testing.T) {
 				if r.Failure != nil {
 					failed = append(failed, r)
 				}
-				enough := len(failed) >= 10
+				enough := len(failed) >= *most
 				mu.Unlock()
 				if enough {
 					return
