@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"path"
@@ -24,20 +25,20 @@ func Sandbox(frameworkID, executorID string) string {
 }
 
 // Follow copies a file to w from its start, and what is added to it, until done
-// is closed and all of it has been copied. A file that is not there is waited
-// for until done is closed, and is an error then. One that gets shorter is read
-// from its start again.
+// is closed and all of it has been copied. Until then a file that is not there,
+// or a server that cannot be reached, is waited for; afterwards it is an error.
+// A file that gets shorter is read from its start again.
 func Follow(ctx context.Context, files FileReader, path string, w io.Writer, done <-chan struct{}) error {
 	var offset uint64
 	for {
 		over := closed(done) // asked first: what comes after is in the next round
 		n, size, err := copyFrom(ctx, files, path, offset, w)
 		offset += n
-		if size < offset {
-			offset = 0
-		}
-		if over || err != nil && (over || !missing(err)) {
+		switch {
+		case over || err != nil && !passing(err):
 			return err
+		case err == nil && size < offset:
+			offset = 0
 		}
 		select {
 		case <-time.After(poll):
@@ -47,6 +48,9 @@ func Follow(ctx context.Context, files FileReader, path string, w io.Writer, don
 		}
 	}
 }
+
+// errWrite means that w, and not the server, has failed.
+var errWrite = errors.New("write what was read")
 
 // copyFrom copies what a file holds from offset on. It returns how much that
 // was, and the file's size.
@@ -59,14 +63,17 @@ func copyFrom(ctx context.Context, files FileReader, path string, offset uint64,
 		n, err := w.Write(data)
 		copied += uint64(n)
 		if err != nil {
-			return copied, size, err
+			return copied, size, fmt.Errorf("%w: %w", errWrite, err)
 		}
 	}
 }
 
-func missing(err error) bool {
-	refused, ok := errors.AsType[*StatusError](err)
-	return ok && refused.Status == http.StatusNotFound
+// passing says that reading may well succeed later.
+func passing(err error) bool {
+	if refused, ok := errors.AsType[*StatusError](err); ok {
+		return refused.Status == http.StatusNotFound || refused.Temporary()
+	}
+	return !errors.Is(err, errWrite)
 }
 
 func closed(done <-chan struct{}) bool {

@@ -9,8 +9,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +185,51 @@ func TestFollowMissing(t *testing.T) {
 	if err := operator.Follow(t.Context(), reader{&growing{}}, "f", io.Discard, done); err == nil {
 		t.Error("a file that never was is no error")
 	}
+}
+
+// A server that is away for a while is waited for; a reader that is gone is not.
+func TestFollowFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, done := &growing{}, make(chan struct{})
+		file.add("hello\n")
+		flaky := &failing{reader: reader{file}, errs: []error{
+			errors.New("connection refused"), &operator.StatusError{Status: http.StatusServiceUnavailable}, nil, io.ErrUnexpectedEOF,
+		}}
+		var out bytes.Buffer
+		ended := make(chan error)
+		go func() { ended <- operator.Follow(t.Context(), flaky, "f", &out, done) }()
+		time.Sleep(time.Second)
+		close(done)
+		ok(t, <-ended)
+		if out.String() != "hello\n" {
+			t.Errorf("copied %q", out.String())
+		}
+		closed, _ := os.Open(os.DevNull) // which cannot be written to
+		defer closed.Close()
+		if err := operator.Follow(t.Context(), reader{file}, "f", closed, nil); !errors.Is(err, syscall.EBADF) {
+			t.Errorf("a reader that is gone: %v", err)
+		}
+		forbidden := &failing{errs: []error{&operator.StatusError{Status: http.StatusForbidden}}}
+		if err := operator.Follow(t.Context(), forbidden, "f", &out, nil); err == nil {
+			t.Error("what is forbidden is waited for")
+		}
+	})
+}
+
+// failing fails as told, and then no more.
+type failing struct {
+	reader
+	errs []error
+}
+
+func (f *failing) ReadFile(ctx context.Context, path string, offset, length uint64) (data []byte, size uint64, err error) {
+	if len(f.errs) > 0 {
+		err, f.errs = f.errs[0], f.errs[1:]
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return f.reader.ReadFile(ctx, path, offset, length)
 }
 
 // eventMaster answers SUBSCRIBE, and each event is asked for by its type.

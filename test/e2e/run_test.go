@@ -145,3 +145,25 @@ func TestMesosNames(t *testing.T) {
 		return nil
 	})
 }
+
+// TestRunSurvives: the master and the agent are killed and come back while a
+// command runs; nothing of what it writes is lost, nor its exit status.
+func TestRunSurvives(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	p := meseta(t, "run", "--master="+c.Master.Addr, "--", "for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 1; done; exit 9")
+	p.WaitLog("line 1", time.Minute)
+	c.Master.Kill9()
+	p.WaitLog("line 2", time.Minute)
+	c.Master.Restart(t)
+	c.Agents[0].Kill9()
+	c.Agents[0].Restart(t)
+	if status := p.Exit(time.Minute).ExitCode(); status != 9 {
+		t.Errorf("exit status %d", status)
+	}
+	for i := range 8 {
+		if text := fmt.Sprintf("line %d\n", i+1); strings.Count(p.Log(), text) != 1 {
+			t.Errorf("%q is not there once", text)
+		}
+	}
+}
