@@ -20,7 +20,6 @@ import (
 // ends the measurement.
 type framework struct {
 	t       cluster.TB
-	ctx     context.Context
 	client  *scheduler.Client
 	next    func() (*schedulerpb.Event, error, bool)
 	holding *mesos.Offer // the offer that launch accepts, nil when there is none
@@ -39,7 +38,7 @@ func subscribe(ctx context.Context, t cluster.TB, name string) *framework {
 	}
 	next, stop := iter.Pull2(client.Events(ctx))
 	t.Cleanup(stop)
-	return &framework{t: t, ctx: ctx, client: client, next: next}
+	return &framework{t: t, client: client, next: next}
 }
 
 func (f *framework) event() *schedulerpb.Event {
@@ -78,9 +77,10 @@ func (f *framework) ended(status *mesos.TaskStatus) bool {
 		return false
 	case mesos.TaskState_TASK_FINISHED:
 		return true
+	default:
+		f.t.Fatalf("%v", status)
+		return false
 	}
-	f.t.Fatalf("%v", status)
-	return false
 }
 
 // launch accepts the offer at hand for tasks, and what is left at once again.
@@ -88,14 +88,14 @@ func (f *framework) launch(tasks ...*mesos.TaskInfo) {
 	launch := &mesos.Offer_Operation{
 		Type: mesos.Offer_Operation_LAUNCH.Enum(), Launch: &mesos.Offer_Operation_Launch{TaskInfos: tasks},
 	}
-	if err := f.client.Accept(f.ctx, []*mesos.OfferID{f.holding.GetId()}, scheduler.RefuseFor(0), launch); err != nil {
+	if err := f.client.Accept(context.Background(), []*mesos.OfferID{f.holding.GetId()}, scheduler.RefuseFor(0), launch); err != nil {
 		f.t.Fatal(err)
 	}
 	f.holding = nil
 }
 
 func (f *framework) acknowledge(status *mesos.TaskStatus) {
-	if err := f.client.Acknowledge(f.ctx, status); err != nil {
+	if err := f.client.Acknowledge(context.Background(), status); err != nil {
 		f.t.Error(err)
 	}
 }

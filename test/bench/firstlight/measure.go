@@ -38,6 +38,7 @@ func (f *framework) runOne(task *mesos.TaskInfo) (running, finished time.Duratio
 		case mesos.TaskState_TASK_FINISHED:
 			f.acknowledge(status)
 			return running, time.Since(start)
+		default:
 		}
 		f.acknowledge(status)
 	}
