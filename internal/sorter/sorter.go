@@ -147,7 +147,14 @@ func (t *Tree[T]) Deactivate(c *Client[T]) {
 func (t *Tree[T]) Allocated(c *Client[T], v Vector) { t.change(c, v, 1, 1) }
 
 // Unallocated takes v away from the client, which has it.
-func (t *Tree[T]) Unallocated(c *Client[T], v Vector) { t.change(c, v, -1, 0) }
+func (t *Tree[T]) Unallocated(c *Client[T], v Vector) {
+	for i, q := range v {
+		if q > c.node.allocation.At(i) {
+			invariant.Fail("what is taken away is there", "path", c.path, "index", i, "taken", q, "there", c.node.allocation.At(i))
+		}
+	}
+	t.change(c, v, -1, 0)
+}
 
 // Changed gives the client v more, which may be negative, as part of something
 // that it was allocated before.

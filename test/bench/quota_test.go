@@ -50,7 +50,7 @@ func BenchmarkQuotaCycle(b *testing.B) {
 			c.giveBack(offers, nil)
 			b.StartTimer()
 		}
-		c.reportSlices(b)
+		c.report(b)
 	})
 }
 
@@ -67,7 +67,7 @@ func BenchmarkQuotaHeldBack(b *testing.B) {
 				b.Fatalf("%d offers", len(offers))
 			}
 		}
-		c.reportSlices(b)
+		c.report(b)
 	})
 }
 
@@ -95,5 +95,6 @@ func quotaForAll(b *testing.B, quota bool) {
 			c.giveBack(offers, nil)
 			b.StartTimer()
 		}
+		c.report(b)
 	})
 }
