@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -106,7 +107,7 @@ func (e *Elector) stand(ctx context.Context, data string) (<-chan struct{}, erro
 		return nil, errors.Join(err, client.Close())
 	}
 	election := concurrency.NewElection(session, e.prefix())
-	if err := campaign(ctx, session, election, data); err != nil {
+	if err := e.campaign(ctx, client, session, election, data); err != nil {
 		end(session, client)
 		return nil, err
 	}
@@ -131,22 +132,25 @@ func (e *Elector) begin(ctx context.Context, client *clientv3.Client) (*concurre
 	return concurrency.NewSession(client, concurrency.WithLease(lease.ID), concurrency.WithContext(context.WithoutCancel(ctx)))
 }
 
-func campaign(ctx context.Context, session *concurrency.Session, election *concurrency.Election, data string) error {
+// campaign returns nil when this master leads.
+func (e *Elector) campaign(ctx context.Context, client *clientv3.Client, session *concurrency.Session, election *concurrency.Election, data string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
+	var beside sync.WaitGroup
+	beside.Go(func() {
 		select {
 		case <-session.Done():
 			cancel(errOver)
-		case <-stop:
+		case <-ctx.Done():
 		}
-	}()
-	if err := election.Campaign(ctx, data); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+	})
+	beside.Go(func() { e.bury(ctx, client) })
+	err := election.Campaign(ctx, data)
+	if err != nil {
+		err = errors.Join(context.Cause(ctx), err)
 	}
-	return nil
+	cancel(nil)
+	beside.Wait()
+	return err
 }
 
 var errOver = errors.New("the session with etcd is over")
@@ -296,10 +300,7 @@ func decode(data []byte) (*mesos.MasterInfo, error) {
 func backoff(ctx context.Context) iter.Seq[time.Duration] {
 	return func(yield func(time.Duration) bool) {
 		for wait := 100 * time.Millisecond; ctx.Err() == nil && yield(wait); wait = min(2*wait, 2*time.Second) {
-			select {
-			case <-ctx.Done():
-			case <-time.After(wait):
-			}
+			sleep(ctx, wait)
 		}
 	}
 }
