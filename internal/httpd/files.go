@@ -84,8 +84,8 @@ func (f *Files) Detach(virtual string) {
 func (f *Files) Forget(paths []string) {
 	gone := map[string]bool{}
 	for _, p := range paths {
-		if real, err := filepath.EvalSymlinks(p); err == nil {
-			p = real
+		if target, err := filepath.EvalSymlinks(p); err == nil {
+			p = target
 		}
 		gone[p] = true
 	}

@@ -3,6 +3,7 @@ package httpd
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -71,7 +72,7 @@ func (m *Mux) find(u *url.URL) (h http.Handler, rest string) {
 	if alias, ok := strings.CutSuffix(path, ".json"); ok && paths[alias] != nil {
 		return paths[alias], ""
 	}
-	for n := len(segments) - 1; n >= 0; n-- {
+	for n := range slices.Backward(segments) {
 		if n == 0 && process == m.delegate {
 			break // its root is a page, not all that nobody else serves
 		}

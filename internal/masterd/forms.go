@@ -216,6 +216,7 @@ func wellFormed(call *masterpb.Call) error {
 		if err := validate.QuotaRequest(call.GetSetQuota().GetQuotaRequest()); err != nil {
 			return refusal.Invalidf("Failed to validate set quota request: %v", err)
 		}
+	default: // of the others the core must say
 	}
 	return nil
 }

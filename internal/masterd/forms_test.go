@@ -23,8 +23,10 @@ func TestForms(t *testing.T) {
 	}{
 		{form(teardownOf), "frameworkId=f", `{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f"}}}`},
 		{form(teardownOf), "", "Missing 'frameworkId' query parameter in the request body"},
-		{form(onAgent("resources", reserveOf)), "slaveId=a&resources=" + cpus,
-			`{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"a"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1.0}}]}}`},
+		{
+			form(onAgent("resources", reserveOf)), "slaveId=a&resources=" + cpus,
+			`{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"a"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1.0}}]}}`,
+		},
 		{form(onAgent("resources", unreserveOf)), "slaveId=a&resources=[]", `{"type":"UNRESERVE_RESOURCES","unreserve_resources":{"agent_id":{"value":"a"}}}`},
 		{form(onAgent("volumes", createOf)), "slaveId=a", "Missing 'volumes' query parameter in the request body"},
 		{form(onAgent("volumes", destroyOf)), "volumes=[]", "Missing 'slaveId' query parameter in the request body"},

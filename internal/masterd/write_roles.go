@@ -110,6 +110,7 @@ func (v *view) maintenance() *maintenancepb.ClusterStatus {
 		switch m.GetMode() {
 		case mesos.MachineInfo_DRAINING:
 			out.DrainingMachines = append(out.DrainingMachines, &maintenancepb.ClusterStatus_DrainingMachine{Id: m.Id})
+		case mesos.MachineInfo_UP: // nobody asks
 		case mesos.MachineInfo_DOWN:
 			out.DownMachines = append(out.DownMachines, m.Id)
 		}
