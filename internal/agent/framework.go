@@ -20,6 +20,7 @@ const noDriver = "@0.0.0.0:0"
 //
 //	          ShutdownFramework              last executor removed
 //	running ────────────────────▶ terminating ─────────────────────▶ (completed)
+//	   │   ▲──────────────── re-registered ──────│
 //	   └──────────────── last executor removed ────────────────────────▲
 type framework struct {
 	id          ids.FrameworkID

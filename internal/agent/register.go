@@ -213,6 +213,12 @@ func (a *Agent) readmitted(m *messages.SlaveReregisteredMessage) {
 		return
 	}
 	a.log.Info("re-registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
+	// This master may not know that an earlier one ended a framework, and takes
+	// what is still here for running: it must hear of the end. If it knows, it
+	// says so again.
+	for _, f := range a.frameworks {
+		f.terminating = false
+	}
 	a.tellMaster(a.describe())
 	a.resumeUpdates()
 	for _, r := range m.GetReconciliations() {
