@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -15,6 +16,9 @@ type Config struct {
 	// Addresses are host:port or URLs: of any of the masters, which tell the
 	// way to the leader, or of one agent.
 	Addresses []string
+	// Leader finds the leading master, in place of Addresses, at first and
+	// whenever the one in use fails. It waits until one leads, or ctx is done.
+	Leader func(ctx context.Context) (address string, err error)
 	// JSON uses JSON on the wire in place of protocol buffers.
 	JSON bool
 	// Principal and Secret authenticate the operator (HTTP Basic).
@@ -31,7 +35,7 @@ type StatusError = client.Error
 
 func (cfg Config) client() (*client.Client, error) {
 	c, err := client.New(client.Config{
-		Addresses: cfg.Addresses, Path: apiPath, JSON: cfg.JSON,
+		Addresses: cfg.Addresses, Leader: cfg.Leader, Path: apiPath, JSON: cfg.JSON,
 		Authorization: client.Basic(cfg.Principal, cfg.Secret), Transport: cfg.Transport,
 	})
 	if err != nil {

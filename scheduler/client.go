@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,9 @@ type Config struct {
 	// Masters are the addresses of the masters, host:port or URLs. Any one will
 	// do: it tells the way to the leader. The others are for when it is down.
 	Masters []string
+	// Leader finds the leading master, in place of Masters, at first and whenever
+	// the one in use fails. It waits until one leads, or ctx is done.
+	Leader func(ctx context.Context) (address string, err error)
 	// Framework describes the framework. Its user defaults to the one who runs
 	// this program, its hostname to this machine's, its principal to Principal.
 	// With an id it takes the place of an earlier instance of itself, whose
@@ -74,11 +78,11 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Framework == nil {
 		return nil, errors.New("scheduler: no FrameworkInfo")
 	}
-	if len(cfg.Masters) == 0 {
+	if len(cfg.Masters) == 0 && cfg.Leader == nil {
 		return nil, errors.New("scheduler: no master to connect to")
 	}
 	api, err := client.New(client.Config{
-		Addresses: cfg.Masters, Path: "/api/v1/scheduler", JSON: cfg.JSON,
+		Addresses: cfg.Masters, Leader: cfg.Leader, Path: "/api/v1/scheduler", JSON: cfg.JSON,
 		Authorization: client.Basic(cfg.Principal, cfg.Secret), Transport: cfg.Transport,
 	})
 	if err != nil {

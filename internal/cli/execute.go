@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -90,11 +89,14 @@ func (o *executeOptions) readTask(data []byte) error {
 // status.
 func (o *executeOptions) run(ctx context.Context, out io.Writer, log *slog.Logger) error {
 	l := launch{
-		masters: strings.Split(o.Master, ","), principal: o.Principal, secret: o.Secret, json: o.ContentType == "json",
+		principal: o.Principal, secret: o.Secret, json: o.ContentType == "json",
 		framework: o.framework(), task: o.task, instances: 1, timeout: o.KillAfter, log: log,
 	}
 	var needs resources.Resources
-	var err error
+	err := l.at(o.Master, log)
+	if err != nil {
+		return err
+	}
 	switch {
 	case o.task != nil:
 		needs, err = resources.New(o.task.GetResources()...)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path"
@@ -71,7 +72,7 @@ func (o *runOptions) define(f *pflag.FlagSet) {
 	if master == "" {
 		master = defaultMaster
 	}
-	f.StringVar(&o.Master, "master", master, "`address` of a master, or several with commas between; $"+masterVariable+" sets the default")
+	f.StringVar(&o.Master, "master", master, "`address` of a master, several with commas between, or zk://… or etcd://… where they elect a leader; $"+masterVariable+" sets the default")
 	f.Float64Var(&o.CPUs, "cpus", 1, "CPUs for the command")
 	f.Float64Var(&o.Mem, "mem", 128, "memory, in `megabytes`")
 	f.Float64Var(&o.Disk, "disk", 0, "disk, in `megabytes`")
@@ -99,8 +100,11 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	l := launch{
-		masters: strings.Split(o.Master, ","), principal: o.Principal,
+		principal: o.Principal,
 		framework: o.framework(), task: task, want: want, instances: o.Instances, timeout: o.Timeout, output: true,
+	}
+	if err := l.at(o.Master, slog.New(slog.DiscardHandler)); err != nil {
+		return err
 	}
 	if o.Secret != "" {
 		secret, err := os.ReadFile(o.Secret)

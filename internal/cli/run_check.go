@@ -19,7 +19,7 @@ const checkTime = 10 * time.Second
 // can run the launch at all.
 func (l *launch) check(ctx context.Context, report reporter) error {
 	master, err := operator.NewMaster(operator.Config{
-		Addresses: l.masters, Principal: l.principal, Secret: l.secret,
+		Addresses: l.masters, Leader: l.leader, Principal: l.principal, Secret: l.secret,
 	})
 	if err != nil {
 		return err

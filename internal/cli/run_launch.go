@@ -30,6 +30,7 @@ const (
 // launch is what one framework runs: a task, once or more often.
 type launch struct {
 	masters           []string
+	leader            func(context.Context) (string, error) // finds the leader in place of masters; or nil
 	principal, secret string
 	json              bool // on the wire
 	framework         *mesos.FrameworkInfo
@@ -81,7 +82,7 @@ func (l *launch) run(ctx context.Context, report reporter, interrupts <-chan os.
 		return 0, err
 	}
 	client, err := scheduler.New(scheduler.Config{
-		Masters: l.masters, Framework: l.framework, Principal: l.principal, Secret: l.secret, JSON: l.json, Log: l.log,
+		Masters: l.masters, Leader: l.leader, Framework: l.framework, Principal: l.principal, Secret: l.secret, JSON: l.json, Log: l.log,
 	})
 	if err != nil {
 		return 0, err

@@ -35,6 +35,9 @@ const (
 type Config struct {
 	// Addresses are tried in turn: host:port, or http:// and https:// URLs.
 	Addresses []string
+	// Leader finds the server to talk to, at first and whenever the one in use
+	// fails, in place of Addresses; nil: those are used.
+	Leader func(ctx context.Context) (address string, err error)
 	// Path of the API, such as /api/v1/scheduler.
 	Path string
 	// JSON sends and asks for JSON in place of protocol buffers.
@@ -61,19 +64,20 @@ type Client struct {
 	media   string
 	auth    string
 	servers []*url.URL
+	leader  func(ctx context.Context) (address string, err error)
 
 	mu     sync.Mutex
-	server *url.URL // that answered last, or is to be tried next
+	server *url.URL // that answered last, or is to be tried next; nil: to be found
 	turn   int      // index in servers of what is tried after it
 }
 
 // New returns a client. It is an error if there is no address, or one that
 // nothing can be sent to.
 func New(cfg Config) (*Client, error) {
-	if len(cfg.Addresses) == 0 {
+	if len(cfg.Addresses) == 0 && cfg.Leader == nil {
 		return nil, errors.New("no address to connect to")
 	}
-	c := &Client{path: cfg.Path, media: wire.Protobuf, auth: cfg.Authorization}
+	c := &Client{path: cfg.Path, media: wire.Protobuf, auth: cfg.Authorization, leader: cfg.Leader}
 	if cfg.JSON {
 		c.media = wire.JSON
 	}
@@ -91,7 +95,9 @@ func New(cfg Config) (*Client, error) {
 	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}
-	c.server, c.turn = c.servers[0], 1
+	if c.leader == nil {
+		c.server, c.turn = c.servers[0], 1
+	}
 	return c, nil
 }
 
@@ -124,8 +130,16 @@ func parse(address string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }
 
-// Server returns the address, host:port, that requests go to at present.
-func (c *Client) Server() string { return c.current().Host }
+// Server returns the address, host:port, that requests go to at present; "" if
+// the leader is yet to be found.
+func (c *Client) Server() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server == nil {
+		return ""
+	}
+	return c.server.Host
+}
 
 // Do posts call, with more header fields (nil: none), and decodes the answer
 // into response unless that is nil. An answer other than 2xx is an *Error.
@@ -157,11 +171,15 @@ func (c *Client) post(ctx context.Context, call proto.Message, header http.Heade
 		return nil, err
 	}
 	for tries, hops := 1, 0; ; {
-		answer, err := c.send(ctx, c.current(), body, header)
+		server, err := c.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		answer, err := c.send(ctx, server, body, header)
 		switch {
 		case err != nil:
 			c.next()
-			if tries++; tries > len(c.servers) || !unreached(err) {
+			if tries++; tries > c.tries() || !unreached(err) {
 				return nil, err
 			}
 		case answer.StatusCode/100 == 2:
@@ -175,7 +193,7 @@ func (c *Client) post(ctx context.Context, call proto.Message, header http.Heade
 			refused := refusal(answer)
 			if answer.StatusCode == http.StatusServiceUnavailable {
 				c.next()
-				if tries++; tries <= len(c.servers) {
+				if tries++; tries <= c.tries() {
 					continue
 				}
 			}
@@ -220,16 +238,39 @@ func unreached(err error) bool {
 	return ok && failed.Op == "dial"
 }
 
-func (c *Client) current() *url.URL {
+// tries is how often a call is sent.
+func (c *Client) tries() int { return max(len(c.servers), 1) }
+
+// current returns the server to talk to, finding the leader if need be.
+func (c *Client) current(ctx context.Context) (*url.URL, error) {
+	c.mu.Lock()
+	server := c.server
+	c.mu.Unlock()
+	if server != nil {
+		return server, nil
+	}
+	address, err := c.leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if server, err = parse(address); err != nil {
+		return nil, err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.server
+	c.server = server
+	return server, nil
 }
 
-// next turns to the server after the one tried last.
+// next turns to the server after the one tried last, or has the leader be found
+// again.
 func (c *Client) next() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.leader != nil {
+		c.server = nil
+		return
+	}
 	c.server = c.servers[c.turn%len(c.servers)]
 	c.turn = (c.turn + 1) % len(c.servers)
 }
