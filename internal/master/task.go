@@ -266,11 +266,11 @@ func (m *Master) removeTask(t *task, to Place) {
 
 // endTask ends a task whose agent is no more, as far as we can see, and tells
 // the framework. A task that was over before keeps its state, since terminal is
-// final; the framework is told so unless the agent may yet be back (since is not
-// nil) and tell it in its turn, after the updates that come before.
+// final; but the framework is told of that only if it has had the updates before
+// it, since the agent, should it be back, tells it in its turn.
 func (m *Master) endTask(t *task, state mesos.TaskState, why mesos.TaskStatus_Reason, text string, since *mesos.TimeInfo) {
 	over := isTerminal(t.row.State)
-	told := over && (since == nil || isTerminal(t.reportedState()))
+	told := over && isTerminal(t.reportedState())
 	if told {
 		state = t.row.State
 	}
