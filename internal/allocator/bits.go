@@ -4,8 +4,8 @@ package allocator
 type bitset []uint64
 
 func (b *bitset) add(i uint32) {
-	for int(i/64) >= len(*b) {
-		*b = append(*b, 0)
+	if int(i/64) >= len(*b) {
+		*b = append(*b, make(bitset, int(i/64)-len(*b)+1)...)
 	}
 	(*b)[i/64] |= 1 << (i % 64)
 }

@@ -130,8 +130,11 @@ func (a *Allocator) remember(ag *agent) {
 		r.covers = r.filters > 0 && r.resources.Contains(common)
 	}
 	for _, f := range ag.filters {
-		s := a.slots.of[f.slot].sub
-		if s != nil && ag.refused[f.what].covers && !ag.reservedFor(s.role.name) {
+		if !ag.refused[f.what].covers {
+			continue
+		}
+		// Of dead filters the bits mean nothing.
+		if s := a.slots.of; len(ag.reserved) == 0 || s[f.slot].sub == nil || !ag.reservedFor(s[f.slot].sub.role.name) {
 			ag.blocked.add(f.slot)
 		}
 	}

@@ -55,7 +55,8 @@ func BenchmarkQuotaCycle(b *testing.B) {
 }
 
 // BenchmarkQuotaHeldBack is a batch in which all that is left is held back for
-// guarantees that nobody can use.
+// guarantees that nobody can use, and something about quota has changed since
+// the batch before.
 func BenchmarkQuotaHeldBack(b *testing.B) {
 	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 3000, frameworks: 3000}}, func(b *testing.B, s shape) {
 		s.resources = smallAgent
@@ -63,6 +64,7 @@ func BenchmarkQuotaHeldBack(b *testing.B) {
 		c.SetQuota("absent", quotaOf(2*s.agents))
 		for b.Loop() {
 			c.now = c.now.Add(time.Second)
+			c.SetQuota("absent", quotaOf(2*s.agents))
 			if offers := c.cycle(); len(offers) != 0 {
 				b.Fatalf("%d offers", len(offers))
 			}
