@@ -264,6 +264,7 @@ func shown(values map[string]string) map[string]string {
 // at has l find the master that text names, as agents do. Addresses are left to
 // the client, which follows masters that redirect.
 func (l *launch) at(text string, log *slog.Logger) error {
+	l.where = shown(map[string]string{"master": text})["master"]
 	if !strings.HasPrefix(text, zookeeper.Scheme) && !strings.HasPrefix(text, etcd.Scheme) {
 		l.masters = strings.Split(text, ",")
 		return nil

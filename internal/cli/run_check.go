@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/meseta-project/meseta/operator"
@@ -57,7 +56,7 @@ func (l *launch) check(ctx context.Context, report reporter) error {
 // answer that only says that we may not look, or that it does not know how, is
 // no error.
 func (l *launch) explain(err error) error {
-	at := strings.Join(l.masters, ", ")
+	at := l.where
 	refused, answered := errors.AsType[*operator.StatusError](err)
 	failed, unreached := errors.AsType[*net.OpError](err)
 	if unreached {

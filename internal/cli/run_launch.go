@@ -29,6 +29,7 @@ const (
 
 // launch is what one framework runs: a task, once or more often.
 type launch struct {
+	where             string // the masters, as they were given
 	masters           []string
 	leader            func(context.Context) (string, error) // finds the leader in place of masters; or nil
 	principal, secret string

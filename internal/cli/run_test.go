@@ -334,7 +334,7 @@ func TestRunRefuses(t *testing.T) {
 		{[]string{"run", "--env", "=x", "--", "true"}, "want NAME=VALUE"},
 		{[]string{"run"}, "requires at least 1 arg"},
 		{[]string{"run", "--master", "127.0.0.1:1", "--", "true"}, "Start a cluster with 'meseta dev'"},
-		{[]string{"run", "--master", "zk://127.0.0.1:2181/mesos", "--", "true"}, "cannot connect by zk"},
+		{[]string{"run", "--master", "zk://127.0.0.1:2181", "--", "true"}, "a path is missing"},
 		{[]string{"execute", "--name=t"}, "--name and --command"},
 		{[]string{"execute", "--name=t", "--command=true", "--resources=ports:[1-2]"}, "only amounts"},
 	} {
