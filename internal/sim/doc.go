@@ -20,6 +20,7 @@
 //	agent.go disk.go machine.go   an agent's process, its disk, its machine
 //	command.go executor.go        built-in and custom executors
 //	scheduler*.go                 frameworks
+//	operator.go                   who reserves
 //	fault.go                      what goes wrong
 //	history.go liveness.go        what must never, and what must at last be
 //	shrink.go                     smaller runs

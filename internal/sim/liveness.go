@@ -244,7 +244,7 @@ func (w *world) unoffered() string {
 	var missing []string
 	for a := range w.leader.core.Snapshot().Agents.All() {
 		used := a.Allocated.Add(a.Offered).Unallocated()
-		if !used.Contains(a.Total) {
+		if !used.Contains(a.Total.AllocatableTo("blue")) {
 			missing = append(missing, fmt.Sprintf("%s has %s and offers %s", a.ID, a.Total, used))
 		}
 	}

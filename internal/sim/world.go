@@ -140,6 +140,7 @@ func (w *world) run() {
 		w.after(w.between("start", 0, 4*time.Second), s.start)
 	}
 	w.startFaults()
+	w.operate()
 	w.runUntil(epoch.Add(w.plan.Horizon))
 	w.heal()
 	w.converge()

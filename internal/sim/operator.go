@@ -1,0 +1,70 @@
+package sim
+
+import (
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/resources"
+)
+
+// operator is who reserves resources of agents for a role, and frees them. What
+// is refused, or lost with the master, stays undone.
+const operator = "ops"
+
+// operate has operators at work until all is healed, in half of the runs.
+func (w *world) operate() {
+	if w.once("operator", 0.5) {
+		return
+	}
+	w.operateLater()
+}
+
+func (w *world) operateLater() {
+	w.after(w.between("operator", time.Second, 20*time.Second), func() {
+		if w.healed {
+			return
+		}
+		if m := w.leader; m != nil && m.core != nil {
+			w.changeReservations(m)
+		}
+		w.operateLater()
+	})
+}
+
+// changeReservations reserves something on an agent, or frees what is.
+func (w *world) changeReservations(m *masterNode) {
+	r := w.rand("operator")
+	var rows []*master.AgentRow
+	for row := range m.core.Snapshot().Agents.All() {
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		return
+	}
+	row := rows[r.IntN(len(rows))]
+	id := &mesos.AgentID{Value: (*string)(&row.ID)}
+	call := &masterpb.Call{Type: masterpb.Call_RESERVE_RESOURCES.Enum()}
+	reserved := row.Total.Filter(resources.Resource.IsDynamicallyReserved)
+	if !reserved.IsEmpty() && r.IntN(2) == 0 {
+		call.Type = masterpb.Call_UNRESERVE_RESOURCES.Enum()
+		call.UnreserveResources = &masterpb.Call_UnreserveResources{AgentId: id, Resources: reserved.Proto()}
+	} else {
+		call.ReserveResources = &masterpb.Call_ReserveResources{AgentId: id, Resources: w.reservation()}
+	}
+	w.note("%s    <- operator %s on %s", m.name, call.GetType(), row.ID)
+	m.tell(master.OperatorCall{Principal: operator, Call: call})
+}
+
+// reservation returns something to reserve.
+func (w *world) reservation() []*mesos.Resource {
+	role := []string{"green", "blue"}[w.rand("operator").IntN(2)]
+	rs, err := resources.MustParse("cpus:0.3;mem:48").PushReservation(&mesos.Resource_ReservationInfo{
+		Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum(), Role: &role, Principal: new(operator),
+	})
+	if err != nil {
+		fail("operator", "%v", err)
+	}
+	return rs.Proto()
+}
