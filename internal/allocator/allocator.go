@@ -33,10 +33,11 @@ type Allocator struct {
 	required sorter.Vector    // sum of what guarantees are unsatisfied
 	headroom sorter.Vector    // sum of what of agents is open; kept while there are quotas
 
-	slots  slots
-	byNum  []*agent // by number, nil if free
-	free   []uint32 // numbers to give to new agents
-	orphan map[ids.FrameworkID][]*agent
+	slots    slots
+	patience patience
+	byNum    []*agent // by number, nil if free
+	free     []uint32 // numbers to give to new agents
+	orphan   map[ids.FrameworkID][]*agent
 
 	whitelist  map[string]bool // host names; nil: all
 	maintained map[ids.AgentID]*agent

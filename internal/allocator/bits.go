@@ -28,15 +28,17 @@ func (b bitset) removeAll(o bitset) {
 }
 
 // within reports whether all of b is in o.
-func (b bitset) within(o bitset) bool {
-	n := min(len(b), len(o))
-	o = o[:n]
-	for i, w := range b[:n] {
-		if w&^o[i] != 0 {
-			return false
+func (b bitset) within(o bitset) bool { return b.withinEither(o, nil) }
+
+// withinEither reports whether all of b is in o or p.
+func (b bitset) withinEither(o, p bitset) bool {
+	for i, w := range b {
+		if i < len(o) {
+			w &^= o[i]
 		}
-	}
-	for _, w := range b[n:] {
+		if i < len(p) {
+			w &^= p[i]
+		}
 		if w != 0 {
 			return false
 		}

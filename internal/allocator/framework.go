@@ -31,7 +31,8 @@ type subscription struct {
 	suppressed bool
 
 	declined int       // offers in a row
-	behind   time.Time // until then others are served before it
+	behind   time.Time // until then others are served before it; zero: none are
+	queued   bool      // it is in patience.behind
 
 	minimums []resources.Quantities
 	choosy   bool // the minimums are the framework's own
@@ -106,6 +107,9 @@ func (a *Allocator) forget(s *subscription) {
 	if a.slots.filters(s.slot) > 0 {
 		a.slots.retire(s.slot)
 		s.slot = a.slots.take(s)
+		if !s.behind.IsZero() {
+			a.slots.behind.add(s.slot)
+		}
 	}
 	a.refresh(s)
 }
@@ -260,28 +264,10 @@ func (a *Allocator) Suppress(id ids.FrameworkID, roles []string) {
 // agents candidates.
 func (a *Allocator) Revive(id ids.FrameworkID, roles []string) {
 	for _, s := range a.framework(id).named(roles) {
-		s.suppressed, s.declined, s.behind = false, 0, time.Time{}
+		s.suppressed = false
+		a.takesPart(s)
 		a.forget(s)
 	}
 	a.unrefuse(id, false)
 	a.all = true
-}
-
-// Accepted tells that a framework used something of an offer in a role: it
-// wants what it is offered.
-func (a *Allocator) Accepted(id ids.FrameworkID, role string) {
-	if s := a.framework(id).subs[role]; s != nil {
-		s.declined, s.behind = 0, time.Time{}
-	}
-}
-
-// maxBehind bounds for how long others are served before a framework.
-const maxBehind = time.Minute
-
-// decline counts a refusal that holds for some time.
-func (a *Allocator) decline(s *subscription, now time.Time, refuse time.Duration) {
-	s.declined++
-	if a.cfg.Patience > 0 && s.declined >= a.cfg.Patience {
-		s.behind = now.Add(min(max(refuse, a.cfg.Interval), maxBehind))
-	}
 }

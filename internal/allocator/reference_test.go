@@ -180,6 +180,7 @@ func (h *history) settle(t *rapid.T) {
 	a := h.Allocator
 	a.tell(h.now)
 	a.now, a.work = h.now, 1<<30
+	a.forgive(h.now)
 	a.expire(h.now)
 	a.batch(h.now)
 	for a.hasWork() {

@@ -90,6 +90,7 @@ const (
 func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	a.tell(now)
 	a.now, a.work = now, budget*visitCost
+	a.forgive(now)
 	if !a.expire(now) {
 		return nil, true
 	}

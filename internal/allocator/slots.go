@@ -5,6 +5,7 @@ package allocator
 type slots struct {
 	of      []slot
 	active  bitset   // those of subscriptions that want offers now
+	behind  bitset   // those of subscriptions that are served after others
 	free    []uint32 // named by no filter and in no bitset
 	spent   []uint32 // named by no filter, but perhaps in agents' bitsets
 	gather  int      // how many spent slots are gathered before they are made free
@@ -43,6 +44,7 @@ func (s *slots) take(sub *subscription) uint32 {
 // retire takes a slot from its subscription. Filters that name it are dead.
 func (s *slots) retire(i uint32) {
 	s.active.remove(i)
+	s.behind.remove(i)
 	s.of[i].sub = nil
 	if s.of[i].filters > 0 {
 		s.retired++

@@ -18,7 +18,6 @@ type visit struct {
 	shared  resources.Resources            // shared volumes that were offered
 	waits   bool                           // quota stands in the way of more
 	behind  bool                           // it is the turn of those who are served after others
-	passed  bool                           // there are some
 	offers  []Offer
 	bare    []resources.Resources // the offers', allocated to nobody
 	charges []charge              // the offers'
@@ -27,7 +26,7 @@ type visit struct {
 // start begins a visit of an agent, in the place of an earlier one.
 func (v *visit) start(ag *agent, st stage) {
 	v.agent, v.stage, v.common, v.own, v.shared = ag, st, ag.available, nil, resources.Resources{}
-	v.waits, v.behind, v.passed = false, false, false
+	v.waits, v.behind = false, false
 	v.offers, v.bare, v.charges = v.offers[:0], v.bare[:0], v.charges[:0]
 	if ag.plain {
 		return
@@ -93,8 +92,10 @@ func (a *Allocator) visit(ag *agent) []Offer {
 	}
 	v := &a.visiting
 	v.start(ag, a.cycle.stage)
-	a.offerAll(v)
-	if v.passed && !v.empty() {
+	if !a.slots.active.withinEither(ag.blocked, a.slots.behind) {
+		a.offerAll(v)
+	}
+	if len(a.patience.behind) > 0 && !v.empty() {
 		v.behind = true
 		a.offerAll(v)
 	}
@@ -116,12 +117,7 @@ func (a *Allocator) offerAll(v *visit) {
 // known to be no use to it.
 func (a *Allocator) skips(v *visit, s *subscription) bool {
 	a.work -= passCost
-	if v.agent.blocked.has(s.slot) {
-		return true
-	}
-	behind := !s.behind.IsZero() && a.now.Before(s.behind)
-	v.passed = v.passed || behind
-	return behind != v.behind
+	return v.agent.blocked.has(s.slot) || a.slots.behind.has(s.slot) != v.behind
 }
 
 // offerRole offers the frameworks of a role what is left.

@@ -1,0 +1,72 @@
+package allocator
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meseta-project/meseta/internal/ids"
+)
+
+// maxBehind bounds for how long others are served before a framework.
+const maxBehind = time.Minute
+
+// A patience knows who has declined so many offers in a row that others are
+// served before it.
+type patience struct {
+	behind []*subscription
+	next   time.Time // when the first of them is served in its turn again
+}
+
+// Accepted tells that a framework used something of an offer in a role: it
+// wants what it is offered.
+func (a *Allocator) Accepted(id ids.FrameworkID, role string) {
+	if s := a.framework(id).subs[role]; s != nil {
+		a.takesPart(s)
+	}
+}
+
+// takesPart has the subscription served in its turn.
+func (a *Allocator) takesPart(s *subscription) {
+	s.declined, s.behind = 0, time.Time{}
+	a.slots.behind.remove(s.slot)
+}
+
+// decline counts a refusal that holds for some time.
+func (a *Allocator) decline(s *subscription, now time.Time, refuse time.Duration) {
+	s.declined++
+	if a.cfg.Patience == 0 || s.declined < a.cfg.Patience {
+		return
+	}
+	p := &a.patience
+	s.behind = now.Add(min(max(refuse, a.cfg.Interval), maxBehind))
+	a.slots.behind.add(s.slot)
+	if !s.queued {
+		s.queued = true
+		p.behind = append(p.behind, s)
+	}
+	if p.next.IsZero() || s.behind.Before(p.next) {
+		p.next = s.behind
+	}
+}
+
+// forgive has those served in their turn again whose time has come.
+func (a *Allocator) forgive(now time.Time) {
+	p := &a.patience
+	if p.next.IsZero() || now.Before(p.next) {
+		return
+	}
+	p.next = time.Time{}
+	p.behind = slices.DeleteFunc(p.behind, func(s *subscription) bool {
+		if now.Before(s.behind) {
+			if p.next.IsZero() || s.behind.Before(p.next) {
+				p.next = s.behind
+			}
+			return false
+		}
+		s.queued, s.behind = false, time.Time{}
+		if a.slots.of[s.slot].sub == s {
+			a.slots.behind.remove(s.slot)
+		}
+		return true
+	})
+}
