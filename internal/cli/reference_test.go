@@ -85,7 +85,7 @@ func TestEndpointReference(t *testing.T) {
 
 func get(t *testing.T, url string) []byte {
 	t.Helper()
-	response, err := http.Get(url) //nolint:noctx // a test's
+	response, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
