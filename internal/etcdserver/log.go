@@ -42,7 +42,7 @@ func (b bridge) Check(e zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.Checke
 
 // Write logs an entry.
 func (b bridge) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	b.log.Log(context.Background(), level(e.Level), "embedded etcd: "+e.Message, attrs(fields)...)
+	b.log.Log(context.Background(), level(e.Level), "embedded etcd", append(attrs(fields), slog.String("message", e.Message))...)
 	return nil
 }
 

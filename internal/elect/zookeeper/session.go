@@ -83,6 +83,7 @@ func (s *session) event(e zk.Event) {
 		s.cut(true)
 	case zk.StateExpired:
 		s.end()
+	default: // on the way to one of these
 	}
 }
 

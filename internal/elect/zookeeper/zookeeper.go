@@ -13,7 +13,6 @@ import (
 	"log/slog"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -97,9 +96,7 @@ func (e *Elector) join(s *session, data []byte) (string, error) {
 }
 
 func (e *Elector) makePath(s *session) error {
-	made := ""
-	for part := range strings.SplitSeq(e.cfg.URL.Path[1:], "/") {
-		made += "/" + part
+	for made := range ancestors(e.cfg.URL.Path) {
 		if exists, _, err := s.Exists(made); err != nil {
 			return err
 		} else if exists {
@@ -280,6 +277,17 @@ func backoff(ctx context.Context) iter.Seq[time.Duration] {
 			select {
 			case <-ctx.Done():
 			case <-time.After(wait):
+			}
+		}
+	}
+}
+
+// ancestors yields the nodes of a path from the root down, itself the last.
+func ancestors(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := 1; i <= len(path); i++ {
+			if (i == len(path) || path[i] == '/') && !yield(path[:i]) {
+				return
 			}
 		}
 	}

@@ -58,9 +58,11 @@ func (s *Server) Up() {
 	s.mu.Lock()
 	s.etcd = etcd
 	s.mu.Unlock()
+	limit := time.NewTimer(time.Minute) //nolint:forbidigo // a test's helper
+	defer limit.Stop()
 	select {
 	case <-etcd.Server.ReadyNotify():
-	case <-time.After(time.Minute):
+	case <-limit.C:
 		s.t.Fatal("etcd does not start")
 	}
 }

@@ -89,8 +89,9 @@ func (v *values) Passing(err error) bool {
 	switch code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Close is journal.Values'.

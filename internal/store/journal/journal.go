@@ -15,13 +15,14 @@ package journal
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -92,14 +93,14 @@ type Store struct {
 	folding  bool
 
 	background sync.WaitGroup
-	ctx        context.Context // ends with the store
+	ctx        context.Context //nolint:containedctx // it is the store's life, not a call's
 	stop       context.CancelFunc
 }
 
 // New returns the store that values hold.
 func New(values Values, log *slog.Logger) *Store {
 	ctx, stop := context.WithCancel(context.Background())
-	return &Store{values: values, log: log, writer: fmt.Sprintf("%016x", rand.Uint64()), ctx: ctx, stop: stop}
+	return &Store{values: values, log: log, writer: fmt.Sprintf("%016x", seed()), ctx: ctx, stop: stop}
 }
 
 // Load returns the records as they are now. It tries again over broken
@@ -308,4 +309,11 @@ func (s *Store) Close() error {
 	s.stop()
 	s.background.Wait()
 	return s.values.Close()
+}
+
+// seed is a number that no other store has.
+func seed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.NativeEndian.Uint64(b[:])
 }

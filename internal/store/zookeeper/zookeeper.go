@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -160,9 +160,7 @@ func (v *values) Commit(ctx context.Context, head []byte, revision int64, entry 
 }
 
 func (v *values) makePath(ctx context.Context) error {
-	made := ""
-	for part := range strings.SplitSeq(v.cfg.Path[1:], "/") {
-		made += "/" + part
+	for made := range ancestors(v.cfg.Path) {
 		_, err := do(ctx, v, func() (string, error) {
 			if exists, _, err := v.conn.Exists(made); exists || err != nil {
 				return "", err
@@ -217,4 +215,15 @@ type printer struct{ log *slog.Logger }
 // Printf logs one line.
 func (p printer) Printf(format string, args ...any) {
 	p.log.Debug("zookeeper client", slog.String("line", fmt.Sprintf(format, args...)))
+}
+
+// ancestors yields the nodes of a path from the root down, itself the last.
+func ancestors(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := 1; i <= len(path); i++ {
+			if (i == len(path) || path[i] == '/') && !yield(path[:i]) {
+				return
+			}
+		}
+	}
 }
