@@ -8,7 +8,7 @@ import (
 func TestParseServers(t *testing.T) {
 	for text, want := range map[string]Servers{
 		"zk://a:1/mesos":            {Scheme: "zk", Addresses: []string{"a:1"}, Path: "/mesos"},
-		" zk://a,b:2,10.0.0.1/m/n/": {Scheme: "zk", Addresses: []string{"a:2181", "b:2", "10.0.0.1:2181"}, Path: "/m/n"},
+		" zk://a,b:2,10.0.0.1/m/n/": {Scheme: "zk", Addresses: []string{"a:2181", "b:2", "10.0.0.1:2181"}, Path: "/m/n"}, //nolint:gocritic // the space is what is tested
 		"zk://u:p@a:1/x":            {Scheme: "zk", Addresses: []string{"a:1"}, User: "u", Password: "p", Path: "/x"},
 		"zk://u:p@q:r@a:1/x":        {Scheme: "zk", Addresses: []string{"a:1"}, User: "u", Password: "p@q:r", Path: "/x"},
 		"zk://[::1]:2182,[::2]/x":   {Scheme: "zk", Addresses: []string{"[::1]:2182", "[::2]:2181"}, Path: "/x"},
