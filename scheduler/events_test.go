@@ -210,6 +210,28 @@ func TestSeveralMasters(t *testing.T) {
 	})
 }
 
+// Who leads may be found elsewhere, and is asked for again when it is lost.
+func TestLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, m := newNetwork(t), newMaster()
+		stop := n.serve(first, m)
+		leader := first
+		cfg := n.config()
+		cfg.Leader = func(context.Context) (string, error) { return leader, nil }
+		c, events, _ := start(t, cfg)
+		(<-m.subscribed).welcome()
+		<-events
+		n.serve(second, m)
+		leader = second
+		stop()
+		(<-m.subscribed).welcome()
+		<-events
+		if c.Master() != second {
+			t.Errorf("at %s", c.Master())
+		}
+	})
+}
+
 func TestFinal(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"refused by status": func(w http.ResponseWriter, _ *http.Request) bool {
