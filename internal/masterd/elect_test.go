@@ -1,0 +1,67 @@
+package masterd
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/golden"
+	"github.com/meseta-project/meseta/internal/httpd"
+)
+
+// standby returns a master that does not lead, without its loop.
+func standby(leader *mesos.MasterInfo) (*Server, http.Handler) {
+	own := "own"
+	s := &Server{cfg: Config{Info: &mesos.MasterInfo{Id: &own}}, help: httpd.NewHelp("master"), leads: make(chan struct{}), stopped: make(chan struct{})}
+	s.leader.Store(leader)
+	return s, s.routes()
+}
+
+func masterInfo(host string, port int32) *mesos.MasterInfo {
+	id := host
+	return &mesos.MasterInfo{Id: &id, Hostname: &host, Address: &mesos.Address{Hostname: &host, Port: &port}}
+}
+
+// TestStandbyAnswers compares with what Mesos's masters answered that did not
+// lead: all that was redirected, and all that got 503.
+func TestStandbyAnswers(t *testing.T) {
+	for file, leader := range map[string]*mesos.MasterInfo{
+		"zookeeper/nonleader_answers.txt":                masterInfo("master1.test", 5050),
+		"zookeeper/nonleader_answers_after_failover.txt": masterInfo("master2.test", 5060),
+		"zookeeper/nonleader_no_leader_known.txt":        nil,
+	} {
+		_, handler := standby(leader)
+		compared := 0
+		for _, sample := range strings.Split(string(golden.Read(t, file)), ">>> ")[1:] {
+			request, answer, _ := strings.Cut(sample, "\n")
+			method, rest, _ := strings.Cut(request, " ")
+			target, body, _ := strings.Cut(rest, " ")
+			if !strings.HasPrefix(answer, "HTTP/1.1 307") && !strings.HasPrefix(answer, "HTTP/1.1 503") || skipped(target) {
+				continue
+			}
+			want, err := http.ReadResponse(bufio.NewReader(strings.NewReader(strings.ReplaceAll(answer, "\n", "\r\n"))), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequest(method, "http://standby"+target, bytes.NewReader([]byte(body)))
+			got := httptest.NewRecorder()
+			handler.ServeHTTP(got, r)
+			if got.Code != want.StatusCode || got.Header().Get("Location") != want.Header.Get("Location") {
+				t.Errorf("%s: %s: %d %q, want %d %q", file, request,
+					got.Code, got.Header().Get("Location"), want.StatusCode, want.Header.Get("Location"))
+			}
+			compared++
+		}
+		if compared < 10 {
+			t.Errorf("%s: only %d answers compared", file, compared)
+		}
+	}
+}
+
+// skipped are paths below /redirect: with no leader Mesos answers 503 there
+// too, and we 404 as with one.
+func skipped(target string) bool { return strings.HasPrefix(target, "/redirect/") }
