@@ -34,7 +34,7 @@ func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage
 		return
 	}
 	if old := m.agentAt[from]; old != nil {
-		if old.row.Connected { // it has not had the answer
+		if old.row.Connected || old.isProcess(msg.ResourceVersionUuid) { // it has not had the answer, or has by now
 			m.send(old, &messages.SlaveRegisteredMessage{SlaveId: agentID(old.id), Connection: m.welcome()})
 			return
 		}
@@ -57,6 +57,13 @@ func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage
 		AgentCapabilities:     msg.AgentCapabilities,
 		ResourceVersionUuid:   msg.ResourceVersionUuid,
 	}})
+}
+
+// isProcess reports whether a message with that resource version is from the
+// process that registered as this agent: a new one would have another. Messages
+// may be late, so the address alone does not tell.
+func (a *agent) isProcess(version *mesos.UUID) bool {
+	return len(a.version) > 0 && string(a.version) == string(version.GetValue())
 }
 
 // agentAdmitted welcomes an agent that the registry has.

@@ -125,6 +125,7 @@ func (h *history) leave() {
 		h.w.from(a, &messages.UnregisterSlaveMessage{SlaveId: a.info.Id})
 		if rapid.Bool().Draw(h.t, "for good") {
 			a.tasks, a.info.Id = map[string]*mesos.Task{}, nil
+			a.life++
 		}
 	}
 }

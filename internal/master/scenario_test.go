@@ -167,7 +167,12 @@ var commands = map[string]func(*world, line){
 		}
 		w.register(a, version)
 	},
-	"register":   func(w *world, l line) { w.register(w.agents[l.at(0)], "1.11.0") },
+	"register": func(w *world, l line) {
+		if l.HasArg("anew") {
+			w.agents[l.at(0)].life++
+		}
+		w.register(w.agents[l.at(0)], "1.11.0")
+	},
 	"reregister": func(w *world, l line) { w.reregister(w.agents[l.at(0)]) },
 	"unregister": func(w *world, l line) {
 		a := w.agents[l.at(0)]

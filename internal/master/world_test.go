@@ -46,6 +46,7 @@ type testAgent struct {
 	pid   ids.UPID
 	info  *mesos.AgentInfo
 	mute  bool // answers no pings
+	life  int  // how often it was started anew
 	tasks map[string]*mesos.Task
 	execs map[string]*mesos.ExecutorInfo
 	infos map[string]*mesos.FrameworkInfo
@@ -278,15 +279,20 @@ func (w *world) register(a *testAgent, version string) {
 	info := a.info.CloneVT()
 	info.Id = nil
 	w.from(a, &messages.RegisterSlaveMessage{
-		Slave: info, Version: &version, AgentCapabilities: a.caps, ResourceVersionUuid: &mesos.UUID{Value: make([]byte, 16)},
+		Slave: info, Version: &version, AgentCapabilities: a.caps, ResourceVersionUuid: a.version(),
 	})
+}
+
+// version returns the resource version of the agent's process.
+func (a *testAgent) version() *mesos.UUID {
+	return &mesos.UUID{Value: fmt.Appendf(nil, "%-8s%8d", a.name, a.life)}
 }
 
 // reregister has an agent register again, with the tasks that it knows of.
 func (w *world) reregister(a *testAgent) {
 	msg := &messages.ReregisterSlaveMessage{
 		Slave: a.info.CloneVT(), Version: new("1.11.0"), AgentCapabilities: a.caps,
-		ResourceVersionUuid: &mesos.UUID{Value: make([]byte, 16)},
+		ResourceVersionUuid: a.version(),
 	}
 	listed := map[string]bool{}
 	for _, id := range a.order {
