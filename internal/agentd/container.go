@@ -41,11 +41,21 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 	case agent.Destroy:
 		if c, ok := s.containers.Load(a.Container); ok {
 			c.(*container).end()
+		} else {
+			s.spawn(func() { s.endOrphan(a.Container) })
 		}
 	case agent.Update: // plain processes have no limits to update
 	case agent.Remove:
 		aside := s.setAside(a.Paths)
 		s.spawn(func() { s.remove(aside) })
+	}
+}
+
+// endOrphan ends a container of an earlier life that nothing is remembered of but
+// its runtime folder.
+func (s *Server) endOrphan(id ids.ContainerID) {
+	if err := s.containerizer.End(id); err != nil {
+		s.log.Warn("cannot end an orphan", attr("container", id), attrErr(err))
 	}
 }
 

@@ -138,6 +138,28 @@ func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (*posix.Process, erro
 	return c.launcher.Adopt(string(id), pid, filepath.Join(c.runtimeDir(id), "status"))
 }
 
+// End kills a container by what its runtime folder says of it, waits for its end
+// and forgets it. One that has ended, or that nothing is known of, is forgotten.
+func (c *Containerizer) End(id ids.ContainerID) error {
+	text, err := os.ReadFile(filepath.Join(c.runtimeDir(id), "pid"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("look for the process of container %s: %w", id, err)
+	}
+	if pid, err := strconv.Atoi(string(text)); err == nil {
+		process, err := c.Adopt(id, pid)
+		if err == nil {
+			if err := process.Kill(); err != nil {
+				return err
+			}
+			_, err = process.Wait()
+		}
+		if err != nil && !errors.Is(err, posix.ErrGone) {
+			return err
+		}
+	}
+	return c.Cleanup(id)
+}
+
 // Status returns the raw wait status of a container that has ended, if known.
 func (c *Containerizer) Status(id ids.ContainerID) (status int, known bool) {
 	return posix.ReadStatus(filepath.Join(c.runtimeDir(id), "status"))

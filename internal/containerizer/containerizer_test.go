@@ -202,3 +202,22 @@ func TestAdopt(t *testing.T) {
 		}
 	}
 }
+
+func TestEnd(t *testing.T) {
+	c, spec := prepared(t, nil)
+	p, err := c.Start(spec, shell("sleep 1000"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time there is nothing
+		if err := c.End("c1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, err := p.Wait(); err != nil || status != int(syscall.SIGKILL) {
+		t.Errorf("status %d, %v", status, err)
+	}
+	if known, err := c.Known(); err != nil || len(known) != 0 {
+		t.Errorf("still known: %v, %v", known, err)
+	}
+}
