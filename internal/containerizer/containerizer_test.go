@@ -214,8 +214,8 @@ func TestEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if status, err := p.Wait(); err != nil || status != int(syscall.SIGKILL) {
-		t.Errorf("status %d, %v", status, err)
+	if _, err := p.Wait(); err != nil { // its status went with the runtime folder
+		t.Error(err)
 	}
 	if known, err := c.Known(); err != nil || len(known) != 0 {
 		t.Errorf("still known: %v, %v", known, err)
