@@ -64,7 +64,7 @@ func (s *service) run(ctx context.Context, masters []string, role, needs string)
 		return err
 	}
 	s.client, err = scheduler.New(scheduler.Config{Masters: masters, Framework: &mesos.FrameworkInfo{
-		Name: new("service"), Roles: []string{role}, Checkpoint: new(true), FailoverTimeout: new(time.Hour.Seconds()),
+		Name: new("service"), Roles: []string{role}, Checkpoint: new(true), FailoverTimeout: new(time.Minute.Seconds()),
 		Capabilities: []*mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()},
 			{Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE.Enum()},
