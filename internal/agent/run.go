@@ -72,9 +72,12 @@ func (a *Agent) run(o order) {
 	a.dropIfIdle(f)
 }
 
-// acceptable reports whether an order is for this agent, now, and new.
+// acceptable reports whether an order is for this agent, now, and new. One that
+// comes before the master has taken the agent back was sent to what it was
+// before: the master may have given that up since, and said so. What it has on
+// its books it asks for when it takes the agent back.
 func (a *Agent) acceptable(o order) bool {
-	if a.state == Recovering || a.state == Terminating || o.framework.GetId().GetValue() == "" || len(o.tasks) == 0 {
+	if a.state != Running || o.framework.GetId().GetValue() == "" || len(o.tasks) == 0 {
 		return false
 	}
 	f := a.frameworks[ids.FrameworkID(o.framework.GetId().GetValue())]
