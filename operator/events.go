@@ -66,6 +66,8 @@ func (m *Master) follow(ctx context.Context, backoff *client.Backoff, yield func
 		return err
 	}
 	defer stream.Close()
+	began := time.Now()
+	defer func() { backoff.Lasted(time.Since(began)) }()
 	for {
 		event := &masterpb.Event{}
 		if err := stream.Next(event); err == io.EOF { //nolint:errorlint // returned bare
@@ -77,7 +79,6 @@ func (m *Master) follow(ctx context.Context, backoff *client.Backoff, yield func
 		case masterpb.Event_HEARTBEAT, masterpb.Event_UNKNOWN:
 			continue
 		case masterpb.Event_SUBSCRIBED:
-			backoff.Reset()
 			if seconds := event.GetSubscribed().GetHeartbeatIntervalSeconds(); seconds > 0 {
 				stream.Expect(missed * time.Duration(seconds*float64(time.Second)))
 			}

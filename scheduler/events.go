@@ -127,6 +127,8 @@ func (c *Client) connect(ctx context.Context, yield func(*schedulerpb.Event, err
 	}
 	defer stream.Close()
 	defer c.setStream("")
+	began := time.Now()
+	defer func() { c.backoff.Lasted(time.Since(began)) }()
 	for {
 		event := &schedulerpb.Event{}
 		if err := stream.Next(event); err == io.EOF { //nolint:errorlint // returned bare
@@ -152,7 +154,6 @@ func (c *Client) connect(ctx context.Context, yield func(*schedulerpb.Event, err
 
 // subscribed takes note of a new subscription.
 func (c *Client) subscribed(stream *client.Stream, event *schedulerpb.Event_Subscribed) {
-	c.backoff.Reset()
 	if seconds := event.GetHeartbeatIntervalSeconds(); seconds > 0 {
 		stream.Expect(missed * time.Duration(seconds*float64(time.Second)))
 	}

@@ -44,7 +44,7 @@ func (b *batch) run(ctx context.Context, masters []string, role, needs string) (
 		}
 	}
 	b.client, err = scheduler.New(scheduler.Config{Masters: masters, Framework: &mesos.FrameworkInfo{
-		Name: new("batch"), Roles: []string{role},
+		Name: new("batch"), Roles: []string{role}, Checkpoint: new(true),
 		Capabilities: []*mesos.FrameworkInfo_Capability{
 			{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()},
 			{Type: mesos.FrameworkInfo_Capability_PARTITION_AWARE.Enum()},

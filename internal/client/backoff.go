@@ -28,5 +28,11 @@ func (b *Backoff) Wait(ctx context.Context) error {
 	}
 }
 
-// Reset makes the next wait a first one, after an attempt that succeeded.
-func (b *Backoff) Reset() { b.bound = 0 }
+// Lasted is told how long an attempt that succeeded did so. If it was longer than
+// the longest wait, the next wait is a first one; what breaks at once each time
+// is spaced out all the same.
+func (b *Backoff) Lasted(d time.Duration) {
+	if d >= b.Max {
+		b.bound = 0
+	}
+}

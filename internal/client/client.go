@@ -283,6 +283,9 @@ func (c *Client) follow(answer *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("%s names no leader to go to: %w", answer.Request.URL.Host, err)
 	}
+	if answer.Request.URL.Scheme == "https" && leader.Scheme != "https" {
+		return fmt.Errorf("%s sends us to %s, which is not encrypted", answer.Request.URL.Host, leader)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.server = &url.URL{Scheme: leader.Scheme, Host: leader.Host}

@@ -86,7 +86,7 @@ func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := client.Backoff{First: time.Second, Max: 8 * time.Second}
 		for range 100 {
-			b.Reset()
+			b.Lasted(b.Max)
 			for _, bound := range []time.Duration{1, 2, 4, 8, 8} {
 				began := time.Now()
 				if err := b.Wait(t.Context()); err != nil {

@@ -31,15 +31,23 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// TestBatch runs the example framework with an executor of its own to its end.
+// TestBatch runs the example framework with an executor of its own to its end,
+// though an agent dies while its tasks run: they live on, and their results come
+// when it is back.
 func TestBatch(t *testing.T) {
 	t.Parallel()
 	c := cluster.New(t, 2)
-	p := cluster.Start(t, "batch", nil, filepath.Join(frameworks(t), "batch"), "-master="+c.Master.Addr, "-tasks=6", "-time=200ms")
+	p := cluster.Start(t, "batch", nil, filepath.Join(frameworks(t), "batch"), "-master="+c.Master.Addr, "-tasks=4", "-time=3s")
+	p.WaitLog("task=darts-4 state=TASK_RUNNING", time.Minute)
+	c.Agents[0].Kill9()
+	c.Agents[0].Restart(t)
 	if state := p.Exit(time.Minute); !state.Success() {
 		t.Fatalf("%v", state)
 	}
 	p.WaitLog("msg=result pi=3.1", time.Minute)
+	if strings.Contains(p.Log(), "task=darts-5") {
+		t.Error("a task was lost and done again")
+	}
 }
 
 // frameworks returns a folder with the example frameworks and our binary.
