@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"math"
 	"testing"
@@ -32,7 +31,7 @@ func TestUpdate(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &batch{
-		log: slog.New(slog.NewTextHandler(io.Discard, nil)), client: client, tasks: 2, live: map[string]bool{"a": true, "b": true},
+		log: slog.New(slog.DiscardHandler), client: client, tasks: 2, live: map[string]bool{"a": true, "b": true},
 	}
 	data, err := json.Marshal(result{Darts: 4, Inside: 3})
 	if err != nil {
