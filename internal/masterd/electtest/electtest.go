@@ -140,6 +140,7 @@ func detection(t *testing.T, g Group) {
 	early := watch(t, g.Elector()) // before anybody was there
 	e := g.Elector()
 	one := contend(t, e, 1)
+	await(t, one.leads, "the first to lead")
 	sees(t, early, 1)
 	own := watch(t, e) // a master's own, while it leads
 	sees(t, own, 1)
