@@ -162,7 +162,10 @@ func (e *Elector) children(ctx context.Context, s *session) ([]string, <-chan zk
 			return children, changed, nil
 		}
 		if errors.Is(err, zk.ErrNoNode) {
-			_, _, changed, err = s.ExistsW(e.cfg.URL.Path)
+			var exists bool
+			if exists, _, changed, err = s.ExistsW(e.cfg.URL.Path); exists {
+				continue // created since: this watch is not told of children
+			}
 		}
 		if err != nil && !passing(err) {
 			return nil, nil, err
