@@ -274,10 +274,20 @@ func (p *peer) rest() string {
 	return p.left()
 }
 
+// repeated says of which messages there may be more than were captured: pings,
+// and registrations that were not answered within a random time.
+func repeated(kind string) bool {
+	switch strings.TrimPrefix(kind, "mesos.internal.") {
+	case "PingSlaveMessage", "PongSlaveMessage", "RegisterSlaveMessage", "ReregisterSlaveMessage":
+		return true
+	}
+	return false
+}
+
 func (p *peer) left() string {
 	var kinds []string
 	for _, m := range p.inbox {
-		if !m.taken && !strings.HasSuffix(m.kind, "gSlaveMessage") {
+		if !m.taken && !repeated(m.kind) {
 			kinds = append(kinds, m.kind)
 		}
 	}
