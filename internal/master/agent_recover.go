@@ -31,8 +31,12 @@ func (m *Master) recoverExecutors(a *agent, infos []*mesos.ExecutorInfo) {
 // back from where its frameworks were told the worst, they are told better.
 func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
 	if was != admittedBefore {
+		listed := map[taskKey]bool{}
+		for _, desc := range tasks {
+			listed[keyOfTask(desc)] = true
+		}
 		for _, f := range inOrder(m.frameworks) {
-			m.dropUnreachable(f, a.id)
+			m.settleUnreachable(f, a.id, listed)
 		}
 	}
 	for _, desc := range tasks {

@@ -208,17 +208,15 @@ func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.Re
 			byFramework[f.id] = r
 			all = append(all, r)
 		}
-		r.Statuses = append(r.Statuses, &mesos.TaskStatus{
-			TaskId:    t.row.Desc.TaskId,
-			AgentId:   t.row.Desc.AgentId,
-			State:     t.reportedState().Enum(),
-			Source:    mesos.TaskStatus_SOURCE_MASTER.Enum(),
-			Message:   new("Reconciliation request"),
-			Reason:    mesos.TaskStatus_REASON_RECONCILIATION.Enum(),
-			Timestamp: m.secs(),
-		})
+		r.Statuses = append(r.Statuses, m.question(t))
 	}
 	return all
+}
+
+// question asks an agent about a task.
+func (m *Master) question(t *task) *mesos.TaskStatus {
+	d := t.row.Desc
+	return m.masterStatus(d.TaskId, d.AgentId, t.reportedState(), mesos.TaskStatus_REASON_RECONCILIATION, "Reconciliation request")
 }
 
 // concludeTask takes a task off the books that is over, though its framework has

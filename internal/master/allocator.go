@@ -30,6 +30,7 @@ type Allocator interface {
 
 	Accepted(f ids.FrameworkID, role string)
 	Recover(now time.Time, f ids.FrameworkID, a ids.AgentID, rs resources.Resources, filters *mesos.Filters)
+	Allocate(f ids.FrameworkID, a ids.AgentID, rs resources.Resources)
 	UpdateAllocation(f ids.FrameworkID, a ids.AgentID, offered resources.Resources, conversions []resources.Conversion)
 	UpdateAvailable(a ids.AgentID, conversions []resources.Conversion) error
 	SetWeight(role string, weight float64)

@@ -181,7 +181,12 @@ var commands = map[string]func(*world, line){
 	"exit":   func(w *world, l line) { w.step(Exited{w.agents[l.at(0)].pid.Address()}) },
 	"mute":   func(w *world, l line) { w.agents[l.at(0)].mute = true },
 	"unmute": func(w *world, l line) { w.agents[l.at(0)].mute = false },
-	"forget": func(w *world, l line) { delete(w.agents[l.at(0)].tasks, l.at(1)) },
+	"forget": func(w *world, l line) {
+		a := w.agents[l.at(0)]
+		a.lost = a.tasks[l.at(1)]
+		delete(a.tasks, l.at(1))
+	},
+	"late": func(w *world, l line) { w.agents[l.at(0)].tasks[l.at(1)] = w.agents[l.at(0)].lost },
 	"move": func(w *world, l line) {
 		a := w.agents[l.at(0)]
 		delete(w.agentNames, a.pid)

@@ -78,7 +78,14 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 		m.endStray(a, u.FrameworkId)
 		return
 	}
+	latest := s.GetState()
+	if u.LatestState != nil {
+		latest = u.GetLatestState()
+	}
 	t := a.tasks[taskKey{f.id, ids.TaskID(s.GetTaskId().GetValue())}]
+	if t == nil {
+		t = m.adopt(f, a, ids.TaskID(s.GetTaskId().GetValue()), latest)
+	}
 	if f.row.Connected {
 		if t != nil {
 			row := m.editTask(t)
@@ -93,10 +100,6 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 	}
 	if t != nil {
 		t.front = s.State
-		latest := s.GetState()
-		if u.LatestState != nil {
-			latest = u.GetLatestState()
-		}
 		m.updateTask(t, s, latest)
 	}
 }

@@ -1,8 +1,11 @@
 package master
 
 import (
+	"log/slog"
 	"slices"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
@@ -35,10 +38,62 @@ func (f *framework) unreachableTask(id ids.TaskID) *task {
 	return nil
 }
 
-// dropUnreachable forgets the tasks that were on an agent which is back, and
-// says itself which are still there.
-func (m *Master) dropUnreachable(f *framework, id ids.AgentID) {
-	f.unreachable = m.dropRows(f.unreachable, func(t *task) bool { return t.row.Agent == id })
+// settleUnreachable decides about the tasks that were on an agent which is back:
+// those that it lists are on the books again soon, the others are gone.
+func (m *Master) settleUnreachable(f *framework, id ids.AgentID, listed map[taskKey]bool) {
+	back := func(t *task) bool { return t.row.Agent == id && listed[t.key()] }
+	f.unreachable = m.dropRows(f.unreachable, back)
+	f.unreachable = slices.DeleteFunc(f.unreachable, func(t *task) bool {
+		if t.row.Agent != id {
+			return false
+		}
+		row := m.editTask(t)
+		row.Place = Completed
+		if !isTerminal(row.State) {
+			m.countState(f, row.State, mesos.TaskState_TASK_GONE)
+			row.State = mesos.TaskState_TASK_GONE
+		}
+		m.keepCompleted(f, t)
+		return true
+	})
+}
+
+// adopt puts a task on the books again that was taken for gone, and of which its
+// agent says that it is not: its launch was on the way for very long. It returns
+// nil if the task is not remembered, or over.
+func (m *Master) adopt(f *framework, a *agent, id ids.TaskID, state mesos.TaskState) *task {
+	i := slices.IndexFunc(f.completed, func(t *task) bool { return t.row.ID == id && t.row.Agent == a.id })
+	if i < 0 || f.tasks[id] != nil || frees(state) || !deniable(f.completed[i].row.State) {
+		return nil
+	}
+	old := f.completed[i]
+	f.completed = slices.Delete(f.completed, i, i+1)
+	m.taskRows.remove(old.row.Serial)
+	desc := old.row.Task()
+	desc.State = state.Enum()
+	t := m.recoverTask(f, a, desc)
+	m.alloc.Allocate(f.id, a.id, t.row.Resources)
+	left := a.row.Total.NonShared().Sub(a.row.Allocated.Unallocated().NonShared())
+	if !left.Contains(a.row.Offered.Unallocated().NonShared()) {
+		m.rescindAll(a)
+	}
+	// The update may be older than the loss: if the task is not there the agent
+	// says so when it is asked.
+	m.send(a, &messages.SlaveReregisteredMessage{
+		SlaveId:    agentID(a.id),
+		Connection: m.welcome(),
+		Reconciliations: []*messages.ReconcileTasksMessage{{
+			FrameworkId: frameworkID(f.id), Framework: f.row.Info, Statuses: []*mesos.TaskStatus{m.question(t)},
+		}},
+	})
+	m.log.Warn("task is there after all", slog.String("framework_id", string(f.id)), slog.String("task_id", string(id)))
+	return t
+}
+
+// deniable reports whether a state is the master's own guess, that an agent can
+// deny.
+func deniable(s mesos.TaskState) bool {
+	return s == mesos.TaskState_TASK_GONE || s == mesos.TaskState_TASK_LOST
 }
 
 // forgetCompleted forgets a task that is not over after all: it came back with

@@ -46,7 +46,8 @@ type testAgent struct {
 	pid   ids.UPID
 	info  *mesos.AgentInfo
 	mute  bool // answers no pings
-	life  int  // how often it was started anew
+	lost  *mesos.Task
+	life  int // how often it was started anew
 	tasks map[string]*mesos.Task
 	execs map[string]*mesos.ExecutorInfo
 	infos map[string]*mesos.FrameworkInfo
