@@ -76,7 +76,7 @@ func Root() *cobra.Command {
 
 func masterCommand() *cobra.Command {
 	f := newMasterFlags()
-	return daemon(&cobra.Command{
+	return daemon("INFO", &cobra.Command{
 		Use:   "master --work_dir=DIR",
 		Short: "Run a master",
 		Example: "  meseta master --work_dir=/var/lib/meseta\n" +
@@ -94,7 +94,7 @@ func masterCommand() *cobra.Command {
 
 func agentCommand() *cobra.Command {
 	f := newAgentFlags()
-	return daemon(&cobra.Command{
+	return daemon("INFO", &cobra.Command{
 		Use:   "agent --master=HOST:PORT --work_dir=DIR",
 		Short: "Run an agent",
 		Example: "  meseta agent --master=10.0.0.1:5050 --work_dir=/var/lib/meseta\n" +
@@ -116,8 +116,8 @@ func agentCommand() *cobra.Command {
 
 // daemon completes a command that reads flags as Mesos does and then runs until
 // it is told to stop.
-func daemon(cmd *cobra.Command, set *flags.Set, run func(context.Context, *logs) error) *cobra.Command {
-	logging := newLogFlags(set)
+func daemon(level string, cmd *cobra.Command, set *flags.Set, run func(context.Context, *logs) error) *cobra.Command {
+	logging := newLogFlags(set, level)
 	set.AddTo(cmd.Flags())
 	cmd.Args = cobra.NoArgs
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return set.Explain(err) })

@@ -47,7 +47,7 @@ func devCommand() *cobra.Command {
 			"  meseta dev --agents 3 --resources 'cpus:2;mem:1024'\n" +
 			"  meseta dev --work_dir ~/.meseta     # keeps its tasks' files",
 	}
-	return daemon(cmd, set, func(ctx context.Context, log *logs) error {
+	return daemon("WARNING", cmd, set, func(ctx context.Context, log *logs) error {
 		return runDev(ctx, &o, log, cmd.OutOrStdout())
 	})
 }

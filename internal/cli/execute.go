@@ -56,7 +56,7 @@ func executeCommand() *cobra.Command {
 		Example: "  mesos-execute --master=127.0.0.1:5050 --name=hello --command='echo hello'",
 		Hidden:  true,
 	}
-	return daemon(cmd, set, func(ctx context.Context, log *logs) error { return o.run(ctx, cmd.OutOrStdout(), log.Logger) })
+	return daemon("INFO", cmd, set, func(ctx context.Context, log *logs) error { return o.run(ctx, cmd.OutOrStdout(), log.Logger) })
 }
 
 func (o *executeOptions) readEnvironment(data []byte) error {

@@ -19,13 +19,14 @@ type logFlags struct {
 	Quiet         bool
 }
 
-func newLogFlags(set *flags.Set) *logFlags {
+// The default level is INFO for servers, and less for what people watch.
+func newLogFlags(set *flags.Set, level string) *logFlags {
 	f := &logFlags{}
 	set.Group("Log")
 	set.Func(func(text string) error {
 		return f.level.UnmarshalText([]byte(strings.Replace(text, "WARNING", "WARN", 1)))
 	},
-		"logging_level", "INFO", "level", "The least level to log: DEBUG, INFO, WARNING or ERROR.")
+		"logging_level", level, "level", "The least level to log: DEBUG, INFO, WARNING or ERROR.")
 	set.Path(&f.Dir, "log_dir", "", "Folder to keep the log in, as a file that is appended to. By default there is none.").Optional()
 	set.Path(&f.External, "external_log_file", "", "File that something else keeps the log in, shown to clients in place of our own.").Optional()
 	set.Bool(&f.Quiet, "quiet", false, "Do not log to standard error.")

@@ -43,7 +43,7 @@ func reference(t *testing.T, name, text string) {
 
 func TestFlagReference(t *testing.T) {
 	for name, set := range map[string]*flags.Set{"master": newMasterFlags().Set, "agent": newAgentFlags().Set} {
-		newLogFlags(set)
+		newLogFlags(set, "INFO")
 		var b bytes.Buffer
 		fmt.Fprintf(&b, "# Flags of `meseta %s`\n\nEach may also be given as a variable of the environment, such as `MESOS_WORK_DIR`.\n\n", name)
 		if err := set.Markdown(&b); err != nil {
@@ -57,7 +57,7 @@ func TestFlagReference(t *testing.T) {
 // TestEndpointReference asks a running master and agent what they serve and
 // measure.
 func TestEndpointReference(t *testing.T) {
-	log, err := newLogFlags(flags.New("")).open("test", io.Discard)
+	log, err := newLogFlags(flags.New(""), "INFO").open("test", io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
