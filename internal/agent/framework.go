@@ -115,6 +115,9 @@ func (a *Agent) dropIfIdle(f *framework) {
 	if a.replaying || len(f.executors) > 0 || a.frameworks[f.id] != f {
 		return
 	}
+	if f.terminating { // while it lasted, another master could have known it still
+		a.updates.Remove(f.id)
+	}
 	a.collectFramework(f)
 	delete(a.frameworks, f.id)
 	a.showFramework(f, true)
@@ -162,9 +165,12 @@ func (a *Agent) shutdownFramework(id ids.FrameworkID) {
 	if a.state == Recovering || a.state == Disconnected {
 		return
 	}
-	a.updates.Remove(id) // nobody will acknowledge them
 	f := a.frameworks[id]
-	if f == nil || f.terminating {
+	if f == nil {
+		a.updates.Remove(id) // nobody will acknowledge them
+		return
+	}
+	if f.terminating {
 		return
 	}
 	f.terminating = true
