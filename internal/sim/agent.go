@@ -231,6 +231,9 @@ func (w *world) masterAt(address string) *masterNode {
 // receive takes a message from a master.
 func (a *agentNode) receive(name string, from ids.UPID, msg proto.Message) {
 	a.w.note("%s    <- %s %s", a.name, name, brief(msg))
+	if a.leader == from {
+		a.w.history.agentTold(a, msg)
+	}
 	a.tell(agent.MasterMessage{From: from, Message: msg})
 }
 

@@ -157,6 +157,7 @@ func (w *world) leaveAgent() { pick(w, AgentLeave, w.agents).leave() }
 func (w *world) heal() {
 	w.note("----- healed")
 	w.healed = true
+	w.freeLater()
 	for _, from := range w.net.names {
 		for _, to := range w.net.names {
 			if w.net.blocked[route{from, to}] != 0 {

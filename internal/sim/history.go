@@ -30,6 +30,7 @@ type history struct {
 	admitted   map[ids.AgentID]bool
 	left       map[ids.AgentID]bool // said goodbye, or was replaced
 	gone       map[ids.AgentID]bool
+	shut       map[string]float64 // agent's name/framework → when a leader last had it shut down there
 	frameworks map[ids.FrameworkID]bool
 }
 
@@ -44,6 +45,7 @@ type taskHistory struct {
 	started  int // processes
 	running  int
 	machine  string
+	since    float64          // when it was started
 	accepted []acceptedUpdate // by an agent, from the executor, in order
 	told     []string         // uuids of what the scheduler was told, in order
 	isTold   map[string]bool
@@ -70,7 +72,7 @@ func newHistory(w *world) *history {
 	return &history{
 		w: w, sandboxes: map[string]bool{}, containers: map[ids.ContainerID]bool{}, tasks: map[taskKey]*taskHistory{},
 		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
-		gone: map[ids.AgentID]bool{}, frameworks: map[ids.FrameworkID]bool{},
+		gone: map[ids.AgentID]bool{}, shut: map[string]float64{}, frameworks: map[ids.FrameworkID]bool{},
 	}
 }
 
@@ -102,7 +104,7 @@ func (h *history) processStarted(k taskKey, machine string) {
 	if t.started > 1 {
 		fail("launched twice", "task %s of %s was started on %s, and now on %s", k.task, k.framework, t.machine, machine)
 	}
-	t.machine = machine
+	t.machine, t.since = machine, h.w.seconds()
 }
 
 func (h *history) processEnded(k taskKey) {
@@ -303,6 +305,20 @@ func (h *history) stored(_ map[string][]byte, puts []registry.Put) {
 			h.recorded(ids.AgentID(id))
 		}
 	}
+}
+
+// agentTold notes which frameworks an agent is to shut down. Whatever a later
+// master makes of them, the agent owes them nothing of what ran until then.
+func (h *history) agentTold(a *agentNode, msg proto.Message) {
+	if shut, ok := msg.(*messages.ShutdownFrameworkMessage); ok {
+		h.shut[a.name+"/"+shut.FrameworkId.GetValue()] = h.w.seconds()
+	}
+}
+
+// wasShut reports whether the framework of a task was shut down where it ran.
+func (h *history) wasShut(t *taskHistory) bool {
+	at, ok := h.shut[t.machine+"/"+string(t.key.framework)]
+	return ok && at >= t.since
 }
 
 // agentSends notes which agents leave.

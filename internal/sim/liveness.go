@@ -203,7 +203,7 @@ func (w *world) delivered() {
 	}
 	for _, t := range w.history.order {
 		s := live[t.key.framework]
-		if s == nil {
+		if s == nil || w.history.wasShut(t) {
 			continue
 		}
 		for _, u := range t.accepted {

@@ -5,6 +5,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -44,16 +45,45 @@ func (w *world) changeReservations(m *masterNode) {
 		return
 	}
 	row := rows[r.IntN(len(rows))]
-	id := &mesos.AgentID{Value: (*string)(&row.ID)}
-	call := &masterpb.Call{Type: masterpb.Call_RESERVE_RESOURCES.Enum()}
 	reserved := row.Total.Filter(resources.Resource.IsDynamicallyReserved)
 	if !reserved.IsEmpty() && r.IntN(2) == 0 {
-		call.Type = masterpb.Call_UNRESERVE_RESOURCES.Enum()
-		call.UnreserveResources = &masterpb.Call_UnreserveResources{AgentId: id, Resources: reserved.Proto()}
-	} else {
-		call.ReserveResources = &masterpb.Call_ReserveResources{AgentId: id, Resources: w.reservation()}
+		w.free(m, row.ID, reserved)
+		return
+	}
+	call := &masterpb.Call{
+		Type: masterpb.Call_RESERVE_RESOURCES.Enum(),
+		ReserveResources: &masterpb.Call_ReserveResources{
+			AgentId: &mesos.AgentID{Value: (*string)(&row.ID)}, Resources: w.reservation(),
+		},
 	}
 	w.note("%s    <- operator %s on %s", m.name, call.GetType(), row.ID)
+	m.tell(master.OperatorCall{Principal: operator, Call: call})
+}
+
+// freeLater has operators free all that is reserved, again and again until
+// nothing is. Tasks could wait for ever for what is kept for others.
+func (w *world) freeLater() {
+	w.after(5*time.Second, func() {
+		if m := w.leader; m != nil && m.core != nil {
+			for row := range m.core.Snapshot().Agents.All() {
+				if reserved := row.Total.Filter(resources.Resource.IsDynamicallyReserved); !reserved.IsEmpty() {
+					w.free(m, row.ID, reserved)
+				}
+			}
+		}
+		w.freeLater()
+	})
+}
+
+// free has an operator free reserved resources of an agent.
+func (w *world) free(m *masterNode, id ids.AgentID, reserved resources.Resources) {
+	call := &masterpb.Call{
+		Type: masterpb.Call_UNRESERVE_RESOURCES.Enum(),
+		UnreserveResources: &masterpb.Call_UnreserveResources{
+			AgentId: &mesos.AgentID{Value: (*string)(&id)}, Resources: reserved.Proto(),
+		},
+	}
+	w.note("%s    <- operator %s on %s", m.name, call.GetType(), id)
 	m.tell(master.OperatorCall{Principal: operator, Call: call})
 }
 

@@ -22,7 +22,7 @@ type trace struct {
 // note adds a line to the trace. Pings count, and are not kept: they would push
 // out everything else.
 func (w *world) note(format string, args ...any) {
-	line := fmt.Sprintf("%10.4f ", w.now.Sub(epoch).Seconds()) + fmt.Sprintf(format, args...)
+	line := fmt.Sprintf("%10.4f ", w.seconds()) + fmt.Sprintf(format, args...)
 	w.trace.hash.Write([]byte(line))
 	if !strings.Contains(line, "PongSlave") && !strings.Contains(line, "PingSlave, connected true") {
 		w.trace.keep(line)
@@ -58,7 +58,7 @@ func (h *traceHandler) Enabled(context.Context, slog.Level) bool { return true }
 // Handle implements [slog.Handler].
 func (h *traceHandler) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%10.4f       %s%s", h.w.now.Sub(epoch).Seconds(), r.Message, h.attrs)
+	fmt.Fprintf(&b, "%10.4f       %s%s", h.w.seconds(), r.Message, h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
 		return true

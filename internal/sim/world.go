@@ -93,6 +93,9 @@ func (w *world) between(concern string, lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(w.rand(concern).Int64N(int64(hi-lo)))
 }
 
+// seconds returns the time that has passed, in seconds.
+func (w *world) seconds() float64 { return w.now.Sub(epoch).Seconds() }
+
 // once reports true with a probability of p.
 func (w *world) once(concern string, p float64) bool { return w.rand(concern).Float64() < p }
 
