@@ -86,6 +86,11 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 	if t == nil {
 		t = m.adopt(f, a, ids.TaskID(s.GetTaskId().GetValue()), latest)
 	}
+	if t == nil && f.knowsTheEnd(a, ids.TaskID(s.GetTaskId().GetValue()), s.GetState()) {
+		m.counters.InvalidStatusUpdates++
+		m.unwanted(msg, from, "the framework has acknowledged the task's end")
+		return
+	}
 	if f.row.Connected {
 		if t != nil {
 			row := m.editTask(t)

@@ -90,6 +90,15 @@ func (m *Master) adopt(f *framework, a *agent, id ids.TaskID, state mesos.TaskSt
 	return t
 }
 
+// knowsTheEnd reports whether a task that is said to go on is over, as its agent
+// itself has said and the framework acknowledged. Such a message was sent before
+// that: it was long on its way, over a connection that has been given up since.
+func (f *framework) knowsTheEnd(a *agent, id ids.TaskID, state mesos.TaskState) bool {
+	return !frees(state) && slices.ContainsFunc(f.completed, func(t *task) bool {
+		return t.row.ID == id && t.row.Agent == a.id && frees(t.row.State) && !deniable(t.row.State)
+	})
+}
+
 // deniable reports whether a state is the master's own guess, that an agent can
 // deny.
 func deniable(s mesos.TaskState) bool {
