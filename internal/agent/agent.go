@@ -62,7 +62,8 @@ type Agent struct {
 	info       *mesos.AgentInfo
 	layout     meta.Layout
 	master     ids.UPID // the one that leads; "": none is known
-	linked     bool     // a connection to it has been asked for
+	link       LinkID   // the connection to it that was asked for; 0: none
+	links      LinkID   // how many were
 	retry      time.Duration
 	registered time.Time     // when the master last accepted us
 	pingWithin time.Duration // longest silence of the master's observer
@@ -188,7 +189,7 @@ func (a *Agent) act(c ContainerAction) { a.out.Containers = append(a.out.Contain
 // persisted so far is durable.
 func (a *Agent) tellMaster(m proto.Message) {
 	if a.master != "" {
-		a.later(ToProcess{To: a.master, Message: m})
+		a.later(ToProcess{To: a.master, Over: a.link, Message: m})
 	}
 }
 

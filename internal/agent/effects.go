@@ -35,14 +35,27 @@ type Message interface{ message() }
 type (
 	// ToProcess is a message to a libprocess actor: the master, or an observer
 	// of it. It comes from the agent's own process.
+	//
+	// What is meant for a master as it was met over one link must not reach
+	// another that leads later at the same address: with Over set, the message is
+	// lost if that is not the present link any more.
 	ToProcess struct {
 		To      ids.UPID
+		Over    LinkID
 		Message proto.Message
 	}
 
 	// Link asks for a lasting connection to the master: messages go over it from
-	// now on, and [MasterExited] tells of its end.
-	Link struct{ To ids.UPID }
+	// now on, and [MasterExited] tells of its end. What still waited for an
+	// earlier connection to that address is lost.
+	Link struct {
+		ID LinkID
+		To ids.UPID
+	}
+
+	// Drop ends the link to a master that leads no more, with all that waits
+	// for it.
+	Drop struct{ To ids.UPID }
 
 	// ToExecutor is an event for an executor.
 	ToExecutor struct {
@@ -65,6 +78,7 @@ type (
 
 func (ToProcess) message()     {}
 func (Link) message()          {}
+func (Drop) message()          {}
 func (ToExecutor) message()    {}
 func (CloseExecutor) message() {}
 func (Reply) message()         {}

@@ -13,6 +13,9 @@ type (
 	// ConnID is an event stream to an executor that the shell holds open. It is
 	// never reused within a process, and never 0.
 	ConnID uint64
+	// LinkID is a connection to a master that the core has asked for; 0: none. It
+	// is never reused within a process.
+	LinkID uint64
 	// RequestID is a request whose answer somebody waits for; 0: nobody does.
 	RequestID uint64
 )

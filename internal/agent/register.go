@@ -51,7 +51,10 @@ func Capabilities() []*mesos.AgentInfo_Capability {
 
 // detected handles a change of the leading master.
 func (a *Agent) detected(master ids.UPID) {
-	a.master, a.linked = master, false
+	if a.link != 0 && a.master != "" {
+		a.out.Messages = append(a.out.Messages, Drop{To: a.master})
+	}
+	a.master, a.link = master, 0
 	a.disconnect()
 	if master == "" {
 		a.timers.cancel(timer{kind: timerRegister})
@@ -94,9 +97,10 @@ func (a *Agent) register() {
 	if a.state != Disconnected || a.master == "" {
 		return
 	}
-	if !a.linked {
-		a.linked = true
-		a.out.Messages = append(a.out.Messages, Link{To: a.master})
+	if a.link == 0 {
+		a.links++
+		a.link = a.links
+		a.out.Messages = append(a.out.Messages, Link{ID: a.link, To: a.master})
 	}
 	a.tellMaster(a.registration())
 	a.timers.set(timer{kind: timerRegister}, a.now.Add(a.within(a.retry)))
@@ -184,6 +188,12 @@ func (a *Agent) accepted(id *mesos.AgentID, c *messages.MasterSlaveConnection) b
 // admitted handles the first admission: the agent has an ID now.
 func (a *Agent) admitted(m *messages.SlaveRegisteredMessage) {
 	fresh := a.id() == ""
+	if !fresh && a.state == Disconnected {
+		// It answers a registration from before this agent knew its ID. Tasks may
+		// have come and been ignored since; only a re-registration accounts for them.
+		a.log.Info("waiting to be re-registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
+		return
+	}
 	if !a.accepted(m.GetSlaveId(), m.GetConnection()) {
 		return
 	}
@@ -285,7 +295,7 @@ func (a *Agent) masterExited(master ids.UPID) {
 	if master != a.master || a.master == "" {
 		return
 	}
-	a.linked = false
+	a.link = 0
 	if a.state == Running {
 		a.log.Warn("connection to the master is broken")
 		a.disconnect()

@@ -326,6 +326,8 @@ func (w *world) printMessage(m Message) string {
 		return fmt.Sprintf("to %s: %s", m.To.Process(), w.printProto(m.Message))
 	case Link:
 		return "link " + string(m.To)
+	case Drop:
+		return "drop the link to " + string(m.To)
 	case ToExecutor:
 		return fmt.Sprintf("event %d: %s", m.Conn, w.printEvent(m.Event))
 	case CloseExecutor:

@@ -84,6 +84,7 @@ type Server struct {
 	streams       *streams
 	requests      mailbox.Replies[agent.RequestID, error]
 	links         *libprocess.Links
+	link          atomic.Uint64 // the present link to the master, an agent.LinkID
 	process       *libprocess.Server
 	http          *http.Server
 	files         httpd.Files

@@ -35,6 +35,9 @@ func (s *Server) receive(_ string, from ids.UPID, name string, body []byte) {
 func (s *Server) send(m agent.Message) {
 	switch m := m.(type) {
 	case agent.ToProcess:
+		if m.Over != 0 && uint64(m.Over) != s.link.Load() {
+			return
+		}
 		body, err := wire.Marshal(m.Message)
 		if err != nil {
 			s.log.Error("cannot encode a message", attr("to", m.To), attrErr(err))
@@ -42,7 +45,12 @@ func (s *Server) send(m agent.Message) {
 		}
 		s.links.Send(m.To, s.pid, libprocess.MessageName(m.Message), body)
 	case agent.Link:
-		s.links.Relink(m.To)
+		s.link.Store(uint64(m.ID))
+		s.links.Drop(m.To.Address())
+		s.links.Link(m.To)
+	case agent.Drop:
+		s.link.Store(0)
+		s.links.Drop(m.To.Address())
 	case agent.ToExecutor:
 		if to := s.streams.get(m.Conn); to != nil {
 			to.deliver(m)

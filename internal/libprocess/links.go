@@ -105,14 +105,7 @@ func (l *Links) Send(to, from ids.UPID, name string, body []byte) {
 
 // Link keeps a connection to to's address open, opening it if need be. Its
 // break, or that it cannot be opened, is told to Exited.
-func (l *Links) Link(to ids.UPID) { l.link(to, false) }
-
-// Relink is Link on a new connection, for a peer that has announced itself
-// anew: the old connection may be dead without our knowing. What was queued
-// goes over the new one. The end of the old one is not an exit.
-func (l *Links) Relink(to ids.UPID) { l.link(to, true) }
-
-func (l *Links) link(to ids.UPID, anew bool) {
+func (l *Links) Link(to ids.UPID) {
 	address := to.Address()
 	for {
 		p := l.peer(address)
@@ -120,7 +113,7 @@ func (l *Links) link(to ids.UPID, anew bool) {
 			l.start(false, func() { l.options.Exited(address) })
 			return
 		}
-		if p.link(anew) {
+		if p.link() {
 			return
 		}
 	}
@@ -134,6 +127,19 @@ func (l *Links) Unlink(address string) {
 	l.mu.Unlock()
 	if p != nil {
 		p.unlink()
+	}
+}
+
+// Drop ends the connection to address at once, with all that waits for it, and
+// what the network has not delivered yet: it must not come after what is sent
+// over the next one. That is no exit: nothing is told.
+func (l *Links) Drop(address string) {
+	l.mu.Lock()
+	p := l.peers[address]
+	l.mu.Unlock()
+	if p != nil {
+		p.reset()
+		l.forget(p)
 	}
 }
 

@@ -123,13 +123,16 @@ func TestLinkToNobodyExits(t *testing.T) {
 	})
 }
 
-func TestRelinkKeepsWhatIsQueued(t *testing.T) {
+func TestDropLosesWhatIsQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, libprocess.Options{})
 		l := w.links(libprocess.LinkOptions{})
 		l.Link(master)
+		l.Send(master, agent, "lost", nil)
+		l.Drop(address)
+		l.Drop("10.9.9.9:1")
 		synctest.Wait()
-		l.Relink(master)
+		l.Link(master)
 		l.Send(master, agent, "n", nil)
 		synctest.Wait()
 		if got := w.received(); got != `slave(1)@10.0.0.2:5051→master n ""` || w.net.Open() != 1 {

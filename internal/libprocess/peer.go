@@ -62,19 +62,14 @@ func (p *peer) send(to, from ids.UPID, name string, body []byte) bool {
 	return true
 }
 
-// link marks the peer as linked, on a new connection if it shall be, unless it
-// is dead.
-func (p *peer) link(anew bool) bool {
+// link marks the peer as linked, unless it is dead.
+func (p *peer) link() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.dead {
 		return false
 	}
 	p.linked = true
-	if anew && p.conn != nil {
-		retire(p.conn)
-		p.conn = nil
-	}
 	p.wake()
 	return true
 }
@@ -268,6 +263,20 @@ func (p *peer) end() {
 	}
 	p.links.dropped.Add(int64(p.count))
 	p.pending, p.count = nil, 0
+}
+
+// reset is close with nothing more delivered.
+func (p *peer) reset() {
+	p.mu.Lock()
+	conn := p.conn
+	p.mu.Unlock()
+	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = c.SetLinger(0)
+	}
+	p.close()
+	if conn != nil {
+		_ = conn.Close()
+	}
 }
 
 func (p *peer) close() {

@@ -47,7 +47,7 @@ func TestMessagesUnderBreaks(t *testing.T) {
 				case 1:
 					l.Unlink(to.Address())
 				case 2:
-					l.Relink(to)
+					l.Drop(to.Address())
 				case 3:
 					breaking.break1()
 				}

@@ -30,6 +30,11 @@ type agentNode struct {
 	losses  int      // how often it was
 	leader  ids.UPID // as its detector has it
 
+	link    agent.LinkID
+	version string
+	clock   clock
+	sleep   sleep
+
 	inbox    []agent.Input
 	pumping  bool
 	wake     waker
@@ -47,6 +52,7 @@ type sink interface {
 
 func newAgent(w *world, i int) *agentNode {
 	a := &agentNode{w: w, number: i + 1, name: fmt.Sprintf("a%d", i), address: fmt.Sprintf("10.0.1.%d:5051", i+1)}
+	a.version, a.clock = "1.11.0", clock{w: w}
 	r := w.rand("agent config")
 	text := fmt.Sprintf("cpus:%d;mem:%d;disk:10000;ports:[31000-31099]", 1+r.IntN(4), 256*(1+r.IntN(8)))
 	if r.IntN(3) == 0 {
@@ -81,7 +87,7 @@ func (a *agentNode) config() agent.Config {
 			Hostname: new(a.name + ".test"), Port: proto.Int32(5051), Checkpoint: new(true),
 			Resources: a.all.Proto(),
 		},
-		PID: a.pid(), Version: "1.11.0", WorkDir: "/w", LauncherDir: "/usr/libexec/mesos",
+		PID: a.pid(), Version: a.version, WorkDir: "/w", LauncherDir: "/usr/libexec/mesos",
 		BootID: fmt.Sprintf("boot%d", a.machine.boot),
 	}
 }
@@ -92,6 +98,8 @@ func (a *agentNode) start() {
 		return
 	}
 	a.life++
+	a.clock.reset()
+	a.sleep = sleep{}
 	if a.lost {
 		a.lost = false
 		a.losses++
@@ -103,7 +111,7 @@ func (a *agentNode) start() {
 	a.core = agent.New(a.config(), agent.Deps{Rand: a.w.coreRand(a.name, a.life), Log: a.w.log.With(slog.String("node", a.name))})
 	running := a.machine.running()
 	a.w.note("%s    starts, life %d, %d containers", a.name, a.life, len(running))
-	a.core.Recover(a.w.now, a.disk.state(), running)
+	a.core.Recover(a.clock.now(), a.disk.state(), running)
 	a.round()
 	if a.core != nil && a.leader != "" {
 		a.tell(agent.MasterDetected{Master: a.leader})
@@ -136,23 +144,32 @@ func (a *agentNode) tell(in agent.Input) {
 		return
 	}
 	a.pumping = true
+	a.w.after(a.w.between("loops", 0, 500*time.Microsecond), a.inThisLife(a.pump))
+}
+
+// inThisLife returns do, for as long as this process lives.
+func (a *agentNode) inThisLife(do func()) func() {
 	life := a.life
-	a.w.after(a.w.between("loops", 0, 500*time.Microsecond), func() {
-		if a.life == life {
-			a.pump()
+	return func() {
+		if a.life == life && a.core != nil {
+			do()
 		}
-	})
+	}
 }
 
 // pump is one round of the loop.
 func (a *agentNode) pump() {
+	if !a.sleep.over(a.w, a.inThisLife(a.pump)) {
+		a.pumping = true
+		return
+	}
 	inbox := a.inbox
 	a.inbox, a.pumping = nil, false
 	if len(inbox) == 0 {
 		inbox = []agent.Input{agent.Tick{}}
 	}
 	for _, in := range inbox {
-		a.core.Step(a.w.now, in)
+		a.core.Step(a.clock.now(), in)
 	}
 	a.round()
 }
@@ -173,7 +190,7 @@ func (a *agentNode) round() {
 	case e.Done:
 		a.done()
 	default:
-		a.wake.set(a.w, e.Wake, a.pump)
+		a.wake.set(a.w, a.clock.real(e.Wake), a.pump)
 	}
 }
 
@@ -194,13 +211,20 @@ func (a *agentNode) done() {
 func (a *agentNode) send(m agent.Message) {
 	switch m := m.(type) {
 	case agent.ToProcess:
-		if to := a.w.masterAt(m.To.Address()); to != nil {
+		if to := a.w.masterAt(m.To.Address()); to != nil && (m.Over == 0 || m.Over == a.link) {
 			a.w.history.agentSends(a, m.Message)
 			a.w.net.post(a.name, to.name, func() { to.receive(a, m.To.Process(), m.Message) })
 		}
 	case agent.Link:
 		if to := a.w.masterAt(m.To.Address()); to != nil {
-			a.w.net.relink(a.name, to.name)
+			a.link = m.ID
+			a.w.net.drop(a.name, to.name)
+			a.w.net.watch(a.name, to.name)
+		}
+	case agent.Drop:
+		a.link = 0
+		if to := a.w.masterAt(m.To.Address()); to != nil {
+			a.w.net.drop(a.name, to.name)
 		}
 	case agent.ToExecutor:
 		if s := a.sinks[m.Conn]; s != nil {

@@ -33,7 +33,7 @@ func newHost(c *container) *commandHost {
 func hostCommand(c *container) {
 	h := newHost(c)
 	w := c.machine.w
-	h.core = command.New(w.now, commandConfig(c), w.coreRand(string(c.id()), c.life), w.log)
+	h.core = command.New(h.now(), commandConfig(c), w.coreRand(string(c.id()), c.life), w.log)
 	h.act()
 }
 
@@ -41,19 +41,21 @@ func hostCommand(c *container) {
 func recoverCommand(c *container) {
 	h := newHost(c)
 	w := c.machine.w
-	h.core = command.Recover(w.now, w.now, commandConfig(c), c.spec.Task, w.coreRand(string(c.id()), c.life), w.log)
+	h.core = command.Recover(h.now(), h.now(), commandConfig(c), c.spec.Task, w.coreRand(string(c.id()), c.life), w.log)
 	h.act()
 	if c.process == nil || !c.process.alive {
 		h.exited()
 	}
 }
 
+func (h *commandHost) now() time.Time { return h.c.agent.clock.now() }
+
 // current reports whether the host is still there.
 func (h *commandHost) current() bool { return h.c.mine() && h.c.command == h }
 
 func (h *commandHost) step(in command.Input) {
 	if h.current() {
-		h.core.Step(h.c.machine.w.now, in)
+		h.core.Step(h.now(), in)
 		h.act()
 	}
 }
@@ -73,7 +75,7 @@ func (h *commandHost) act() {
 			h.finish(0)
 			return
 		case len(e.Process) == 0:
-			h.wake.set(h.c.machine.w, e.Wake, func() { h.step(command.Tick{}) })
+			h.wake.set(h.c.machine.w, h.c.agent.clock.real(e.Wake), func() { h.step(command.Tick{}) })
 			return
 		}
 	}
@@ -106,7 +108,7 @@ func (h *commandHost) do(action command.Action) {
 func (h *commandHost) start() {
 	c, w := h.c, h.c.machine.w
 	if w.suffers(LaunchFailure, 0.1) {
-		h.core.Step(w.now, command.StartFailed{Message: "there is no such command"})
+		h.core.Step(h.now(), command.StartFailed{Message: "there is no such command"})
 		return
 	}
 	p := c.start()
@@ -114,7 +116,7 @@ func (h *commandHost) start() {
 	runtime, status := w.fate()
 	c.end(runtime, status)
 	c.tell(agent.ContainerLaunched{Container: c.id(), PID: p.pid})
-	h.core.Step(w.now, command.Started{PID: p.pid})
+	h.core.Step(h.now(), command.Started{PID: p.pid})
 }
 
 // fate draws how long a task runs, and how it ends. Some are services, which

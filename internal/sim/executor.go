@@ -188,7 +188,7 @@ func (x *customExecutor) end(id ids.TaskID, state mesos.TaskState) {
 func (x *customExecutor) report(id ids.TaskID, state mesos.TaskState) {
 	uuid := ids.NewUUID(x.w.rand("executors"))
 	run := x.c.spec.Run
-	at := float64(x.w.now.UnixMicro()) / 1e6
+	at := float64(x.c.agent.clock.now().UnixMicro()) / 1e6
 	s := &mesos.TaskStatus{
 		TaskId: x.tasks[id].TaskId, State: state.Enum(), Source: mesos.TaskStatus_SOURCE_EXECUTOR.Enum(),
 		ExecutorId: &mesos.ExecutorID{Value: (*string)(&run.Executor)}, Uuid: uuid[:], Timestamp: &at,

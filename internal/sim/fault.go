@@ -7,6 +7,10 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 )
 
+// sessionTimeout is after how long the election gives up a leader that is not
+// heard of.
+const sessionTimeout = 10 * time.Second
+
 // An attack is a kind of fault that comes by itself. Others are looked up where
 // they matter, by world.suffers.
 type attack struct {
@@ -27,6 +31,9 @@ var attacks = []attack{
 	{SessionExpiry, 40 * time.Second, (*world).expireSession},
 	{AgentLeave, 80 * time.Second, (*world).leaveAgent},
 	{HostLoss, 80 * time.Second, (*world).loseHost},
+	{Frozen, 30 * time.Second, (*world).freeze},
+	{Flapping, 50 * time.Second, (*world).flap},
+	{RollingUpgrade, 90 * time.Second, (*world).upgrade},
 }
 
 // startFaults has the plan's faults begin.
@@ -149,6 +156,72 @@ func (w *world) expireSession() {
 			m.die("it leads no more")
 		}
 	})
+}
+
+// freeze stops a process for a while, as a debugger or a full machine does. A
+// leader that is away for longer than its session does not know that it leads no
+// more until it looks.
+func (w *world) freeze() {
+	r := w.rand(Frozen.String())
+	d := w.between(Frozen.String(), 100*time.Millisecond, 25*time.Second)
+	if r.IntN(2) == 0 {
+		a := pick(w, Frozen, w.agents)
+		a.sleep.until = w.now.Add(d)
+		w.note("%s    is stopped for %s", a.name, d)
+		return
+	}
+	m := pick(w, Frozen, w.masters)
+	m.sleep.until = w.now.Add(d)
+	w.note("%s    is stopped for %s", m.name, d)
+	if m == w.leader && d > sessionTimeout && len(w.masters) > 1 {
+		learns := m.inThisLife(func() { m.die("it leads no more") })
+		w.after(sessionTimeout, func() {
+			if w.leader == m {
+				w.depose()
+			}
+		})
+		w.after(d+w.between(Frozen.String(), 0, time.Second), learns)
+	}
+}
+
+// flap blocks the way between a master and an agent, and opens it, some times.
+func (w *world) flap() {
+	r := w.rand(Flapping.String())
+	m, a := pick(w, Flapping, w.masters).name, pick(w, Flapping, w.agents).name
+	ways := []route{{m, a}, {a, m}}[r.IntN(2):]
+	w.note("net   %s - %s flaps", m, a)
+	w.flapOn(ways, 2*(2+r.IntN(6)))
+}
+
+// flapOn opens or blocks the ways so many more times; the last time opens them.
+func (w *world) flapOn(ways []route, times int) {
+	for _, way := range ways {
+		if times%2 == 0 && times > 0 && !w.healed {
+			w.net.block(way.from, way.to)
+		} else {
+			w.net.unblock(way.from, way.to)
+		}
+	}
+	if times > 0 && !w.healed {
+		w.after(w.between(Flapping.String(), 200*time.Millisecond, 6*time.Second), func() { w.flapOn(ways, times-1) })
+	}
+}
+
+// upgrade restarts all agents, and then all masters, as another version.
+func (w *world) upgrade() {
+	w.note("----- upgrade")
+	wait := time.Duration(0)
+	for _, a := range w.agents {
+		w.after(wait, func() {
+			a.version = "1.12.0"
+			a.die("upgrade")
+		})
+		wait += w.between(RollingUpgrade.String(), time.Second, 8*time.Second)
+	}
+	for _, m := range w.masters {
+		w.after(wait, func() { m.die("upgrade") })
+		wait += w.between(RollingUpgrade.String(), time.Second, 8*time.Second)
+	}
 }
 
 func (w *world) leaveAgent() { pick(w, AgentLeave, w.agents).leave() }

@@ -207,7 +207,7 @@ func (w *world) delivered() {
 			continue
 		}
 		for _, u := range t.accepted {
-			late := t.final && u.at > t.finalAt
+			late := t.final && u.at > t.finalAt-w.tolerance()
 			if !t.isTold[u.uuid] && u.safe && !late && !w.replaced(s.tasks[t.key.task]) {
 				fail("updates lost", "the agent accepted %s of %s, and %s was never told", u.state, t.key.task, s.name)
 			}

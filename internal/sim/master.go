@@ -23,6 +23,9 @@ type masterNode struct {
 	leads   bool
 	life    int
 
+	clock clock
+	sleep sleep
+
 	inbox    []master.Input
 	pumping  bool
 	wake     waker
@@ -37,7 +40,7 @@ type masterNode struct {
 }
 
 func newMaster(w *world, i int) *masterNode {
-	m := &masterNode{w: w, name: fmt.Sprintf("m%d", i), address: fmt.Sprintf("10.0.0.%d:5050", i+1)}
+	m := &masterNode{w: w, name: fmt.Sprintf("m%d", i), address: fmt.Sprintf("10.0.0.%d:5050", i+1), clock: clock{w: w}}
 	w.net.add(m.name, m)
 	return m
 }
@@ -70,6 +73,8 @@ func (m *masterNode) start() {
 		return
 	}
 	m.life++
+	m.clock.reset()
+	m.sleep = sleep{}
 	rng := m.w.coreRand(m.name, m.life)
 	m.w.chance["master config"] = nil // the same for all masters, and in each life
 	m.core = master.New(m.w.config(), master.Deps{
@@ -98,7 +103,7 @@ func (m *masterNode) lead() {
 		m.w.terms++
 		id := fmt.Sprintf("M%d", m.w.terms)
 		m.w.note("%s    leads as %s", m.name, id)
-		m.core.Recover(m.w.now, r, &mesos.MasterInfo{
+		m.core.Recover(m.clock.now(), r, &mesos.MasterInfo{
 			Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
 			Pid: (*string)(new(m.pid())),
 		})
@@ -136,23 +141,32 @@ func (m *masterNode) tell(in master.Input) {
 		return
 	}
 	m.pumping = true
+	m.w.after(m.w.between("loops", 0, 500*time.Microsecond), m.inThisLife(m.pump))
+}
+
+// inThisLife returns do, for as long as this process lives.
+func (m *masterNode) inThisLife(do func()) func() {
 	life := m.life
-	m.w.after(m.w.between("loops", 0, 500*time.Microsecond), func() {
-		if m.life == life {
-			m.pump()
+	return func() {
+		if m.life == life && m.core != nil {
+			do()
 		}
-	})
+	}
 }
 
 // pump is one round of the loop.
 func (m *masterNode) pump() {
+	if !m.sleep.over(m.w, m.inThisLife(m.pump)) {
+		m.pumping = true
+		return
+	}
 	inbox := m.inbox
 	m.inbox, m.pumping = nil, false
 	if len(inbox) == 0 {
 		inbox = []master.Input{master.Tick{}}
 	}
 	for _, in := range inbox {
-		m.core.Step(m.w.now, in)
+		m.core.Step(m.clock.now(), in)
 	}
 	e := m.core.Effects()
 	m.core.Check()
@@ -173,7 +187,7 @@ func (m *masterNode) act(e master.Effects) {
 		m.w.history.masterSends(m, msg)
 		m.send(msg)
 	}
-	m.wake.set(m.w, e.Wake, m.pump)
+	m.wake.set(m.w, m.clock.real(e.Wake), m.pump)
 }
 
 // write stores what has gathered, as one write.

@@ -120,15 +120,15 @@ func (n *network) breakLink(from, to string) {
 	n.w.after(n.w.between("delays", 0, 50*time.Millisecond), func() { x.exited(to) })
 }
 
-// relink makes the way from one node to another a new connection, and watches
-// it. What waited for the old one to be made is given up: it was meant for who
-// was there before.
-func (n *network) relink(from, to string) {
-	if p := n.links[route{from, to}]; p != nil && len(p.stalled) > 0 {
-		p.stalled = nil
-		delete(n.links, route{from, to})
+// drop ends a link that its owner wants no more, with what waits for it. What is
+// under way may arrive yet, if soon: it is not sent again.
+func (n *network) drop(from, to string) {
+	r := route{from, to}
+	if p := n.links[r]; p != nil {
+		p.stalled, p.drained = nil, n.w.now.Add(20*time.Millisecond)
+		delete(n.links, r)
 	}
-	n.watch(from, to)
+	delete(n.watched, r)
 }
 
 // down ends all that a node whose process has died was part of. Some of what it

@@ -30,13 +30,17 @@ const (
 	SessionExpiry               // the election takes the lead from a live master
 	AgentLeave                  // an operator stops an agent for good, and starts it anew
 	HostLoss                    // a machine with an agent is lost, and replaced by another
+	ClockSkew                   // clocks of nodes differ, and are set anew when a process starts
+	Frozen                      // a master's or an agent's process is stopped for a while, and goes on
+	Flapping                    // the way between two nodes breaks and heals again and again
+	RollingUpgrade              // agents and masters are restarted one after another, as another version
 	faultKinds
 )
 
 var faultNames = [faultKinds]string{
 	"master-crash", "agent-crash", "host-reboot", "scheduler-crash", "stream-break", "link-break", "partition",
 	"slow-network", "call-loss", "slow-store", "slow-disk", "executor-crash", "hung-executor", "launch-failure",
-	"stubborn-task", "session-expiry", "agent-leave", "host-loss",
+	"stubborn-task", "session-expiry", "agent-leave", "host-loss", "clock-skew", "frozen", "flapping", "rolling-upgrade",
 }
 
 // String returns the kind's name.
