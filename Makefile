@@ -3,7 +3,7 @@
 
 GO       ?= go
 TOOL      = $(GO) tool -modfile=tools/go.mod
-SEEDS    ?= 200
+SEEDS    ?= 300
 FUZZTIME ?= 10s
 BENCH    ?= .
 COUNT    ?= 6
@@ -49,7 +49,7 @@ unit: ## run the unit tests
 race: ## run the unit tests under the race detector
 	@echo unit tests, race detector; $(GO) test -race $(UNIT)
 
-sim: ## run the simulator with SEEDS=200 seeds
+sim: ## run the simulator with SEEDS=300 seeds
 	$(GO) test ./internal/sim/... -args -seeds $(SEEDS)
 
 e2e: build ## run whole binaries, with frameworks of others

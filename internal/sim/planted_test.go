@@ -76,8 +76,8 @@ var planted = []struct{ name, file, was, is string }{
 	},
 }
 
-// TestPlanted sees that the bugs can be planted, and with -plant that a few
-// hundred seeds find each.
+// TestPlanted sees that the bugs can be planted, and with -plant that some
+// thousand seeds find each.
 func TestPlanted(t *testing.T) {
 	for _, bug := range planted {
 		path, err := filepath.Abs(filepath.Join("..", bug.file))
@@ -110,7 +110,7 @@ func findPlanted(t *testing.T, path, text string) {
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-vet=off", "-run", "TestSeeds", ".",
-		"-args", "-seeds", "300", "-whole", "-lines", "0", "-most", "1")
+		"-args", "-seeds", "3000", "-whole", "-lines", "0", "-most", "1")
 	out, err := cmd.CombinedOutput()
 	switch {
 	case err == nil:

@@ -12,7 +12,7 @@ import (
 
 var (
 	oneSeed  = flag.Uint64("seed", 0, "run only this seed, and print what happened if it fails")
-	seeds    = flag.Uint64("seeds", 200, "how many seeds to run")
+	seeds    = flag.Uint64("seeds", 300, "how many seeds to run")
 	from     = flag.Uint64("from", 1, "the first seed to run")
 	whole    = flag.Bool("whole", false, "do not shrink")
 	most     = flag.Int("most", 10, "end after so many failures")
