@@ -1,5 +1,6 @@
-// Package authn tells who makes a request: HTTP Basic authentication against
-// the credentials that an operator gives in a file.
+// Package authn tells who makes a request, against the credentials that an
+// operator gives in a file: HTTP Basic authentication, and the digests by which
+// drivers and agents prove who they are.
 package authn
 
 import (
@@ -30,6 +31,31 @@ const (
 
 // Credentials are secrets by principal.
 type Credentials map[string]string
+
+// A Credential is a principal and its secret.
+type Credential struct{ Principal, Secret string }
+
+// ParseCredential reads what an agent's --credential names: JSON,
+// {"principal": …, "secret": …}, or a principal and a secret with white space
+// between them.
+func ParseCredential(text []byte) (Credential, error) {
+	trimmed := bytes.TrimSpace(text)
+	if len(trimmed) > 0 && trimmed[0] == '{' {
+		var one Credential
+		if err := json.Unmarshal(trimmed, &one); err != nil {
+			return Credential{}, fmt.Errorf("parsing a credential: %w", err)
+		}
+		if one.Principal == "" {
+			return Credential{}, errors.New("parsing a credential: it has no principal")
+		}
+		return one, nil
+	}
+	words := strings.Fields(string(trimmed))
+	if len(words) != 2 {
+		return Credential{}, errors.New("parsing a credential: want a principal and a secret, or JSON with both")
+	}
+	return Credential{Principal: words[0], Secret: words[1]}, nil
+}
 
 // ParseCredentials reads what --credentials and --http_credentials name: JSON,
 // {"credentials": [{"principal": …, "secret": …}]}, or lines of a principal
