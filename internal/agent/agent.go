@@ -57,19 +57,21 @@ type Agent struct {
 	rand *rand.Rand
 	log  *slog.Logger
 
-	state      State
-	now        time.Time
-	info       *mesos.AgentInfo
-	layout     meta.Layout
-	master     ids.UPID // the one that leads; "": none is known
-	link       LinkID   // the connection to it that was asked for; 0: none
-	links      LinkID   // how many were
-	retry      time.Duration
-	registered time.Time     // when the master last accepted us
-	pingWithin time.Duration // longest silence of the master's observer
-	version    []byte        // uuid of the resources as they are
-	drain      *mesos.DrainConfig
-	reserved   *reserved
+	state         State
+	now           time.Time
+	info          *mesos.AgentInfo
+	layout        meta.Layout
+	master        ids.UPID // the one that leads; "": none is known
+	link          LinkID   // the connection to it that was asked for; 0: none
+	links         LinkID   // how many were
+	retry         time.Duration
+	authenticated bool          // the master knows who we are
+	authPatience  time.Duration // the next attempt waits so much longer for the master, at most
+	registered    time.Time     // when the master last accepted us
+	pingWithin    time.Duration // longest silence of the master's observer
+	version       []byte        // uuid of the resources as they are
+	drain         *mesos.DrainConfig
+	reserved      *reserved
 
 	frameworks map[ids.FrameworkID]*framework
 	byRun      map[ids.ContainerID]*executor
@@ -125,6 +127,8 @@ func (a *Agent) Step(now time.Time, in Input) {
 		a.message(in)
 	case MasterExited:
 		a.masterExited(in.Master)
+	case MasterAuthenticated:
+		a.masterAuthenticated(in.Master, in.Refused)
 	case ExecutorSubscribe:
 		a.subscribe(in)
 	case ExecutorCall:

@@ -41,7 +41,13 @@ type Config struct {
 	// Environment is what every executor's environment begins with
 	// (--executor_environment_variables, LIBPROCESS_IP).
 	Environment []Variable
+	// Authenticate says that the shell has a credential to show the master
+	// (--credential).
+	Authenticate bool
 
+	AuthenticationBackoff       time.Duration // --authentication_backoff_factor [1s]
+	AuthenticationTimeoutMin    time.Duration // [5s]
+	AuthenticationTimeoutMax    time.Duration // [1m]
 	RegistrationBackoff         time.Duration // --registration_backoff_factor [1s]
 	ExecutorRegistrationTimeout time.Duration // [1m]
 	ExecutorReregistration      time.Duration // --executor_reregistration_timeout [2s]
@@ -63,6 +69,9 @@ type Deps struct {
 
 // withDefaults returns c with Mesos's defaults where nothing is said.
 func (c Config) withDefaults() Config {
+	c.AuthenticationBackoff = or(c.AuthenticationBackoff, time.Second)
+	c.AuthenticationTimeoutMin = or(c.AuthenticationTimeoutMin, authenticationTimeoutMin)
+	c.AuthenticationTimeoutMax = or(c.AuthenticationTimeoutMax, authenticationTimeoutMax)
 	c.RegistrationBackoff = or(c.RegistrationBackoff, time.Second)
 	c.ExecutorRegistrationTimeout = or(c.ExecutorRegistrationTimeout, time.Minute)
 	c.ExecutorReregistration = or(c.ExecutorReregistration, 2*time.Second)

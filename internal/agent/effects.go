@@ -57,6 +57,11 @@ type (
 	// for it.
 	Drop struct{ To ids.UPID }
 
+	// Authenticate asks the shell to prove to the master who we are, over the
+	// link, in place of any earlier attempt. [MasterAuthenticated] tells what
+	// came of it.
+	Authenticate struct{ To ids.UPID }
+
 	// ToExecutor is an event for an executor.
 	ToExecutor struct {
 		Conn  ConnID
@@ -79,6 +84,7 @@ type (
 func (ToProcess) message()     {}
 func (Link) message()          {}
 func (Drop) message()          {}
+func (Authenticate) message()  {}
 func (ToExecutor) message()    {}
 func (CloseExecutor) message() {}
 func (Reply) message()         {}

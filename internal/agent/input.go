@@ -39,6 +39,13 @@ type (
 	// not be made.
 	MasterExited struct{ Master ids.UPID }
 
+	// MasterAuthenticated is the outcome of an [Authenticate]: the master knows
+	// who we are, or refuses us. No outcome, no input.
+	MasterAuthenticated struct {
+		Master  ids.UPID
+		Refused bool
+	}
+
 	// ExecutorSubscribe is an executor's SUBSCRIBE, or its v0 driver's
 	// (re-)registration. Events go to Conn from now on. Driver is where a v0
 	// driver listens, "" for HTTP and for built-in executors.
@@ -115,17 +122,18 @@ type Limitation struct {
 	Resources []*mesos.Resource // the limit that was passed
 }
 
-func (MasterDetected) input()    {}
-func (MasterMessage) input()     {}
-func (MasterExited) input()      {}
-func (ExecutorSubscribe) input() {}
-func (ExecutorCall) input()      {}
-func (ExecutorClosed) input()    {}
-func (ContainerReady) input()    {}
-func (ContainerLaunched) input() {}
-func (ContainerFailed) input()   {}
-func (ContainerExited) input()   {}
-func (OperatorCall) input()      {}
-func (DiskUsage) input()         {}
-func (Unregister) input()        {}
-func (Tick) input()              {}
+func (MasterDetected) input()      {}
+func (MasterMessage) input()       {}
+func (MasterExited) input()        {}
+func (MasterAuthenticated) input() {}
+func (ExecutorSubscribe) input()   {}
+func (ExecutorCall) input()        {}
+func (ExecutorClosed) input()      {}
+func (ContainerReady) input()      {}
+func (ContainerLaunched) input()   {}
+func (ContainerFailed) input()     {}
+func (ContainerExited) input()     {}
+func (OperatorCall) input()        {}
+func (DiskUsage) input()           {}
+func (Unregister) input()          {}
+func (Tick) input()                {}

@@ -72,6 +72,7 @@ func (a *Agent) disconnect() {
 		a.state = Disconnected
 	}
 	a.registered = time.Time{}
+	a.unauthenticate()
 	a.updates.Pause()
 	a.timers.cancel(timer{kind: timerPing})
 }
@@ -102,8 +103,15 @@ func (a *Agent) register() {
 		a.link = a.links
 		a.out.Messages = append(a.out.Messages, Link{ID: a.link, To: a.master})
 	}
+	if a.needsAuthentication() {
+		a.authenticate()
+		return
+	}
 	a.tellMaster(a.registration())
 	a.timers.set(timer{kind: timerRegister}, a.now.Add(a.within(a.retry)))
+	if a.retry >= maxRegisterRetry { // does the master know us at all?
+		a.unauthenticate()
+	}
 	a.retry = min(2*a.retry, maxRegisterRetry)
 }
 
@@ -302,6 +310,7 @@ func (a *Agent) masterExited(master ids.UPID) {
 		a.reregister()
 		return
 	}
+	a.unauthenticate()
 	a.retry = min(a.retry, maxReconnectRetry)
 }
 

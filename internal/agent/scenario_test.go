@@ -75,6 +75,7 @@ func (w *world) do(out *strings.Builder, a args) {
 
 func (w *world) configure(a args) {
 	w.cfg.Cleanup, w.cfg.Additive, w.cfg.Limits = a.has("cleanup"), a.has("additive"), a.has("limits")
+	w.cfg.Authenticate = a.has("authenticate")
 	w.cfg.BootID = or(a.opts["boot"], w.cfg.BootID)
 	if r := a.opts["resources"]; r != "" {
 		w.cfg.Info = withID(w.cfg.Info, nil)
@@ -94,6 +95,8 @@ func (w *world) input(a args) Input {
 		return MasterDetected{Master: ids.UPID(strings.TrimPrefix(a.word(1), "none"))}
 	case "exited":
 		return MasterExited{Master: master}
+	case "authenticated":
+		return MasterAuthenticated{Master: master, Refused: a.has("refused")}
 	case "ping":
 		return MasterMessage{From: "slave-observer(1)@10.0.0.1:5050", Message: &messages.PingSlaveMessage{Connected: new(!a.has("disconnected"))}}
 	case "subscribe":
@@ -328,6 +331,8 @@ func (w *world) printMessage(m Message) string {
 		return "link " + string(m.To)
 	case Drop:
 		return "drop the link to " + string(m.To)
+	case Authenticate:
+		return "authenticate to " + string(m.To)
 	case ToExecutor:
 		return fmt.Sprintf("event %d: %s", m.Conn, w.printEvent(m.Event))
 	case CloseExecutor:
