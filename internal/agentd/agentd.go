@@ -60,9 +60,10 @@ type Config struct {
 	// a reboot.
 	RuntimeDir string
 	// DiskWatch is how often the use of the work directory's disk is measured.
-	DiskWatch time.Duration
-	Flags     map[string]string // as given and by default, for /flags
-	Seed      func() uint64     // begins the randomness of cores: rand.Uint64, but in tests
+	DiskWatch      time.Duration
+	Authentication Authentication
+	Flags          map[string]string // as given and by default, for /flags
+	Seed           func() uint64     // begins the randomness of cores: rand.Uint64, but in tests
 	// LogFile is the file that is shown as /slave/log, "" for none; LogDir and
 	// ExternalLogFile are what the flags of these names say, for /state.
 	LogFile, LogDir, ExternalLogFile string
@@ -86,6 +87,7 @@ type Server struct {
 	links         *libprocess.Links
 	link          atomic.Uint64 // the present link to the master, an agent.LinkID
 	process       *libprocess.Server
+	authenticatee authenticatee
 	http          *http.Server
 	files         httpd.Files
 	help          *httpd.Help
@@ -117,6 +119,8 @@ func New(cfg Config) (*Server, error) {
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
 	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
 	s.process.Handle(s.pid.Process(), s.receive)
+	a := &s.authenticatee
+	a.credential, a.client, a.processes, a.post, a.tell, a.log = cfg.Authentication.Credential, s.pid, s.process, s.postAs, s.tell, cfg.Log
 	s.metricsSnapshot = httpd.MetricsSnapshot(s.readMetrics)
 	s.containersPaced, s.statisticsPaced = httpd.Paced(s.writeContainers), httpd.Paced(s.writeStatistics)
 	s.http = httpd.NewServer(s.process.Messages(s.routes()), cfg.Log, nil)

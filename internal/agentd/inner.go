@@ -4,7 +4,6 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/libprocess"
-	"github.com/meseta-project/meseta/internal/wire"
 )
 
 // fromMaster are the messages that an agent takes from masters, by the last
@@ -35,15 +34,9 @@ func (s *Server) receive(_ string, from ids.UPID, name string, body []byte) {
 func (s *Server) send(m agent.Message) {
 	switch m := m.(type) {
 	case agent.ToProcess:
-		if m.Over != 0 && uint64(m.Over) != s.link.Load() {
-			return
+		if m.Over == 0 || uint64(m.Over) == s.link.Load() {
+			s.postAs(s.pid.Process(), m.To, m.Message)
 		}
-		body, err := wire.Marshal(m.Message)
-		if err != nil {
-			s.log.Error("cannot encode a message", attr("to", m.To), attrErr(err))
-			return
-		}
-		s.links.Send(m.To, s.pid, libprocess.MessageName(m.Message), body)
 	case agent.Link:
 		s.link.Store(uint64(m.ID))
 		s.links.Drop(m.To.Address())
@@ -51,6 +44,8 @@ func (s *Server) send(m agent.Message) {
 	case agent.Drop:
 		s.link.Store(0)
 		s.links.Drop(m.To.Address())
+	case agent.Authenticate:
+		s.authenticatee.begin(m.To)
 	case agent.ToExecutor:
 		if to := s.streams.get(m.Conn); to != nil {
 			to.deliver(m)

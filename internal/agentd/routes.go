@@ -47,13 +47,13 @@ func (s *Server) routes() http.Handler {
 			process = s.pid.Process()
 		}
 		s.help.Add(process, e.path, e.help)
-		mux.Handle(process, e.path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mux.Handle(process, e.path, s.authenticated(process, e.path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := e.serve(s, w, r); err != nil {
 				httpd.Refuse(w, err)
 			}
-		}))
+		})))
 	}
-	s.files.Route(mux, func(h http.Handler) http.Handler { return h })
+	s.files.Route(mux, func(h http.Handler) http.Handler { return s.authenticated("files", "", h) })
 	return mux
 }
 

@@ -54,6 +54,11 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
+	authentication, err := f.Authentication.load()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Authenticate = authentication.Credential != nil
 	leader, err := detector(f.Master, log.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
@@ -65,7 +70,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
+		Authentication: authentication,
+		Strict:         f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

@@ -24,7 +24,8 @@ type agentFlags struct {
 	FetcherCacheDir, FrameworksHome          string
 	FetcherCacheSize                         flags.Bytes
 
-	Agent agent.Config
+	Agent          agent.Config
+	Authentication agentAuthenticationFlags
 }
 
 func newAgentFlags() *agentFlags {
@@ -35,6 +36,7 @@ func newAgentFlags() *agentFlags {
 	f.executors()
 	f.recovery()
 	f.files()
+	f.authentication()
 	return f
 }
 

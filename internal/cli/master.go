@@ -31,6 +31,10 @@ type openMaster struct {
 
 // open listens and opens what elects the leader and keeps the registry.
 func (f *masterFlags) open(log *logs) (*openMaster, error) {
+	authentication, err := f.authentication.load()
+	if err != nil {
+		return nil, err
+	}
 	listener, err := f.listen()
 	if err != nil {
 		return nil, err
@@ -49,7 +53,8 @@ func (f *masterFlags) open(log *logs) (*openMaster, error) {
 		Info: info, Listener: listener, Elector: backend.elector, Store: backend.store,
 		FetchTimeout: f.FetchTimeout, StoreTimeout: f.StoreTimeout,
 		Cluster: f.Cluster, Flags: shown(f.Set.Values()), MaxSubscribers: f.MaxSubscribers, Seed: seed,
-		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
+		Authentication: authentication,
+		LogFile:        log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	return &openMaster{server, info, backend}, nil
 }

@@ -18,7 +18,8 @@ import (
 type masterFlags struct {
 	Set *flags.Set
 	networkFlags
-	ha haFlags
+	ha             haFlags
+	authentication authenticationFlags
 
 	WorkDir, Registry, Cluster string
 	FetchTimeout, StoreTimeout time.Duration
@@ -36,6 +37,7 @@ func newMasterFlags() *masterFlags {
 	f.agents()
 	f.allocation()
 	f.frameworks()
+	f.authentication.define(f.Set)
 	return f
 }
 

@@ -1,6 +1,8 @@
 package masterd
 
 import (
+	"errors"
+
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -46,9 +48,27 @@ func (s *Server) fromDriver(from ids.UPID, name string, body []byte) (input mast
 	case call.Type == nil:
 		return master.DriverStopped{Driver: from, Framework: ids.FrameworkID(call.GetFrameworkId().GetValue())}, true
 	case call.GetType() == schedulerpb.Call_SUBSCRIBE:
-		return master.Subscribe{Peer: peer, Call: call.GetSubscribe(), Force: force}, true
+		return s.driverSubscribe(from, call.GetSubscribe(), force), true
 	}
 	return master.SchedulerCall{Peer: peer, Call: call}, true
+}
+
+// driverSubscribe returns the input, or nil if the driver may not subscribe as
+// it is: then it is told so, and ends its framework. While the driver
+// authenticates anew, what it has sent before is dropped: it tries again.
+func (s *Server) driverSubscribe(from ids.UPID, call *schedulerpb.Call_Subscribe, force bool) master.Input {
+	as, err := s.auth.framework(from, call.GetFrameworkInfo().Principal)
+	switch {
+	case errors.Is(err, errReauthenticating):
+		s.log.Info("dropping a driver's subscription", attr("from", from), attrErr(err))
+		return nil
+	case err != nil:
+		s.log.Warn("refusing a driver's subscription", attr("from", from), attrErr(err))
+		why := err.Error()
+		s.post(master.ToProcess{From: "master", To: from, Message: &messages.FrameworkErrorMessage{Message: &why}})
+		return nil
+	}
+	return master.Subscribe{Peer: master.Peer{Driver: from}, Principal: as, Call: call, Force: force}
 }
 
 // decodeDriver returns a driver's message as a call, or nil if it is none. A

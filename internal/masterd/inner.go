@@ -3,6 +3,7 @@ package masterd
 import (
 	"net/netip"
 
+	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/libprocess"
 	"github.com/meseta-project/meseta/internal/master"
@@ -22,6 +23,10 @@ func (s *Server) receive(to string, from ids.UPID, name string, body []byte) {
 	if !s.isReady() {
 		return
 	}
+	if name == authenticate {
+		s.auth.begin(from, body)
+		return
+	}
 	if input, ok := s.fromDriver(from, name, body); ok {
 		if input != nil {
 			s.tell(input)
@@ -32,6 +37,13 @@ func (s *Server) receive(to string, from ids.UPID, name string, body []byte) {
 	if err != nil {
 		s.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))
 		return
+	}
+	switch message.(type) {
+	case *messages.RegisterSlaveMessage, *messages.ReregisterSlaveMessage:
+		if err := s.auth.agent(from); err != nil {
+			s.log.Warn("an agent may not register", attr("from", from), attrErr(err))
+			return
+		}
 	}
 	s.tell(master.AgentMessage{From: from, To: to, Message: message})
 }

@@ -48,6 +48,7 @@ type Config struct {
 	// MaxSubscribers bounds the operators' event streams
 	// (--max_operator_event_stream_subscribers).
 	MaxSubscribers int
+	Authentication Authentication
 	Seed           func() uint64 // begins the core's randomness: rand.Uint64, but in tests
 	// LogFile is the file that is shown as /master/log, "" for none; LogDir and
 	// ExternalLogFile are what the flags of these names say, for /state.
@@ -69,6 +70,7 @@ type Server struct {
 	watchers watchers
 	links    *libprocess.Links
 	process  *libprocess.Server
+	auth     authenticator
 	http     *http.Server
 	files    httpd.Files
 	help     *httpd.Help
@@ -99,6 +101,7 @@ func New(cfg Config) *Server {
 	})
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
 	s.process = libprocess.NewServer(cfg.Listener, libprocess.Options{Logger: cfg.Log})
+	s.auth.open(s)
 	s.process.Handle("master", s.receive)
 	s.process.Handle("slave-observer(*)", s.receive)
 	s.metricsSnapshot = httpd.MetricsSnapshot(s.readMetrics)

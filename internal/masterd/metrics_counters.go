@@ -12,6 +12,7 @@ import (
 // counterMetrics are what the core counts, under Mesos's names.
 func (v *view) counterMetrics(to metrics) {
 	c := &v.Counters
+	to["master/messages_authenticate"] = float64(v.server.auth.asked.Load()) // sessions are not the core's
 	for name, n := range map[string]uint64{
 		"slave_registrations":                              c.AgentRegistrations,
 		"slave_reregistrations":                            c.AgentReregistrations,
@@ -47,7 +48,6 @@ func (v *view) counterMetrics(to metrics) {
 
 func messageMetrics(to metrics, m *master.MessageCounters) {
 	for name, n := range map[string]uint64{
-		"authenticate":                            0, // sessions are not the core's
 		"register_framework":                      m.RegisterFramework,
 		"reregister_framework":                    m.ReregisterFramework,
 		"unregister_framework":                    m.UnregisterFramework,

@@ -55,13 +55,13 @@ func (s *Server) routes() http.Handler {
 	s.mux = mux
 	for _, e := range endpoints {
 		s.help.Add(e.process, e.path, e.help)
-		mux.Handle(e.process, e.path, s.led(e, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mux.Handle(e.process, e.path, s.authenticated(e.process, e.path, s.led(e, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if err := e.serve(s, w, r); err != nil {
 				httpd.Refuse(w, err)
 			}
-		})))
+		}))))
 	}
-	s.files.Route(mux, func(h http.Handler) http.Handler { return h })
+	s.files.Route(mux, func(h http.Handler) http.Handler { return s.authenticated("files", "", h) })
 	return mux
 }
 

@@ -94,6 +94,3 @@ func (s *Server) ask(r *http.Request, input func(master.RequestID) master.Input)
 		return master.Reply{}, refusal.Unavailablef("The master is stopping")
 	}
 }
-
-// principal is who made a request, "" if nobody was authenticated.
-func principal(*http.Request) string { return "" }
