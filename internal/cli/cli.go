@@ -70,7 +70,8 @@ func Root() *cobra.Command {
 		SilenceUsage: true, SilenceErrors: true,
 		Version: fmt.Sprintf("%s (Mesos API %s)", version.Meseta(), version.Mesos),
 	}
-	root.AddCommand(devCommand(), runCommand(), masterCommand(), agentCommand(), executeCommand(), helperCommand())
+	root.AddCommand(devCommand(), runCommand(), masterCommand(), agentCommand(), executeCommand(), helperCommand(),
+		statusCommand(), agentsCommand(), frameworksCommand(), tasksCommand(), logsCommand(), teardownCommand())
 	return root
 }
 

@@ -231,7 +231,7 @@ func (c *devCluster) banner(out io.Writer, o *devOptions, took time.Duration) {
 	for _, next := range [][2]string{
 		{"meseta run" + option + " -- echo hello", "run a command on the cluster"},
 		{"meseta run" + option + " -n 10 -- sleep 1", "run it ten times"},
-		{"curl http://" + master + "/state", "look at everything"},
+		{"meseta status" + option, "look at it; also agents, frameworks, tasks, logs"},
 	} {
 		fmt.Fprintf(out, "  %-50s %s\n", next[0], next[1])
 	}

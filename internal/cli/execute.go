@@ -89,7 +89,7 @@ func (o *executeOptions) readTask(data []byte) error {
 // status.
 func (o *executeOptions) run(ctx context.Context, out io.Writer, log *slog.Logger) error {
 	l := launch{
-		principal: o.Principal, secret: o.Secret, json: o.ContentType == "json",
+		access: access{principal: o.Principal, secret: o.Secret}, json: o.ContentType == "json",
 		framework: o.framework(), task: o.task, instances: 1, timeout: o.KillAfter, log: log,
 	}
 	var needs resources.Resources

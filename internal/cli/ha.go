@@ -260,19 +260,3 @@ func shown(values map[string]string) map[string]string {
 	}
 	return values
 }
-
-// at has l find the master that text names, as agents do. Addresses are left to
-// the client, which follows masters that redirect.
-func (l *launch) at(text string, log *slog.Logger) error {
-	l.where = shown(map[string]string{"master": text})["master"]
-	if !strings.HasPrefix(text, zookeeper.Scheme) && !strings.HasPrefix(text, etcd.Scheme) {
-		l.masters = strings.Split(text, ",")
-		return nil
-	}
-	d, err := detector(text, log)
-	if err != nil {
-		return fmt.Errorf("--master: %w", err)
-	}
-	l.leader = func(ctx context.Context) (string, error) { return leaderOf(ctx, d) }
-	return nil
-}

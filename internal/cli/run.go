@@ -21,8 +21,6 @@ import (
 )
 
 const (
-	defaultMaster   = "127.0.0.1:5050"
-	masterVariable  = "MESETA_MASTER"
 	runFailover     = time.Minute // that tasks survive a lost connection
 	maxInstances    = 100_000
 	tooManyFailures = 5 // that a task is started again after it was dropped
@@ -68,11 +66,7 @@ func runCommand() *cobra.Command {
 func (o *runOptions) define(f *pflag.FlagSet) {
 	f.SetInterspersed(false)
 	f.SortFlags = false
-	master := os.Getenv(masterVariable)
-	if master == "" {
-		master = defaultMaster
-	}
-	f.StringVar(&o.Master, "master", master, "`address` of a master, several with commas between, or zk://… or etcd://… where they elect a leader; $"+masterVariable+" sets the default")
+	defineMaster(f, &o.Master)
 	f.Float64Var(&o.CPUs, "cpus", 1, "CPUs for the command")
 	f.Float64Var(&o.Mem, "mem", 128, "memory, in `megabytes`")
 	f.Float64Var(&o.Disk, "disk", 0, "disk, in `megabytes`")
@@ -85,8 +79,7 @@ func (o *runOptions) define(f *pflag.FlagSet) {
 	f.DurationVar(&o.Timeout, "timeout", 0, "end the command after this long, such as 90s or 2h, waiting for room included; exit status 124")
 	f.IntVarP(&o.Instances, "instances", "n", 1, "how many times to run the command, side by side where there is room")
 	f.BoolVar(&o.JSON, "json", false, "say what happens on standard output, one JSON object a line")
-	f.StringVar(&o.Principal, "principal", "", "principal to authenticate as")
-	f.StringVar(&o.Secret, "secret", "", "`file` with the principal's secret")
+	defineCredential(f, &o.Principal, &o.Secret)
 }
 
 // run runs the command to its end.
@@ -100,18 +93,14 @@ func (o *runOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	l := launch{
-		principal: o.Principal,
+		access:    access{principal: o.Principal},
 		framework: o.framework(), task: task, want: want, instances: o.Instances, timeout: o.Timeout, output: true,
 	}
 	if err := l.at(o.Master, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
-	if o.Secret != "" {
-		secret, err := os.ReadFile(o.Secret)
-		if err != nil {
-			return fmt.Errorf("read the secret: %w", err)
-		}
-		l.secret = strings.TrimSuffix(string(secret), "\n")
+	if err := l.readSecret(o.Secret); err != nil {
+		return err
 	}
 	report := o.reporter(cmd.OutOrStdout(), cmd.ErrOrStderr())
 	return runInterruptible(cmd.Context(), &l, report)

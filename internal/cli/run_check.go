@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/meseta-project/meseta/operator"
@@ -17,9 +15,7 @@ const checkTime = 10 * time.Second
 // check finds out, before anything is launched, whether there is a cluster that
 // can run the launch at all.
 func (l *launch) check(ctx context.Context, report reporter) error {
-	master, err := operator.NewMaster(operator.Config{
-		Addresses: l.masters, Leader: l.leader, Principal: l.principal, Secret: l.secret,
-	})
+	master, err := operator.NewMaster(l.config())
 	if err != nil {
 		return err
 	}
@@ -50,31 +46,4 @@ func (l *launch) check(ctx context.Context, report reporter) error {
 			"Ask for less with --cpus, --mem and --disk, or start a larger agent", l.want, agents, largest.ScalarQuantities())
 	}
 	return nil
-}
-
-// explain says what to do about a master that did not answer as it should. An
-// answer that only says that we may not look, or that it does not know how, is
-// no error.
-func (l *launch) explain(err error) error {
-	at := l.where
-	refused, answered := errors.AsType[*operator.StatusError](err)
-	failed, unreached := errors.AsType[*net.OpError](err)
-	if unreached {
-		err = failed.Err
-	}
-	switch {
-	case answered && refused.Status == 401:
-		return fmt.Errorf("the master at %s wants to know who we are: %w\nSay so with --principal and --secret", at, err)
-	case answered && refused.Status == 404:
-		return fmt.Errorf("what answers at %s is no Mesos master: %w", at, err)
-	case answered && refused.Status == 503:
-		return fmt.Errorf("the master at %s does not lead, or is not ready yet: %w\nTry again in a moment", at, err)
-	case answered:
-		return nil
-	case unreached || errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("no master answers at %s: %w\n"+
-			"Start a cluster with 'meseta dev', or say where one is with --master HOST:PORT", at, err)
-	default:
-		return fmt.Errorf("ask the master at %s: %w", at, err)
-	}
 }

@@ -29,19 +29,16 @@ const (
 
 // launch is what one framework runs: a task, once or more often.
 type launch struct {
-	where             string // the masters, as they were given
-	masters           []string
-	leader            func(context.Context) (string, error) // finds the leader in place of masters; or nil
-	principal, secret string
-	json              bool // on the wire
-	framework         *mesos.FrameworkInfo
-	task              *mesos.TaskInfo // without id, agent and resources
-	taskName          string          // the id of a task that runs once; "" makes one
-	want              resources.Quantities
-	instances         int
-	timeout           time.Duration // 0: none
-	output            bool          // report what the tasks write
-	log               *slog.Logger
+	access
+	json      bool // on the wire
+	framework *mesos.FrameworkInfo
+	task      *mesos.TaskInfo // without id, agent and resources
+	taskName  string          // the id of a task that runs once; "" makes one
+	want      resources.Quantities
+	instances int
+	timeout   time.Duration // 0: none
+	output    bool          // report what the tasks write
+	log       *slog.Logger
 }
 
 // A job is one of the tasks of a launch.

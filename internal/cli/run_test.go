@@ -360,7 +360,7 @@ func TestRunInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := launch{masters: []string{f.url.Host}, framework: o.framework(), task: task, want: want, instances: 1}
+	l := launch{access: access{masters: []string{f.url.Host}}, framework: o.framework(), task: task, want: want, instances: 1}
 	interrupts := make(chan os.Signal, 2)
 	go func() {
 		<-running
