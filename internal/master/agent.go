@@ -61,6 +61,9 @@ type agent struct {
 	operations map[string]*operation          // by UUID
 	killed     map[taskKey]bool               // tasks that a framework asked to kill
 
+	inverse        map[ids.OfferID]*inverseOffer
+	unavailability *mesos.Unavailability // its machine is to be taken down
+
 	version []byte // resource_version_uuid, nil if the agent has none
 
 	observer uint64 // number of the process that pings it
@@ -116,6 +119,7 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 		tasks:      map[taskKey]*task{},
 		executors:  map[executorKey]*executor{},
 		offers:     map[ids.OfferID]*offer{},
+		inverse:    map[ids.OfferID]*inverseOffer{},
 		frameworks: map[ids.FrameworkID]*framework{},
 		operations: map[string]*operation{},
 		killed:     map[taskKey]bool{},
@@ -154,6 +158,7 @@ func (m *Master) offerAgent(a *agent) {
 		used[e.framework.id] = used[e.framework.id].Add(e.row.Resources)
 	}
 	m.alloc.AddAgent(m.allocatorAgent(a), used)
+	m.heedSchedule(a)
 	m.tell(AgentAdded{a.freeze()})
 }
 
@@ -208,12 +213,15 @@ func (m *Master) rescindAll(a *agent) {
 	for _, o := range inOrder(a.offers) {
 		m.rescind(o)
 	}
+	for _, o := range inOrder(a.inverse) {
+		m.rescindInverse(o)
+	}
 }
 
 // takeOff takes an agent off the books. Its tasks, executors and offers must
 // be gone.
 func (m *Master) takeOff(a *agent) {
-	invariant.Check(len(a.tasks)+len(a.executors)+len(a.offers)+len(a.operations) == 0, "agent is not empty", "agent", a.id)
+	invariant.Check(len(a.tasks)+len(a.executors)+len(a.offers)+len(a.inverse)+len(a.operations) == 0, "agent is not empty", "agent", a.id)
 	m.alloc.RemoveAgent(a.id)
 	for _, f := range a.frameworks {
 		delete(f.agents, a.id)
@@ -222,6 +230,7 @@ func (m *Master) takeOff(a *agent) {
 	m.cancel(a.away)
 	m.cancelRemoval(a)
 	delete(m.observers, a.observer)
+	delete(m.maintained, a.id)
 	delete(m.agents, a.id)
 	if m.agentAt[a.row.PID] == a {
 		delete(m.agentAt, a.row.PID)

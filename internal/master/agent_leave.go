@@ -20,13 +20,15 @@ type removalReason uint8
 const (
 	removedUnregistered removalReason = iota // it said goodbye
 	removedForNew                            // a new agent registered at its address
+	removedDown                              // its machine was taken down
 )
 
 func (r removalReason) String() string {
-	if r == removedForNew {
-		return "a new agent registered at the same address"
-	}
-	return "the agent unregistered"
+	return [...]string{
+		removedUnregistered: "the agent unregistered",
+		removedForNew:       "a new agent registered at the same address",
+		removedDown:         "Operator initiated 'Machine DOWN'",
+	}[r]
 }
 
 // unregisterAgent answers UnregisterSlaveMessage.
@@ -65,10 +67,12 @@ func (m *Master) agentDismissed(d dismissed) {
 		return
 	}
 	m.counters.AgentRemovals++
-	if d.why == removedForNew {
+	switch d.why {
+	case removedForNew:
 		m.counters.AgentRemovalsRegistered++
-	} else {
+	case removedUnregistered:
 		m.counters.AgentRemovalsUnregistered++
+	case removedDown: // has no counter of its own
 	}
 	text := "Agent " + a.row.Info.GetHostname() + " removed: " + d.why.String()
 	for _, t := range inOrder(a.tasks) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
@@ -32,6 +33,10 @@ type Allocator interface {
 	Recover(now time.Time, f ids.FrameworkID, a ids.AgentID, rs resources.Resources, filters *mesos.Filters)
 	Allocate(f ids.FrameworkID, a ids.AgentID, rs resources.Resources)
 	UpdateAllocation(f ids.FrameworkID, a ids.AgentID, offered resources.Resources, conversions []resources.Conversion)
+	SetUnavailability(ids.AgentID, *mesos.Unavailability)
+	AnswerInverse(now time.Time, f ids.FrameworkID, a ids.AgentID, status *allocatorpb.InverseOfferStatus, filters *mesos.Filters)
+	InverseOffers() []allocator.InverseOffer
+	InverseStatuses(ids.AgentID) []*allocatorpb.InverseOfferStatus
 	UpdateAvailable(a ids.AgentID, conversions []resources.Conversion) error
 	SetWeight(role string, weight float64)
 

@@ -2,6 +2,7 @@ package master
 
 import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -83,8 +84,10 @@ func (m *Master) do(f *framework, in SchedulerCall) *refusal.Error {
 		m.acknowledgeOperation(f, call.AcknowledgeOperationStatus)
 	case schedulerpb.Call_RECONCILE_OPERATIONS:
 		m.reconcileOperations(f, call.ReconcileOperations.GetOperations())
-	case schedulerpb.Call_ACCEPT_INVERSE_OFFERS, schedulerpb.Call_DECLINE_INVERSE_OFFERS:
-		// There are none while no maintenance is scheduled.
+	case schedulerpb.Call_ACCEPT_INVERSE_OFFERS:
+		m.answerInverse(f, call.AcceptInverseOffers.GetInverseOfferIds(), allocatorpb.InverseOfferStatus_ACCEPT, call.AcceptInverseOffers.GetFilters())
+	case schedulerpb.Call_DECLINE_INVERSE_OFFERS:
+		m.answerInverse(f, call.DeclineInverseOffers.GetInverseOfferIds(), allocatorpb.InverseOfferStatus_DECLINE, call.DeclineInverseOffers.GetFilters())
 	default:
 		return refusal.NotImplementedf("Call %s is not implemented", call.GetType())
 	}
@@ -120,6 +123,12 @@ func (m *Master) operatorCall(in OperatorCall) {
 		m.reply(in.Request, m.operatorOperation(on, op, in.Principal))
 	case in.Call.GetType() == masterpb.Call_TEARDOWN:
 		m.reply(in.Request, m.teardown(in.Call.Teardown.GetFrameworkId()))
+	case in.Call.GetType() == masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE:
+		m.answerLater(in.Request, m.updateSchedule(in.Request, in.Call.GetUpdateMaintenanceSchedule().GetSchedule()))
+	case in.Call.GetType() == masterpb.Call_START_MAINTENANCE:
+		m.answerLater(in.Request, m.startMaintenance(in.Request, in.Call.GetStartMaintenance().GetMachines()))
+	case in.Call.GetType() == masterpb.Call_STOP_MAINTENANCE:
+		m.answerLater(in.Request, m.stopMaintenance(in.Request, in.Call.GetStopMaintenance().GetMachines()))
 	default:
 		m.reply(in.Request, refusal.NotImplementedf("Call %s is not implemented", in.Call.GetType()))
 	}

@@ -21,6 +21,10 @@ func (m *Master) Check() {
 		invariant.Check(f.row.Allocated.IsEmpty() && f.row.Offered.IsEmpty(),
 			"completed framework has nothing", "framework", f.id, "allocated", f.row.Allocated)
 	}
+	for id, o := range m.inverse {
+		invariant.Check(o.framework.inverse[id] == o && o.agent.inverse[id] == o && o.framework.state == active &&
+			o.agent.unavailability != nil, "inverse offer is on all books", "offer", id)
+	}
 	for id, o := range m.offers {
 		invariant.Check(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}

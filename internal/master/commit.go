@@ -1,6 +1,7 @@
 package master
 
 import (
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
@@ -43,6 +44,12 @@ type (
 		agent ids.AgentID
 		why   removalReason
 	}
+	// maintained: the maintenance of machines was scheduled, started or stopped.
+	maintained struct {
+		request  RequestID
+		machines []*mesos.MachineID
+		down     bool
+	}
 	// pruned: agents are forgotten.
 	pruned struct{ unreachable []ids.AgentID }
 )
@@ -51,6 +58,7 @@ func (admitted) action()   {}
 func (readmitted) action() {}
 func (lost) action()       {}
 func (dismissed) action()  {}
+func (maintained) action() {}
 func (pruned) action()     {}
 
 // persist hands puts to the store; then happens when they are durable.
@@ -79,6 +87,8 @@ func (m *Master) proceed(a action) {
 		m.agentLost(a)
 	case dismissed:
 		m.agentDismissed(a)
+	case maintained:
+		m.maintenanceChanged(a)
 	case pruned:
 		m.forgetUnreachable(a.unreachable)
 	default:

@@ -21,6 +21,7 @@ const (
 	agentAway                          // agent: it has been disconnected for too long
 	frameworkAway                      // framework: its failover timeout is over
 	offerExpired                       // offer: it was not answered in time
+	inverseExpired                     // offer: an inverse one, the same
 	recoveryOver                       // agents of an earlier leader had time to come back
 	registryGC                         // forget old unreachable and gone agents
 	removalAllowed                     // the rate limit lets another agent be given up
@@ -100,6 +101,8 @@ func (m *Master) happen(d *deadline) {
 		m.frameworkAwayTooLong(m.frameworks[d.framework])
 	case offerExpired:
 		m.offerTimeout(m.offers[d.offer])
+	case inverseExpired:
+		m.rescindInverse(m.inverse[d.offer])
 	case recoveryOver:
 		m.recoveryTimeout()
 	case registryGC:

@@ -67,6 +67,7 @@ type framework struct {
 	tasks       map[ids.TaskID]*task
 	executors   map[executorKey]*executor
 	offers      map[ids.OfferID]*offer
+	inverse     map[ids.OfferID]*inverseOffer
 	agents      map[ids.AgentID]*agent // on which it ran something
 	unreachable []*task                // oldest first
 	completed   []*task                // oldest first
@@ -136,6 +137,7 @@ func (m *Master) addFramework(info *mesos.FrameworkInfo, w wishes, state framewo
 		tasks:     map[ids.TaskID]*task{},
 		executors: map[executorKey]*executor{},
 		offers:    map[ids.OfferID]*offer{},
+		inverse:   map[ids.OfferID]*inverseOffer{},
 		agents:    map[ids.AgentID]*agent{},
 	}
 	f.cell = m.frameworkRows.add(id, &FrameworkRow{
@@ -222,11 +224,19 @@ func (m *Master) disconnectFramework(f *framework) {
 	m.detach(f)
 	m.setState(f, away)
 	m.alloc.DeactivateFramework(f.id)
+	m.takeBackOffers(f)
+	f.failover = m.after(failoverTimeout(f.row.Info), deadline{kind: frameworkAway, framework: f.id})
+	m.log.Info("framework disconnected", slog.String("framework_id", string(f.id)))
+}
+
+// takeBackOffers rescinds what a framework that is not active any more holds.
+func (m *Master) takeBackOffers(f *framework) {
 	for _, o := range inOrder(f.offers) {
 		m.rescind(o)
 	}
-	f.failover = m.after(failoverTimeout(f.row.Info), deadline{kind: frameworkAway, framework: f.id})
-	m.log.Info("framework disconnected", slog.String("framework_id", string(f.id)))
+	for _, o := range inOrder(f.inverse) {
+		m.rescindInverse(o)
+	}
 }
 
 func failoverTimeout(info *mesos.FrameworkInfo) time.Duration {
@@ -248,9 +258,7 @@ func (m *Master) driverStopped(in DriverStopped) {
 	}
 	m.setState(f, inactive)
 	m.alloc.DeactivateFramework(f.id)
-	for _, o := range inOrder(f.offers) {
-		m.rescind(o)
-	}
+	m.takeBackOffers(f)
 }
 
 // updateFrameworkMessage tells an agent who a framework is and where.

@@ -22,6 +22,9 @@ func (m *Master) removeFramework(f *framework) {
 	for _, o := range inOrder(f.offers) {
 		m.discard(o, nil)
 	}
+	for _, o := range inOrder(f.inverse) {
+		m.removeInverse(o)
+	}
 	for _, a := range inOrder(f.agents) {
 		delete(a.frameworks, f.id)
 		m.send(a, &messages.ShutdownFrameworkMessage{FrameworkId: frameworkID(f.id)})

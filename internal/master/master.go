@@ -30,7 +30,9 @@ type Master struct {
 	agents     map[ids.AgentID]*agent
 	frameworks map[ids.FrameworkID]*framework // registered ones
 	offers     map[ids.OfferID]*offer
-	completed  []*framework // oldest first, bounded
+	inverse    map[ids.OfferID]*inverseOffer
+	maintained map[ids.AgentID]*agent // whose machine is to be taken down
+	completed  []*framework           // oldest first, bounded
 
 	agentAt     map[ids.UPID]*agent
 	observers   map[uint64]*agent // by the number of the process that pings
@@ -63,6 +65,7 @@ type Master struct {
 	executorRows  shelf[uint64, ExecutorRow]
 	offerRows     shelf[ids.OfferID, OfferRow]
 	operationRows shelf[uint64, OperationRow]
+	inverseRows   shelf[ids.OfferID, InverseOfferRow]
 	counters      Counters
 
 	out Effects
@@ -80,6 +83,8 @@ func New(cfg Config, deps Deps) *Master {
 		agents:        map[ids.AgentID]*agent{},
 		frameworks:    map[ids.FrameworkID]*framework{},
 		offers:        map[ids.OfferID]*offer{},
+		inverse:       map[ids.OfferID]*inverseOffer{},
+		maintained:    map[ids.AgentID]*agent{},
 		agentAt:       map[ids.UPID]*agent{},
 		observers:     map[uint64]*agent{},
 		frameworkAt:   map[ids.UPID]*framework{},
@@ -97,6 +102,7 @@ func New(cfg Config, deps Deps) *Master {
 		executorRows:  newShelf[uint64, ExecutorRow](),
 		offerRows:     newShelf[ids.OfferID, OfferRow](),
 		operationRows: newShelf[uint64, OperationRow](),
+		inverseRows:   newShelf[ids.OfferID, InverseOfferRow](),
 		counters:      Counters{TaskStates: map[TaskStateKey]uint64{}},
 	}
 }
@@ -196,6 +202,8 @@ func (m *Master) Snapshot() *Snapshot {
 		Quotas:      maps.Clone(m.registry.Quotas()),
 		Schedules:   m.registry.Schedules(),
 		Machines:    m.registry.Machines(),
+		Inverse:     m.inverseRows.snapshot(),
+		Answers:     m.inverseAnswers(),
 		Filters:     m.alloc.Filters(),
 		Counters:    m.counters,
 	}

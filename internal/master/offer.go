@@ -41,6 +41,7 @@ func (m *Master) allocate() {
 		m.makeOffers(allocations[:n])
 		allocations = allocations[n:]
 	}
+	m.makeInverseOffers(m.alloc.InverseOffers())
 	if more {
 		m.out.Wake = m.now
 	} else {
@@ -102,6 +103,7 @@ func (o *offer) proto() *mesos.Offer {
 		Domain:         info.Domain,
 		Resources:      o.framework.understood(o.row.Resources),
 		Attributes:     info.Attributes,
+		Unavailability: o.agent.unavailability,
 		AllocationInfo: &mesos.Resource_AllocationInfo{Role: &o.row.Role},
 	}
 	for _, e := range inOrder(o.agent.executors) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
@@ -100,6 +101,14 @@ func (w *world) schedulerEventText(to ToFramework) string {
 		return "OFFERS " + strings.Join(texts, " + ")
 	case schedulerpb.Event_RESCIND:
 		return "RESCIND " + e.Rescind.OfferId.GetValue()
+	case schedulerpb.Event_INVERSE_OFFERS:
+		var texts []string
+		for _, o := range e.InverseOffers.InverseOffers {
+			texts = append(texts, o.Id.GetValue()+" "+o.AgentId.GetValue()+untilText(o.Unavailability))
+		}
+		return "INVERSE_OFFERS " + strings.Join(texts, " + ")
+	case schedulerpb.Event_RESCIND_INVERSE_OFFER:
+		return "RESCIND_INVERSE_OFFER " + e.RescindInverseOffer.InverseOfferId.GetValue()
 	case schedulerpb.Event_UPDATE:
 		return "UPDATE " + statusText(e.Update.Status)
 	case schedulerpb.Event_FAILURE:
@@ -132,7 +141,14 @@ func offerText(o *mesos.Offer) string {
 	for _, e := range o.ExecutorIds {
 		text += " has " + e.GetValue()
 	}
-	return text + " " + resources.TextAll(o.Resources)
+	return text + " " + resources.TextAll(o.Resources) + untilText(o.Unavailability)
+}
+
+func untilText(u *mesos.Unavailability) string {
+	if u == nil {
+		return ""
+	}
+	return fmt.Sprintf(" unavailable at %s", time.Unix(0, u.GetStart().GetNanoseconds()).UTC().Format(time.DateTime))
 }
 
 func statusText(s *mesos.TaskStatus) string {

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
@@ -45,6 +46,8 @@ import (
 //	message NAME EXECUTOR AGENT TEXT; executor-message NAME EXECUTOR AGENT TEXT
 //	shutdown NAME EXECUTOR AGENT; exited NAME EXECUTOR AGENT STATUS
 //	hold; commit                keep records from being durable; make them so
+//	schedule [MACHINE… in=D]; down|up MACHINE…   machines are agents' names, or HOST/IP
+//	accept-inverse|decline-inverse NAME OFFER,… [refuse=S]; answers
 //	advance D; state; counters
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -231,11 +234,10 @@ var commands = map[string]func(*world, line){
 		if f := w.frameworks[l.at(0)]; f != nil {
 			id = f.id
 		}
-		w.requests++
-		w.step(OperatorCall{Request: w.requests, Call: &masterpb.Call{
+		w.operate(&masterpb.Call{
 			Type:     masterpb.Call_TEARDOWN.Enum(),
 			Teardown: &masterpb.Call_Teardown{FrameworkId: frameworkID(id)},
-		}})
+		})
 	},
 
 	"update": func(w *world, l line) {
@@ -306,6 +308,48 @@ var commands = map[string]func(*world, line){
 			SlaveId: w.agentID(l.at(2)), Status: new(int32(status)),
 		})
 	},
+	"schedule": func(w *world, l line) {
+		s := &maintenancepb.Schedule{}
+		if len(l.rest(0)) > 0 {
+			at := w.now.Add(duration(l.t, l.opt("in"))).UnixNano()
+			s.Windows = []*maintenancepb.Window{{
+				MachineIds: w.machines(l.rest(0)), Unavailability: &mesos.Unavailability{Start: &mesos.TimeInfo{Nanoseconds: &at}},
+			}}
+		}
+		w.operate(&masterpb.Call{
+			Type: masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE.Enum(), UpdateMaintenanceSchedule: &masterpb.Call_UpdateMaintenanceSchedule{Schedule: s},
+		})
+	},
+	"down": func(w *world, l line) {
+		w.operate(&masterpb.Call{
+			Type: masterpb.Call_START_MAINTENANCE.Enum(), StartMaintenance: &masterpb.Call_StartMaintenance{Machines: w.machines(l.rest(0))},
+		})
+	},
+	"up": func(w *world, l line) {
+		w.operate(&masterpb.Call{
+			Type: masterpb.Call_STOP_MAINTENANCE.Enum(), StopMaintenance: &masterpb.Call_StopMaintenance{Machines: w.machines(l.rest(0))},
+		})
+	},
+	"accept-inverse": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type:                schedulerpb.Call_ACCEPT_INVERSE_OFFERS.Enum(),
+			AcceptInverseOffers: &schedulerpb.Call_AcceptInverseOffers{InverseOfferIds: offerIDs(l.at(1)), Filters: filters(l)},
+		})
+	},
+	"decline-inverse": func(w *world, l line) {
+		w.call(w.frameworks[l.at(0)], &schedulerpb.Call{
+			Type:                 schedulerpb.Call_DECLINE_INVERSE_OFFERS.Enum(),
+			DeclineInverseOffers: &schedulerpb.Call_DeclineInverseOffers{InverseOfferIds: offerIDs(l.at(1)), Filters: filters(l)},
+		})
+	},
+	"answers": func(w *world, _ line) {
+		for _, a := range inOrder(w.m.agents) {
+			for _, s := range w.m.Snapshot().Answers[a.id] {
+				w.printf("%s: %s of %s", a.id, s.GetStatus(), s.FrameworkId.GetValue())
+			}
+		}
+	},
+
 	"operator": func(w *world, l line) {
 		var words []string
 		for _, a := range l.CmdArgs[1:] {
@@ -632,4 +676,23 @@ func volumes(size string, ids []string) []*mesos.Resource {
 		}
 	}
 	return rs
+}
+
+// operate makes an operator's call.
+func (w *world) operate(call *masterpb.Call) {
+	w.requests++
+	w.step(OperatorCall{Request: w.requests, Call: call})
+}
+
+// machines returns the machines of agents, or those named as HOST|IP.
+func (w *world) machines(names []string) []*mesos.MachineID {
+	var all []*mesos.MachineID
+	for _, name := range names {
+		host, ip, _ := strings.Cut(name, "/")
+		if a := w.agents[name]; a != nil {
+			host, ip = a.info.GetHostname(), a.pid.AddrPort().Addr().String()
+		}
+		all = append(all, &mesos.MachineID{Hostname: &host, Ip: &ip})
+	}
+	return all
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
@@ -38,6 +39,10 @@ type Snapshot struct {
 
 	Schedules []*maintenancepb.Schedule // of maintenance; one or none
 	Machines  []*mesos.MachineInfo      // that are draining or down, by name
+
+	Inverse cow.Snapshot[InverseOfferRow]
+	// Answers are those to inverse offers, by agents that are to be taken down.
+	Answers map[ids.AgentID][]*allocatorpb.InverseOfferStatus
 
 	Filters  map[string]int // offers refused for a while, by role
 	Counters Counters
@@ -166,6 +171,13 @@ type OfferRow struct {
 	Role      string
 	Resources resources.Resources // allocated to Role
 	At        time.Time
+}
+
+// An InverseOfferRow is an inverse offer that a framework has not answered.
+type InverseOfferRow struct {
+	Serial    uint64
+	Framework ids.FrameworkID
+	Offer     *mesos.InverseOffer
 }
 
 // An OperationRow is an operation, other than a launch, on an agent.

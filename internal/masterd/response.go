@@ -83,6 +83,9 @@ func (v *view) frameworkResponse(row *master.FrameworkRow) *masterpb.Response_Ge
 	for _, o := range v.belongings(row.ID).offers {
 		f.Offers = append(f.Offers, offerMessage(o))
 	}
+	for _, o := range v.belongings(row.ID).inverse {
+		f.InverseOffers = append(f.InverseOffers, o.Offer)
+	}
 	return f
 }
 

@@ -26,6 +26,7 @@ type belongings struct {
 	tasks     [3][]*master.TaskRow // by [master.Place]
 	executors []*master.ExecutorRow
 	offers    []*master.OfferRow
+	inverse   []*master.InverseOfferRow
 }
 
 func newView(s *Server, snapshot *master.Snapshot) *view {
@@ -79,6 +80,10 @@ func (v *view) groupOffers() {
 	for _, row := range ordered(v.Offers, func(r *master.OfferRow) uint64 { return r.Serial }) {
 		b := v.belongings(row.Framework)
 		b.offers = append(b.offers, row)
+	}
+	for _, row := range ordered(v.Inverse, func(r *master.InverseOfferRow) uint64 { return r.Serial }) {
+		b := v.belongings(row.Framework)
+		b.inverse = append(b.inverse, row)
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -103,13 +105,23 @@ func (v *view) schedule() *maintenancepb.Schedule {
 // writeMaintenance is GET /maintenance/status.
 func writeMaintenance(v *view, w *wire.Writer, _ *http.Request) { w.SortedMessage(v.maintenance()) }
 
-// maintenance returns which machines are draining or down.
+// maintenance returns which machines are draining, with what frameworks said to
+// that, or down.
 func (v *view) maintenance() *maintenancepb.ClusterStatus {
 	out := &maintenancepb.ClusterStatus{}
+	answers := map[registry.MachineKey][]*allocatorpb.InverseOfferStatus{}
+	for _, a := range v.agents {
+		if said := v.Answers[a.ID]; len(said) > 0 {
+			machine := registry.KeyOfMachine(a.Info.GetHostname(), a.PID.AddrPort().Addr().String())
+			answers[machine] = append(answers[machine], said...)
+		}
+	}
 	for _, m := range v.Machines {
 		switch m.GetMode() {
 		case mesos.MachineInfo_DRAINING:
-			out.DrainingMachines = append(out.DrainingMachines, &maintenancepb.ClusterStatus_DrainingMachine{Id: m.Id})
+			out.DrainingMachines = append(out.DrainingMachines, &maintenancepb.ClusterStatus_DrainingMachine{
+				Id: m.Id, Statuses: answers[registry.KeyOfMachine(m.GetId().GetHostname(), m.GetId().GetIp())],
+			})
 		case mesos.MachineInfo_UP: // nobody asks
 		case mesos.MachineInfo_DOWN:
 			out.DownMachines = append(out.DownMachines, m.Id)

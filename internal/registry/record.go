@@ -25,11 +25,19 @@ const (
 func keyAgent(id ids.AgentID) string       { return "agents/" + string(id) }
 func keyUnreachable(id ids.AgentID) string { return "unreachable/" + string(id) }
 func keyGone(id ids.AgentID) string        { return "gone/" + string(id) }
+func keyMachine(name string) string        { return "machines/" + name }
 func keyWeight(role string) string         { return "weights/" + role }
 
-// machineName names a machine as Mesos compares them: the host name's case
-// does not matter.
-func machineName(hostname, ip string) string { return strings.ToLower(hostname) + "|" + ip }
+// A MachineKey names a machine as Mesos compares them: the host name's case does
+// not matter.
+type MachineKey string
+
+// KeyOfMachine returns the name of a machine.
+func KeyOfMachine(hostname, ip string) MachineKey {
+	return MachineKey(strings.ToLower(hostname) + "|" + ip)
+}
+
+func machineName(hostname, ip string) string { return string(KeyOfMachine(hostname, ip)) }
 
 // Load returns the registry that the records make up. A record that cannot be
 // read, or whose key is not known, is an error: to lead without it would be to

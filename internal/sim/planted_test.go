@@ -22,8 +22,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"offers kept when a framework disconnects", "master/framework.go",
-		"m.alloc.DeactivateFramework(f.id)\n\tfor _, o := range inOrder(f.offers) {",
-		"m.alloc.DeactivateFramework(f.id)\n\tfor _, o := range inOrder(f.offers)[:0] {",
+		"inOrder(f.offers) {\n\t\tm.rescind(o)", "inOrder(f.offers)[:0] {\n\t\tm.rescind(o)",
 	},
 	{
 		"tasks handed to an executor each time that it subscribes", "agent/run.go",

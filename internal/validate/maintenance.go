@@ -35,7 +35,7 @@ func MaintenanceSchedule(s *maintenancepb.Schedule, down []*mesos.MachineID) err
 	}
 	for _, id := range down {
 		if !seen[machineOf(id)] {
-			return refusal.Invalidf("Machine '%s' is deactivated and cannot be removed from the schedule", machineText(id))
+			return refusal.Invalidf("Machine '%s' is deactivated and cannot be removed from the schedule", MachineText(id))
 		}
 	}
 	return nil
@@ -62,15 +62,15 @@ func newMachines(ids []*mesos.MachineID, seen map[machine]bool) error {
 			}
 		}
 		if seen[machineOf(id)] {
-			return refusal.Invalidf("Machine '%s' appears more than once in the schedule", machineText(id))
+			return refusal.Invalidf("Machine '%s' appears more than once in the schedule", MachineText(id))
 		}
 		seen[machineOf(id)] = true
 	}
 	return nil
 }
 
-// machineText prints id as the JSON that Mesos puts in these texts.
-func machineText(id *mesos.MachineID) string {
+// MachineText prints id as the JSON that Mesos puts in these texts.
+func MachineText(id *mesos.MachineID) string {
 	var fields []string
 	if id.Hostname != nil {
 		fields = append(fields, `"hostname":`+strconv.Quote(id.GetHostname()))
