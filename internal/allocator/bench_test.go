@@ -79,3 +79,18 @@ func declined(agents, frameworks int) (*Allocator, time.Time) {
 	}
 	return a, now
 }
+
+// BenchmarkExplore is one slice of an inquiry about a framework that declined
+// everything on all agents.
+func BenchmarkExplore(b *testing.B) {
+	const agents, budget = 50_000, 500
+	a, now := declined(agents, 10)
+	var in *Inquiry
+	b.ReportAllocs()
+	for b.Loop() {
+		if in == nil || len(in.left) == 0 {
+			in = a.Inquire(Query{})
+		}
+		a.Explore(now, in, budget)
+	}
+}

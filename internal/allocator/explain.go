@@ -18,13 +18,20 @@ type Reason string
 // The reasons, those about all agents first. The text is stable: it is served
 // to operators.
 const (
-	FrameworkInactive  Reason = "framework inactive"    // disconnected
+	FrameworkInactive  Reason = "framework inactive" // it has stopped offers, or is disconnected
+	FrameworkAway      Reason = "framework disconnected"
+	FrameworkNotBack   Reason = "framework not back"    // known from its tasks only
 	NoRoles            Reason = "no roles"              // it is subscribed to none
 	RoleSuppressed     Reason = "role suppressed"       // by the framework
 	ServedAfterOthers  Reason = "served after others"   // it declined many offers in a row
+	LowerSharesFirst   Reason = "lower shares first"    // others are served before it, by their shares
 	Recovering         Reason = "recovering"            // a new leader waits for agents
 	NoAgents           Reason = "no agents"             // there are none
-	AgentDeactivated   Reason = "agent deactivated"     // draining, disconnected
+	AgentDeactivated   Reason = "agent deactivated"     // by an operator
+	AgentDisconnected  Reason = "agent disconnected"    // it may come back
+	AgentDraining      Reason = "agent draining"        // by an operator; or drained
+	AgentUnreachable   Reason = "agent unreachable"     // given up, though it may come back
+	AgentNotBack       Reason = "agent not back"        // an earlier leader knew it
 	AgentNotListed     Reason = "agent not whitelisted" // --whitelist
 	AllInUse           Reason = "all in use"            // offered or used
 	ReservedForOthers  Reason = "reserved for others"   // what is free is reserved to other roles
@@ -46,89 +53,19 @@ type Finding struct {
 	Message string      // in words, of the example if there is one
 	Agents  int         // 0: it does not depend on agents
 	Example ids.AgentID // one of them, the first by number
-	Until   time.Time   // when a refusal ends, the first to do so; zero for other reasons
+	Host    string      // the example's
+	Until   time.Time   // when it ends by itself, of several agents the first to do so; zero if it does not
 }
 
 // An Explanation is why a framework gets no offers in a role.
 type Explanation struct {
 	Framework ids.FrameworkID
+	Name      string // the framework's
 	Role      string
 	Share     float64 // the role's dominant share, over its weight
-	Position  int     // how many frameworks are served before it
+	Position  int     // how many frameworks are served before it; -1: that is left to chance
 	Findings  []Finding
 	Seen      int // agents looked at
-}
-
-// A Query is what is to be explained; what is empty is any.
-type Query struct {
-	Framework ids.FrameworkID
-	Role      string
-	Agent     ids.AgentID
-	MaxAgents int // how many to look at, 0: all
-}
-
-// Explain says what stands between frameworks and offers, by framework and
-// role, the most common reasons first. It changes nothing. It takes some time
-// for each agent, so the master bounds their number.
-func (a *Allocator) Explain(now time.Time, q Query) []Explanation {
-	a.tell(now)
-	var all []Explanation
-	for _, id := range sortedKeys(a.frameworks) {
-		f := a.frameworks[id]
-		if q.Framework != "" && q.Framework != id {
-			continue
-		}
-		wanted := slices.DeleteFunc(f.sorted(), func(s *subscription) bool { return !s.wanted })
-		if len(wanted) == 0 && q.Role == "" {
-			all = append(all, Explanation{Framework: id, Findings: []Finding{{Reason: NoRoles, Message: "the framework is subscribed to no role"}}})
-		}
-		for _, s := range wanted {
-			if q.Role == "" || q.Role == s.role.name {
-				all = append(all, a.explain(s, now, q))
-			}
-		}
-	}
-	return all
-}
-
-// explain explains one subscription.
-func (a *Allocator) explain(s *subscription, now time.Time, q Query) Explanation {
-	e := Explanation{Framework: s.framework.id, Role: s.role.name, Share: a.order.ShareOf(s.role.name)}
-	e.Findings = a.beyondAgents(s, now)
-	e.Position = a.position(s)
-	tally := map[Reason]*Finding{}
-	for _, ag := range a.byNum {
-		if ag == nil || q.Agent != "" && q.Agent != ag.id {
-			continue
-		}
-		if q.MaxAgents > 0 && e.Seen == q.MaxAgents {
-			break
-		}
-		e.Seen++
-		found := a.find(ag, s)
-		t := tally[found.Reason]
-		if t == nil {
-			t = &found
-			t.Example = ag.id
-			tally[found.Reason] = t
-		}
-		t.Agents++
-		if found.Until.Before(t.Until) {
-			t.Until = found.Until
-		}
-	}
-	if e.Seen == 0 {
-		e.Findings = append(e.Findings, Finding{Reason: NoAgents, Message: "there are no agents"})
-	}
-	byCount := []Finding{}
-	for _, t := range tally {
-		byCount = append(byCount, *t)
-	}
-	slices.SortFunc(byCount, func(x, y Finding) int {
-		return cmp.Or(cmp.Compare(y.Agents, x.Agents), cmp.Compare(x.Reason, y.Reason))
-	})
-	e.Findings = append(e.Findings, byCount...)
-	return e
 }
 
 // beyondAgents returns what stands in the way on all agents.
@@ -157,7 +94,11 @@ func (a *Allocator) beyondAgents(s *subscription, now time.Time) (found []Findin
 }
 
 // position returns how many frameworks are served before a subscription is.
+// It is -1 where the order is drawn anew each time: to draw would change it.
 func (a *Allocator) position(s *subscription) int {
+	if a.cfg.RoleOrder != sorter.DRF || a.cfg.FrameworkOrder != sorter.DRF {
+		return -1
+	}
 	n := 0
 	for role := range a.order.All() {
 		for client := range role.Value.frameworks.All() {
@@ -170,92 +111,174 @@ func (a *Allocator) position(s *subscription) int {
 	return n
 }
 
-// find returns what stands between a subscription and an offer of an agent.
-func (a *Allocator) find(ag *agent, s *subscription) Finding {
-	available := ag.available.Sub(ag.lent).AllocatableTo(s.role.name)
+// availableTo returns what of an agent may go to a role, if it fits.
+func availableTo(ag *agent, s *subscription) resources.Resources {
+	if ag.plain {
+		return ag.available
+	}
+	return ag.available.Sub(ag.lent).AllocatableTo(s.role.name)
+}
+
+// reason returns what stands between a subscription and an offer of an agent,
+// and when that ends by itself.
+func (a *Allocator) reason(ag *agent, s *subscription, q *Query) (Reason, time.Time) {
 	switch {
+	case !ag.active && q.Inactive != nil:
+		why, _ := q.Inactive(ag.id)
+		return why, time.Time{}
 	case !ag.active:
-		return Finding{Reason: AgentDeactivated, Message: "the agent is drained, disconnected or otherwise deactivated"}
+		return AgentDeactivated, time.Time{}
 	case a.whitelist != nil && !a.whitelist[ag.info.GetHostname()]:
-		return Finding{Reason: AgentNotListed, Message: fmt.Sprintf("host %s is not on the whitelist", ag.info.GetHostname())}
+		return AgentNotListed, time.Time{}
 	case ag.available.IsEmpty():
-		return Finding{Reason: AllInUse, Message: "all of the agent is offered or used: " + a.holders(ag)}
-	case available.IsEmpty():
-		return Finding{Reason: ReservedForOthers, Message: fmt.Sprintf("what is free is reserved to others: %s", ag.available)}
+		return AllInUse, time.Time{}
+	}
+	available := availableTo(ag, s)
+	if available.IsEmpty() {
+		return ReservedForOthers, time.Time{}
 	}
 	_, why := a.fit(ag, s, available, fairShare, nil)
-	return a.finding(ag, s, available, why)
+	if why == refusedBefore {
+		return Declined, a.refusal(ag, s, available).until
+	}
+	return a.reasonOf(why, s, available), time.Time{}
 }
 
-// finding puts a verdict in words.
-func (a *Allocator) finding(ag *agent, s *subscription, available resources.Resources, why verdict) Finding {
+// reasonOf returns the reason that a verdict stands for.
+func (a *Allocator) reasonOf(why verdict, s *subscription, available resources.Resources) Reason {
 	switch why {
 	case constrained:
-		return Finding{Reason: ConstraintsUnmet, Message: "the framework's constraints are not met: " + s.framework.info.Constraints.unmet(s.role.name, ag.info)}
+		return ConstraintsUnmet
 	case tooLittle:
-		return a.findTooLittle(ag, s, available)
+		if enough(available, s.minimums) {
+			return CannotBeUnderstood
+		}
+		return TooLittle
 	case gpusHidden:
-		return Finding{Reason: GPUsHidden, Message: "the agent has GPUs and the framework lacks GPU_RESOURCES"}
+		return GPUsHidden
 	case farAway:
-		return Finding{Reason: OtherRegion, Message: "the agent is in another region and the framework lacks REGION_AWARE"}
-	case agentSingleRole:
-		return Finding{Reason: AgentTooOld, Message: "the framework has MULTI_ROLE and the agent has not"}
-	case agentFlatRoles:
-		return Finding{Reason: AgentTooOld, Message: "the role has a slash and the agent lacks HIERARCHICAL_ROLE"}
-	case refusedBefore:
-		return a.findRefusal(ag, s, available)
+		return OtherRegion
+	case agentSingleRole, agentFlatRoles:
+		return AgentTooOld
 	case overQuota:
-		return a.findQuota(s)
+		why, _ := a.quotaReason(s)
+		return why
 	default:
-		return Finding{Reason: Next, Message: fmt.Sprintf("nothing: %s is offered in the next cycle, unless it is offered to others first", available)}
+		return Next
 	}
 }
 
-func (a *Allocator) findTooLittle(ag *agent, s *subscription, available resources.Resources) Finding {
-	if enough(available, s.minimums) {
-		return Finding{Reason: CannotBeUnderstood, Message: fmt.Sprintf("the framework lacks a capability for what is free: %s", available)}
+// words puts in words what stands between a subscription and an offer of an
+// agent, and tells names.
+func (a *Allocator) words(ag *agent, s *subscription, why Reason, q *Query) string {
+	available := availableTo(ag, s)
+	switch why {
+	case AgentDeactivated, AgentDisconnected, AgentDraining, AgentUnreachable:
+		return inactiveWords(ag, q)
+	case AgentNotListed:
+		return fmt.Sprintf("host %s is not on the whitelist", ag.info.GetHostname())
+	case AllInUse:
+		return "all of the agent is offered or used: " + a.holders(ag)
+	case ReservedForOthers:
+		return fmt.Sprintf("what is free is reserved to others: %s", ag.available)
+	case ConstraintsUnmet:
+		return "the framework's constraints are not met: " + s.framework.info.Constraints.unmet(s.role.name, ag.info)
+	case CannotBeUnderstood:
+		return fmt.Sprintf("the framework lacks a capability for what is free: %s", available)
+	case TooLittle:
+		return a.tooLittleWords(ag, s, available)
+	case GPUsHidden:
+		return "the agent has GPUs and the framework lacks GPU_RESOURCES"
+	case OtherRegion:
+		return "the agent is in another region and the framework lacks REGION_AWARE"
+	case AgentTooOld:
+		return tooOldWords(ag, s)
+	case Declined:
+		return a.refusal(ag, s, available).words(s)
+	case LimitReached, HeldForGuarantees:
+		_, words := a.quotaReason(s)
+		return words
+	default:
+		return fmt.Sprintf("nothing: %s is offered in the next cycle, unless it is offered to others first", available)
 	}
+}
+
+func inactiveWords(ag *agent, q *Query) string {
+	if q.Inactive != nil {
+		_, words := q.Inactive(ag.id)
+		return words
+	}
+	return "the agent is drained, disconnected or otherwise deactivated"
+}
+
+func tooOldWords(ag *agent, s *subscription) string {
+	if s.framework.can.multiRole && !ag.multiRole {
+		return "the framework has MULTI_ROLE and the agent has not"
+	}
+	return "the role has a slash and the agent lacks HIERARCHICAL_ROLE"
+}
+
+func (a *Allocator) tooLittleWords(ag *agent, s *subscription, available resources.Resources) string {
 	var least []string
 	for _, q := range s.minimums {
 		least = append(least, q.String())
 	}
-	return Finding{Reason: TooLittle, Message: fmt.Sprintf("%s is free, an offer has at least %s; %s", available, strings.Join(least, " or "), a.holders(ag))}
+	return fmt.Sprintf("%s is free, an offer has at least %s; %s", available, strings.Join(least, " or "), a.holders(ag))
 }
 
-// findRefusal returns which refusal covers what is available.
-func (a *Allocator) findRefusal(ag *agent, s *subscription, available resources.Resources) Finding {
+// A refusalFound is the filter that keeps a subscription from an agent.
+type refusalFound struct {
+	until time.Time
+	what  resources.Resources
+	ticks uint32
+}
+
+// refusal returns which refusal covers what is available, of several that which
+// holds longest.
+func (a *Allocator) refusal(ag *agent, s *subscription, available resources.Resources) (found refusalFound) {
 	rs := s.framework.can.strip(ag.plain, available)
 	for _, f := range ag.filters {
 		if f.slot == s.slot && ag.refused[f.what].resources.Contains(rs) {
-			until := a.started.Add(time.Duration(f.until) * tick)
-			return Finding{
-				Reason:  Declined,
-				Until:   until,
-				Message: fmt.Sprintf("the framework declined %s until %s; REVIVE ends that", ag.refused[f.what].resources, until.UTC().Format(time.RFC3339)),
-			}
+			found = refusalFound{a.started.Add(time.Duration(f.until) * tick), ag.refused[f.what].resources, f.until}
 		}
 	}
-	return Finding{Reason: Declined, Message: "the framework declined it"}
+	return found
 }
 
-// findQuota says whether a limit or the guarantees of others are in the way.
-func (a *Allocator) findQuota(s *subscription) Finding {
+// words tells the refusal: by which decline it came, if that is remembered.
+func (r refusalFound) words(s *subscription) string {
+	by := ""
+	for _, d := range s.declines {
+		if d.until == r.ticks {
+			by = fmt.Sprintf(" at %s for %v", d.at.UTC().Format(time.RFC3339), d.refuse)
+		}
+	}
+	return fmt.Sprintf("the framework declined %s%s, and gets no part of that until %s; REVIVE ends it sooner", r.what, by, r.until.UTC().Format(time.RFC3339))
+}
+
+// quotaReason says whether a limit or the guarantees of others are in the way.
+func (a *Allocator) quotaReason(s *subscription) (Reason, string) {
 	t := s.role.tree
 	for i := range t.limit {
 		if t.below(i) <= 0 {
-			return Finding{Reason: LimitReached, Message: fmt.Sprintf("role %s has reached its quota limit %s: it consumes %s", t.name, t.quota.Limits, a.Consumed(t.name))}
+			return LimitReached, fmt.Sprintf("role %s has reached its quota limit %s: it consumes %s", t.name, t.quota.Limits, a.Consumed(t.name))
 		}
 	}
+	if !a.owing {
+		return LimitReached, fmt.Sprintf("role %s would exceed its quota limit %s: it consumes %s", t.name, t.quota.Limits, a.Consumed(t.name))
+	}
+	return HeldForGuarantees, "what is free is held for guarantees: " + a.owedWords()
+}
+
+// owedWords names the first few roles that are owed something.
+func (a *Allocator) owedWords() string {
 	var owed []string
 	for _, name := range sortedKeys(a.trees) {
 		if other := a.trees[name]; other.owed && len(owed) < 3 {
 			owed = append(owed, fmt.Sprintf("%s to role %s", a.quantities(other.unsatisfied), name))
 		}
 	}
-	if len(owed) == 0 {
-		return Finding{Reason: LimitReached, Message: fmt.Sprintf("role %s would exceed its quota limit %s: it consumes %s", t.name, t.quota.Limits, a.Consumed(t.name))}
-	}
-	return Finding{Reason: HeldForGuarantees, Message: "what is free is held for guarantees: " + strings.Join(owed, ", ")}
+	return strings.Join(owed, ", ")
 }
 
 // holders says who has most of an agent, and how large their roles' shares are.
@@ -287,14 +310,27 @@ func (e Explanation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "framework %s", e.Framework)
 	if e.Role != "" {
-		fmt.Fprintf(&b, " in role %s, share %.2f, %d served before it", e.Role, e.Share, e.Position)
+		fmt.Fprintf(&b, " in role %s, share %.2f, %s", e.Role, e.Share, e.turn())
 	}
 	for _, f := range e.Findings {
 		b.WriteString("\n  ")
-		if f.Agents > 0 {
+		switch {
+		case f.Agents > 0 && f.Example == "":
+			fmt.Fprintf(&b, "%d more agents: ", f.Agents)
+		case f.Agents > 0 && e.Seen == 1:
+			fmt.Fprintf(&b, "agent %s: ", f.Example)
+		case f.Agents > 0:
 			fmt.Fprintf(&b, "%d of %d agents, such as %s: ", f.Agents, e.Seen, f.Example)
 		}
 		b.WriteString(f.Message)
 	}
 	return b.String()
+}
+
+// turn says when it is the subscription's turn.
+func (e Explanation) turn() string {
+	if e.Position < 0 {
+		return "served in random order"
+	}
+	return fmt.Sprintf("%d served before it", e.Position)
 }

@@ -30,9 +30,10 @@ type subscription struct {
 	wanted     bool // the framework is subscribed to the role
 	suppressed bool
 
-	declined int       // offers in a row
-	behind   time.Time // until then others are served before it; zero: none are
-	queued   bool      // it is in patience.behind
+	declined int           // offers in a row
+	declines []pastDecline // the last few, for explanations
+	behind   time.Time     // until then others are served before it; zero: none are
+	queued   bool          // it is in patience.behind
 
 	minimums []resources.Quantities
 	choosy   bool // the minimums are the framework's own

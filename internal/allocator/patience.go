@@ -31,9 +31,34 @@ func (a *Allocator) takesPart(s *subscription) {
 	a.slots.behind.remove(s.slot)
 }
 
+// A pastDecline is a call by which a framework refused something for some time.
+type pastDecline struct {
+	at     time.Time
+	refuse time.Duration
+	until  uint32 // in ticks: by this filters tell by which decline they came
+}
+
+// maxDeclines is how many of these a subscription remembers.
+const maxDeclines = 4
+
+// noteDecline remembers a refusal, once for all offers that a call names.
+func (a *Allocator) noteDecline(s *subscription, now time.Time, refuse time.Duration) {
+	d := pastDecline{now, refuse, a.ticks(now.Add(refuse))}
+	if last := len(s.declines) - 1; last >= 0 && s.declines[last].until == d.until {
+		return
+	}
+	if len(s.declines) == maxDeclines {
+		s.declines = append(s.declines[:0], s.declines[1:]...)
+	}
+	s.declines = append(s.declines, d)
+}
+
 // decline counts a refusal that holds for some time.
 func (a *Allocator) decline(s *subscription, now time.Time, refuse time.Duration) {
 	s.declined++
+	if refuse > 0 {
+		a.noteDecline(s, now, refuse)
+	}
 	if a.cfg.Patience == 0 || s.declined < a.cfg.Patience {
 		return
 	}

@@ -141,7 +141,10 @@ func commands() map[string]func(*world, command) {
 			if len(c.args) > 0 {
 				q.Framework = c.framework()
 			}
-			for _, e := range w.Explain(w.now, q) {
+			in := w.Inquire(q)
+			for !w.Explore(w.now, in, 1) {
+			}
+			for _, e := range in.Explanations {
 				fmt.Fprintln(&w.out, e)
 			}
 		},
