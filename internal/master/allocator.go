@@ -43,4 +43,7 @@ type Allocator interface {
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time
 	Filters() map[string]int
+
+	Inquire(allocator.Query) *allocator.Inquiry
+	Explore(now time.Time, in *allocator.Inquiry, budget int) (whole bool)
 }

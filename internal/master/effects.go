@@ -7,6 +7,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/registry"
@@ -72,6 +73,9 @@ type Reply struct {
 	Request  RequestID
 	Err      *refusal.Error
 	Response proto.Message
+	// Explanations answer an [Explain], and Omitted is how many more there are.
+	Explanations []allocator.Explanation
+	Omitted      int
 }
 
 func (ToFramework) message()    {}

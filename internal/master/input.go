@@ -79,6 +79,16 @@ type OperatorCall struct {
 	Call      *masterpb.Call
 }
 
+// Explain asks what stands between frameworks and offers. Framework or Role is
+// set; Agent makes the question one about that agent. It is answered by one
+// [Reply] with Explanations, unless it has an error.
+type Explain struct {
+	Request   RequestID
+	Framework ids.FrameworkID
+	Role      string
+	Agent     ids.AgentID
+}
+
 // Committed says that the registry batch with this number is durable.
 type Committed struct{ Seq uint64 }
 
@@ -92,5 +102,6 @@ func (DriverStopped) input() {}
 func (Exited) input()        {}
 func (AgentMessage) input()  {}
 func (OperatorCall) input()  {}
+func (Explain) input()       {}
 func (Committed) input()     {}
 func (Tick) input()          {}

@@ -54,6 +54,8 @@ type Master struct {
 	batch   uint64         // number of the batch that puts will be
 	waiting []waiting      // for batches to be durable, in their order
 
+	inquiries []inquiry // that are worked on, in their order
+
 	deadlines   deadlines
 	deadlineSeq uint64
 
@@ -133,6 +135,8 @@ func (m *Master) Step(now time.Time, in Input) {
 		m.agentMessage(in)
 	case OperatorCall:
 		m.operatorCall(in)
+	case Explain:
+		m.explain(in)
 	case Committed:
 		m.committed(in.Seq)
 	case Tick:
@@ -152,6 +156,8 @@ func (m *Master) refuseAll(in Input) {
 		m.reply(in.Request, err)
 	case OperatorCall:
 		m.reply(in.Request, err)
+	case Explain:
+		m.reply(in.Request, err)
 	}
 }
 
@@ -160,6 +166,9 @@ func (m *Master) refuseAll(in Input) {
 func (m *Master) Effects() Effects {
 	if m.info != nil {
 		m.allocate()
+		if m.explore() {
+			m.out.Wake = m.now
+		}
 	}
 	out := m.out
 	m.out = Effects{}

@@ -61,6 +61,9 @@ func (w *world) printMessage(msg Message) {
 		if msg.Err != nil {
 			w.printf("reply: %s: %s", msg.Err.Reason, msg.Err.Message)
 		}
+		for _, e := range msg.Explanations {
+			w.printf("%s", e)
+		}
 	}
 }
 

@@ -240,6 +240,19 @@ var commands = map[string]func(*world, line){
 		})
 	},
 
+	"explain": func(w *world, l line) {
+		in := Explain{Role: l.opt("role"), Framework: ids.FrameworkID(l.opt("framework")), Agent: ids.AgentID(l.opt("agent"))}
+		if f := w.frameworks[l.at(0)]; f != nil {
+			in.Framework = f.id
+		}
+		if a := w.agents[l.opt("agent")]; a != nil {
+			in.Agent = ids.AgentID(a.info.Id.GetValue())
+		}
+		w.requests++
+		in.Request = w.requests
+		w.step(in)
+	},
+
 	"update": func(w *world, l line) {
 		state := mesos.TaskState(mesos.TaskState_value[l.at(1)])
 		latest := state

@@ -36,6 +36,8 @@ var endpoints = []endpoint{
 	{"master", "maintenance/status", rendered(writeMaintenance), "Which machines are draining or down."},
 	{"master", "machine/down", posted(downOf), "POST a JSON array of machines that are taken down now."},
 	{"master", "machine/up", posted(upOf), "POST a JSON array of machines that are back."},
+	{"master", "explain", (*Server).serveExplain, "Meseta's own. Why a framework is offered what it is: framework_id=ID or role=ROLE or both, agent_id=ID for one agent, format=text for text."},
+	{"master", "api/v1/explain", (*Server).serveExplainCall, "Meseta's own. The same as a call: POST an object of framework_id, role and agent_id."},
 	{"master", "teardown", posted(form(teardownOf)), "POST frameworkId=ID ends a framework and its tasks."},
 	{"master", "reserve", posted(form(onAgent("resources", reserveOf))), "POST slaveId=ID and resources=JSON reserves resources of an agent."},
 	{"master", "unreserve", posted(form(onAgent("resources", unreserveOf))), "POST slaveId=ID and resources=JSON ends reservations."},
