@@ -32,7 +32,9 @@ const layers = `
 	# Layer 1, cores: deterministic state machines around the values.
 	VALUES < internal/builtin, internal/registry, internal/sorter, internal/status;
 	internal/builtin < internal/command, internal/pod;
-	internal/sorter < internal/allocator;
+	# How allocation modules see the allocator: plain data, public.
+	NONE < allocation, api/meseta/allocation/v1;
+	allocation, internal/sorter < internal/allocator;
 	internal/allocator, internal/registry < internal/master;
 	VALUES < internal/meta;
 	internal/meta, internal/status < internal/agent;
@@ -48,8 +50,10 @@ const layers = `
 	# Public packages: of internal/ they see leaf helpers only.
 	internal/wire < internal/client < scheduler, operator;
 	internal/client, internal/flags < executor;
-	scheduler, executor, operator, recordio, resources < PUBLIC;
-	PUBLIC < frameworks/batch, frameworks/service, frameworks/demo;
+	allocation, api/meseta/allocation/v1 < allocation/module;
+	allocation < allocation/allocationtest;
+	scheduler, executor, operator, recordio, resources, allocation, allocation/module, allocation/allocationtest < PUBLIC;
+	PUBLIC < frameworks/batch, frameworks/service, frameworks/demo, examples/firstcome;
 
 	# Layer 3, adapters: one technology each. They import neither each other nor
 	# a core, but for the values that they store and the parts that the
@@ -59,12 +63,13 @@ const layers = `
 		  internal/cni, internal/csi, internal/docker, internal/fetcher,
 		  internal/health, internal/image, internal/launcher/posix, internal/launcher/oci;
 	internal/meta, EDGES < internal/checkpoint;
+	allocation/module, allocation/allocationtest, EDGES < internal/module;
 	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;
 	internal/store/journal < internal/store/zookeeper, internal/store/etcd;
 	internal/fetcher, internal/launcher/posix, internal/launcher/oci, internal/image < internal/containerizer;
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
-		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer
+		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer, internal/module
 		< ADAPTERS;
 
 	# Layer 4, shells. The master's and the agent's do not know each other.
@@ -99,6 +104,6 @@ const pure = "CORES"
 // public are the packages that others build on, and leaves what these may see
 // of internal/: helpers that import little and keep no state.
 var (
-	public = []string{"executor", "operator", "recordio", "resources", "scheduler"}
+	public = []string{"allocation", "allocation/module", "executor", "operator", "recordio", "resources", "scheduler"}
 	leaves = []string{"internal/client", "internal/flags", "internal/ids", "internal/invariant", "internal/refusal", "internal/role", "internal/wire"}
 )
