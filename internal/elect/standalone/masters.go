@@ -28,6 +28,7 @@ const (
 	askEvery   = 15 * time.Second       // to ask the leader whether it still leads
 	firstRetry = 100 * time.Millisecond // when nobody leads
 	lastRetry  = time.Second
+	maxAnswer  = 4096 // bytes that are read of an answer that should have none
 )
 
 // Masters finds the leader among masters by their addresses. It is safe for
@@ -180,9 +181,9 @@ func (l *line) leader(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close()
-	if answer.ContentLength > 0 {
-		_, err = l.in.Discard(int(min(answer.ContentLength, 4096)))
+	defer answer.Body.Close() // reads what is left of it
+	if answer.ContentLength > maxAnswer {
+		return "", fmt.Errorf("the answer has %d bytes", answer.ContentLength)
 	}
 	if answer.StatusCode != http.StatusTemporaryRedirect || err != nil {
 		return "", fmt.Errorf("no leader: %s", answer.Status)
