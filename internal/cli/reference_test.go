@@ -61,7 +61,7 @@ func TestEndpointReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := openDev(&devOptions{Agents: 1, IP: "127.0.0.1", WorkDir: t.TempDir()}, log)
+	c, err := openDev(&devOptions{Agents: 1, IP: "127.0.0.1", WorkDir: t.TempDir()}, log, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (l *line) leader(ctx context.Context) (string, error) {
 	if answer.ContentLength > maxAnswer {
 		return "", fmt.Errorf("the answer has %d bytes", answer.ContentLength)
 	}
-	if answer.StatusCode != http.StatusTemporaryRedirect || err != nil {
+	if answer.StatusCode != http.StatusTemporaryRedirect {
 		return "", fmt.Errorf("no leader: %s", answer.Status)
 	}
 	to, err := answer.Location()
