@@ -81,7 +81,7 @@ type Server struct {
 	persister     *persister
 	containerizer *containerizer.Containerizer
 	containers    sync.Map // ids.ContainerID → *container
-	processes     sync.Map // ids.ContainerID → *posix.Process
+	processes     sync.Map // ids.ContainerID → launcher.Process
 	streams       *streams
 	requests      mailbox.Replies[agent.RequestID, error]
 	links         *libprocess.Links

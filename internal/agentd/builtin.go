@@ -7,7 +7,7 @@ import (
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/command"
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // commandHost plays the command executor of one container within this process:
@@ -17,7 +17,7 @@ type commandHost struct {
 	c       *container
 	core    *command.Executor
 	conn    agent.ConnID
-	process *posix.Process // nil: not started
+	process launcher.Process // nil: not started
 	exited  chan exit      // from the one goroutine that waits for the process
 	over    bool           // the process has ended
 }
@@ -35,7 +35,7 @@ func newCommand(c *container) *commandHost {
 
 // recoverCommand takes a task up whose process an earlier agent started;
 // process is nil when it has ended meanwhile.
-func recoverCommand(c *container, process *posix.Process) *commandHost {
+func recoverCommand(c *container, process launcher.Process) *commandHost {
 	h := &commandHost{c: c, exited: make(chan exit, 1)}
 	now := c.s.clock()
 	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.c.s.random(), c.s.log)
@@ -127,7 +127,7 @@ func (h *commandHost) start() {
 	h.core.Step(h.c.s.clock(), command.Started{PID: process.PID()})
 }
 
-func (h *commandHost) watch(process *posix.Process) {
+func (h *commandHost) watch(process launcher.Process) {
 	h.process = process
 	h.c.s.processes.Store(h.c.id(), process)
 	go func() {

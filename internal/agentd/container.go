@@ -11,7 +11,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
 	"github.com/meseta-project/meseta/internal/ids"
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // container is one container and the goroutine that owns it: the only kind of
@@ -116,7 +116,7 @@ func (c *container) adopt(pid int) {
 	case c.spec.Builtin == agent.CommandBuiltin && pid != 0:
 		c.runCommand(recoverCommand(c, process))
 	case err != nil:
-		if !errors.Is(err, posix.ErrGone) {
+		if !errors.Is(err, launcher.ErrGone) {
 			c.s.log.Warn("cannot adopt a container", attr("container", c.id()), attrErr(err))
 		}
 		status, known := c.s.containerizer.Status(c.id())
@@ -139,7 +139,7 @@ func (c *container) prepare() error {
 	return linkLatest(c.spec.Sandbox)
 }
 
-func (c *container) start() (*posix.Process, error) {
+func (c *container) start() (launcher.Process, error) {
 	return c.s.containerizer.Start(c.make, c.spec.Command, environment(c.spec))
 }
 
@@ -152,7 +152,7 @@ func environment(spec *agent.ContainerSpec) []string {
 }
 
 // waitFor stays with an executor's process until it is over.
-func (c *container) waitFor(process *posix.Process) {
+func (c *container) waitFor(process launcher.Process) {
 	c.s.tell(agent.ContainerLaunched{Container: c.id(), PID: process.PID()})
 	c.s.processes.Store(c.id(), process)
 	stop := context.AfterFunc(c.ended, func() { c.kill(process) })
@@ -161,7 +161,7 @@ func (c *container) waitFor(process *posix.Process) {
 	c.exited(int32(status), err == nil)
 }
 
-func (c *container) kill(process *posix.Process) {
+func (c *container) kill(process launcher.Process) {
 	if err := process.Kill(); err != nil {
 		c.s.unkilled.Add(1)
 		c.s.log.Error("cannot kill a container", attr("container", c.id()), attrErr(err))

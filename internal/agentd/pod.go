@@ -14,7 +14,7 @@ import (
 	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/containerizer"
 	"github.com/meseta-project/meseta/internal/ids"
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/pod"
 )
 
@@ -26,7 +26,7 @@ type podHost struct {
 	core      *pod.Executor
 	conn      agent.ConnID
 	news      chan podNews
-	processes map[ids.ContainerID]*posix.Process // of the tasks that run
+	processes map[ids.ContainerID]launcher.Process // of the tasks that run
 	alive     int                                // tasks' goroutines
 }
 
@@ -34,7 +34,7 @@ type podHost struct {
 // is an end.
 type podNews struct {
 	container ids.ContainerID
-	process   *posix.Process // it was started
+	process   launcher.Process // it was started
 	input     pod.Input
 	end       bool
 }
@@ -69,7 +69,7 @@ func recoverPod(c *container) *podHost {
 }
 
 func podOf(c *container) *podHost {
-	return &podHost{c: c, news: make(chan podNews), processes: map[ids.ContainerID]*posix.Process{}}
+	return &podHost{c: c, news: make(chan podNews), processes: map[ids.ContainerID]launcher.Process{}}
 }
 
 func (h *podHost) config() pod.Config {
@@ -174,7 +174,7 @@ func (h *podHost) launch(a pod.Action) {
 	h.watch(a.Container, process)
 }
 
-func (h *podHost) start(spec *containerizer.Spec, a pod.Action) (*posix.Process, error) {
+func (h *podHost) start(spec *containerizer.Spec, a pod.Action) (launcher.Process, error) {
 	if err := h.c.s.containerizer.Prepare(h.c.ended, spec); err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (h *podHost) linkTask(a pod.Action) error {
 }
 
 // watch stays with a task's process until it is over.
-func (h *podHost) watch(id ids.ContainerID, process *posix.Process) {
+func (h *podHost) watch(id ids.ContainerID, process launcher.Process) {
 	h.c.s.processes.Store(id, process)
 	defer h.c.s.processes.Delete(id)
 	h.news <- podNews{container: id, process: process, input: pod.Started{Container: id, PID: process.PID()}}

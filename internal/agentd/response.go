@@ -6,7 +6,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	agentpb "github.com/meseta-project/meseta/api/mesos/v1/agent"
 	"github.com/meseta-project/meseta/internal/agent"
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/wire"
 )
 
@@ -79,7 +79,7 @@ func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Res
 			ContainerId: &mesos.ContainerID{Value: &value}, ResourceStatistics: v.statistics(id, v.nestedLimits(id)),
 		}
 		if process, ok := v.server.processes.Load(id); ok {
-			one.ContainerStatus = containerStatus(id, process.(*posix.Process).PID())
+			one.ContainerStatus = containerStatus(id, process.(launcher.Process).PID())
 		}
 		out.Containers = append(out.Containers, one)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -142,11 +142,11 @@ func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.
 func megabytes(a resources.Amount) uint64 { return uint64(a.Float64() * (1 << 20)) }
 
 // usage sums what the processes of a container, and of those within it, use.
-func (s *Server) usage(id ids.ContainerID) posix.Usage {
-	var sum posix.Usage
+func (s *Server) usage(id ids.ContainerID) launcher.Usage {
+	var sum launcher.Usage
 	s.processes.Range(func(key, process any) bool {
 		if c := key.(ids.ContainerID); c == id || !id.Nested() && c.Root() == id {
-			u := process.(*posix.Process).Usage()
+			u := process.(launcher.Process).Usage()
 			sum.Processes, sum.Threads = sum.Processes+u.Processes, sum.Threads+u.Threads
 			sum.User, sum.System, sum.RSS = sum.User+u.User, sum.System+u.System, sum.RSS+u.RSS
 		}

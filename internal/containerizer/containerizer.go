@@ -24,6 +24,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
 
@@ -58,17 +59,17 @@ type Config struct {
 // use on different containers.
 type Containerizer struct {
 	cfg      Config
-	launcher *posix.Launcher
+	launcher launcher.Launcher
 	fetcher  Fetcher
 }
 
 // New returns a containerizer over the posix launcher.
 func New(cfg Config, fetcher Fetcher) (*Containerizer, error) {
-	launcher, err := posix.New()
+	trees, err := posix.New()
 	if err != nil {
 		return nil, err
 	}
-	return &Containerizer{cfg: cfg, launcher: launcher, fetcher: fetcher}, nil
+	return &Containerizer{cfg: cfg, launcher: trees, fetcher: fetcher}, nil
 }
 
 // Prepare makes the sandbox, with empty stdout and stderr, and fetches the URIs.
@@ -97,7 +98,7 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 
 // Start runs a command in a prepared container. env is complete but for PATH,
 // which is added if it is missing.
-func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []string) (*posix.Process, error) {
+func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []string) (launcher.Process, error) {
 	who, err := c.user(spec)
 	if err != nil {
 		return nil, err
@@ -118,7 +119,7 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	defer stderr.Close()
 
 	path, args := argv(command)
-	process, err := c.launcher.Fork(&posix.Spec{
+	process, err := c.launcher.Fork(&launcher.Spec{
 		ID: string(spec.ID), Path: path, Args: args, Env: withPath(env), Dir: spec.Sandbox,
 		User: who, Tethered: spec.Tethered, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
 	})
@@ -132,9 +133,9 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 }
 
 // Adopt takes up a container that an earlier life of the agent started. When
-// its processes have ended meanwhile it fails with [posix.ErrGone]; [Status]
+// its processes have ended meanwhile it fails with [launcher.ErrGone]; [Status]
 // then tells how they ended.
-func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (*posix.Process, error) {
+func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (launcher.Process, error) {
 	return c.launcher.Adopt(string(id), pid, filepath.Join(c.runtimeDir(id), "status"))
 }
 
@@ -153,7 +154,7 @@ func (c *Containerizer) End(id ids.ContainerID) error {
 			}
 			_, err = process.Wait()
 		}
-		if err != nil && !errors.Is(err, posix.ErrGone) {
+		if err != nil && !errors.Is(err, launcher.ErrGone) {
 			return err
 		}
 	}
@@ -167,6 +168,9 @@ func (c *Containerizer) Status(id ids.ContainerID) (status int, known bool) {
 
 // Cleanup forgets a container that has ended. Its sandbox stays.
 func (c *Containerizer) Cleanup(id ids.ContainerID) error {
+	if err := c.launcher.Release(string(id)); err != nil {
+		return err // what is known of it is needed to try again
+	}
 	return os.RemoveAll(c.runtimeDir(id))
 }
 
@@ -180,7 +184,7 @@ func (c *Containerizer) runtimeDir(id ids.ContainerID) string {
 }
 
 // user returns the identity to switch to, or nil to stay the agent's own.
-func (c *Containerizer) user(spec *Spec) (*posix.User, error) {
+func (c *Containerizer) user(spec *Spec) (*launcher.User, error) {
 	if !c.cfg.SwitchUser || spec.User == "" {
 		return nil, nil
 	}
@@ -198,7 +202,7 @@ func (c *Containerizer) user(spec *Spec) (*posix.User, error) {
 	return identity(account, uid)
 }
 
-func identity(account *user.User, uid uint32) (*posix.User, error) {
+func identity(account *user.User, uid uint32) (*launcher.User, error) {
 	gid, err := parseID(account.Gid)
 	if err != nil {
 		return nil, err
@@ -207,7 +211,7 @@ func identity(account *user.User, uid uint32) (*posix.User, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up the groups of user %q: %w", account.Username, err)
 	}
-	who := &posix.User{UID: uid, GID: gid}
+	who := &launcher.User{UID: uid, GID: gid}
 	for _, g := range groups {
 		id, err := parseID(g)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // fetchFunc is a fetcher made of a function.
@@ -196,7 +196,7 @@ func TestAdopt(t *testing.T) {
 	if err := again.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []*posix.Process{again, p} {
+	for _, p := range []launcher.Process{again, p} {
 		if status, err := p.Wait(); err != nil || status != int(syscall.SIGKILL) {
 			t.Errorf("status %d, %v", status, err)
 		}

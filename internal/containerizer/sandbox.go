@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // Modes of what a container writes, as Mesos sets them: others may not look
@@ -17,7 +17,7 @@ const (
 )
 
 // makeSandbox makes the folder, its parents, and the output files in it.
-func makeSandbox(path string, owner *posix.User) error {
+func makeSandbox(path string, owner *launcher.User) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func makeSandbox(path string, owner *posix.User) error {
 	return give(dir, owner)
 }
 
-func give(f *os.File, owner *posix.User) error {
+func give(f *os.File, owner *launcher.User) error {
 	if owner == nil {
 		return nil
 	}

@@ -58,15 +58,16 @@ const layers = `
 	# Layer 3, adapters: one technology each. They import neither each other nor
 	# a core, but for the values that they store and the parts that the
 	# containerizer is put together from.
+	NONE < internal/launcher < internal/launcher/posix < internal/launcher/oci;
 	EDGES
 		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		  internal/cni, internal/csi, internal/docker, internal/fetcher,
-		  internal/health, internal/image, internal/launcher/posix, internal/launcher/oci;
+		  internal/health, internal/image, internal/launcher/posix;
 	internal/meta, EDGES < internal/checkpoint;
 	allocation/module, allocation/allocationtest, EDGES < internal/module;
 	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;
 	internal/store/journal < internal/store/zookeeper, internal/store/etcd;
-	internal/fetcher, internal/launcher/posix, internal/launcher/oci, internal/image < internal/containerizer;
+	internal/fetcher, internal/launcher/oci, internal/image < internal/containerizer;
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
 		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer, internal/module

@@ -24,37 +24,24 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // shimName is the argv[0] under which this binary becomes a shim.
 const shimName = "meseta-shim"
 
-// ErrGone says that there is no such container any more: its shim has ended,
-// or the pid belongs to somebody else by now.
-var ErrGone = errors.New("container is gone")
+// User is that of all launchers.
+type User = launcher.User
 
-// User is the identity a container's processes get. Only root may switch.
-type User struct {
-	UID, GID uint32
-	Groups   []uint32 // supplementary, at most 1024
-}
+// Spec is that of all launchers.
+type Spec = launcher.Spec
 
-// Spec is what to launch.
-type Spec struct {
-	ID     string   // container id; the shim carries it in its arguments
-	Path   string   // program, looked up in the PATH of Env when it has no slash
-	Args   []string // argv, the program's name first
-	Env    []string // the whole environment: nothing of the agent's is added
-	Dir    string   // working directory: the sandbox
-	User   *User    // nil: the agent's own
-	Stdin  *os.File // nil: /dev/null
-	Stdout *os.File // nil: /dev/null
-	Stderr *os.File // nil: /dev/null
-	// Tethered ties the container's life to the agent's process: when that ends,
-	// however it ends, the container is killed.
-	Tethered bool
-	Status   string // file that receives the raw wait status; its directory must exist
-}
+// Usage is that of all launchers.
+type Usage = launcher.Usage
+
+// ErrGone is that of all launchers.
+var ErrGone = launcher.ErrGone
 
 // Launcher starts and adopts process trees.
 type Launcher struct {
@@ -76,7 +63,15 @@ func New() (*Launcher, error) {
 
 // Fork starts a container. It returns once the task's process exists; that the program
 // itself could not be started shows as exit status 1 and a line on stderr.
-func (l *Launcher) Fork(spec *Spec) (*Process, error) {
+func (l *Launcher) Fork(spec *Spec) (launcher.Process, error) {
+	process, err := l.fork(spec)
+	if err != nil {
+		return nil, err
+	}
+	return process, nil
+}
+
+func (l *Launcher) fork(spec *Spec) (*Process, error) {
 	status, err := os.OpenFile(spec.Status, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create the status file of container %s: %w", spec.ID, err)
@@ -120,7 +115,22 @@ func (l *Launcher) Fork(spec *Spec) (*Process, error) {
 // Adopt finds a container again that an earlier agent launched, by the pid of
 // its shim. It fails with [ErrGone] if the shim has ended; [ReadStatus] then
 // tells how.
-func (l *Launcher) Adopt(id string, pid int, status string) (*Process, error) {
+func (l *Launcher) Adopt(id string, pid int, status string) (launcher.Process, error) {
+	process, err := l.adopt(id, pid, status)
+	if err != nil {
+		return nil, err
+	}
+	return process, nil
+}
+
+// Exec starts a process beside those of the container: there is nothing around
+// them that it had to enter.
+func (l *Launcher) Exec(_ string, spec *Spec) (launcher.Process, error) { return l.Fork(spec) }
+
+// Release has nothing to do: a tree of processes leaves nothing.
+func (l *Launcher) Release(string) error { return nil }
+
+func (l *Launcher) adopt(id string, pid int, status string) (*Process, error) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, fmt.Errorf("adopt container %s, pid %d: %w", id, pid, errors.Join(ErrGone, err))

@@ -37,7 +37,7 @@ func start(t *testing.T, command string, change func(*Spec)) (*Process, *Spec) {
 	if change != nil {
 		change(spec)
 	}
-	p, err := newLauncher(t).Fork(spec)
+	p, err := newLauncher(t).fork(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestTetheredContainersDieWithTheAgent(t *testing.T) {
 	line(t, spec, "ready")
 	l := newLauncher(t)
 	spec.Args, spec.Tethered, spec.Status = []string{"sh", "-c", "echo up > ready; sleep 1000"}, true, spec.Status+"2"
-	tied, err := l.Fork(spec)
+	tied, err := l.fork(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestAdopt(t *testing.T) {
 	if _, err := newLauncher(t).Adopt("c2", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
 		t.Errorf("adopting under another id: %v, want ErrGone", err)
 	}
-	again, err := newLauncher(t).Adopt("c1", p.PID(), spec.Status)
+	again, err := newLauncher(t).adopt("c1", p.PID(), spec.Status)
 	if err != nil {
 		t.Fatal(err)
 	}

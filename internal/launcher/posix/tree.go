@@ -38,13 +38,6 @@ func children(pid int) []int {
 	return pids
 }
 
-// Usage is what a tree has used, as far as /proc tells.
-type Usage struct {
-	Processes, Threads int
-	User, System       time.Duration // CPU time, of ended children too once they were waited for
-	RSS                uint64        // bytes, shared pages counted for each process
-}
-
 // clockTick is USER_HZ, which Linux fixes at 100 for user space.
 const clockTick = time.Second / 100
 
@@ -52,12 +45,12 @@ const clockTick = time.Second / 100
 func (p *Process) Usage() Usage {
 	var sum Usage
 	for _, pid := range descendants(p.pid) {
-		sum.add(pid)
+		add(&sum, pid)
 	}
 	return sum
 }
 
-func (u *Usage) add(pid int) {
+func add(u *Usage, pid int) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return // has ended

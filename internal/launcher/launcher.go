@@ -1,0 +1,80 @@
+// Package launcher is what the ways of launching containers have in common: what
+// is launched, what comes of it, and what can be done to it. The ways are the
+// packages below: posix, a plain process tree, and oci, a container of an OCI
+// runtime.
+package launcher
+
+import (
+	"errors"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ErrGone says that there is no such container any more: its shim has ended,
+// or the pid belongs to somebody else by now.
+var ErrGone = errors.New("container is gone")
+
+// User is the identity a container's processes get. Only root may switch.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32 // supplementary, at most 1024
+}
+
+// Spec is what to launch.
+type Spec struct {
+	ID     string   // container id; the shim carries it in its arguments
+	Path   string   // program, looked up in the PATH of Env when it has no slash
+	Args   []string // argv, the program's name first
+	Env    []string // the whole environment: nothing of the agent's is added
+	Dir    string   // working directory: the sandbox
+	User   *User    // nil: the agent's own
+	Stdin  *os.File // nil: /dev/null
+	Stdout *os.File // nil: /dev/null
+	Stderr *os.File // nil: /dev/null
+	// Tethered ties the container's life to the agent's process: when that ends,
+	// however it ends, the container is killed.
+	Tethered bool
+	Status   string // file that receives the raw wait status; its directory must exist
+}
+
+// Launcher starts and adopts containers. It may be used by many goroutines.
+type Launcher interface {
+	// Fork starts a container. It returns once the task's process exists; that the
+	// program itself could not be started shows as an exit status that is not 0
+	// and a line on stderr.
+	Fork(spec *Spec) (Process, error)
+	// Exec starts one more process inside a running container: in its namespaces,
+	// under its root and within its limits. The process has an id, a life and a
+	// status of its own, but dies with the container.
+	Exec(container string, spec *Spec) (Process, error)
+	// Adopt finds again what an earlier agent launched, by the pid of its shim. It
+	// fails with [ErrGone] if the shim has ended.
+	Adopt(id string, pid int, status string) (Process, error)
+	// Release removes what is left of a container that has ended, or of one that
+	// was never quite started: a second time there is nothing to do.
+	Release(id string) error
+}
+
+// Process is a running container, or a process in one. Wait is called once; the
+// rest may be called by many goroutines.
+type Process interface {
+	// PID returns the pid of the shim, which is what an agent checkpoints.
+	PID() int
+	// Wait blocks until the whole tree has ended and returns the raw wait status
+	// of its first process. Killing the shim counts as a kill.
+	Wait() (status int, err error)
+	// Signal sends sig to every process of the container.
+	Signal(sig syscall.Signal) error
+	// Kill kills all of it. Wait tells when that has happened.
+	Kill() error
+	// Usage tells what the container has used.
+	Usage() Usage
+}
+
+// Usage is what a container has used, as far as its launcher can tell.
+type Usage struct {
+	Processes, Threads int
+	User, System       time.Duration // CPU time, of ended children too once they were waited for
+	RSS                uint64        // bytes, shared pages counted for each process
+}
