@@ -123,6 +123,11 @@ type (
 
 	// MakeVolume makes the folder of a persistent volume, if it is not there.
 	MakeVolume struct{ Path string }
+
+	// EmptyVolume deletes all that is on a disk that was a persistent volume as a
+	// whole. Nothing of it is left when the next action is carried out: another
+	// role may have the disk then.
+	EmptyVolume struct{ Path string }
 )
 
 func (Launch) containerAction()     {}
@@ -131,3 +136,5 @@ func (Update) containerAction()     {}
 func (Destroy) containerAction()    {}
 func (Remove) containerAction()     {}
 func (MakeVolume) containerAction() {}
+
+func (EmptyVolume) containerAction() {}

@@ -2,8 +2,8 @@ package agent
 
 import (
 	"log/slog"
-	"path"
-	"strings"
+	"maps"
+	"slices"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -104,35 +104,30 @@ func (a *Agent) convert(op *mesos.Offer_Operation) error {
 func (a *Agent) setReserved(all resources.Resources) {
 	had, has := a.volumes(a.reserved.all), a.volumes(all)
 	a.reserved.all = all
-	for p := range has {
-		if !had[p] {
+	for _, p := range slices.Sorted(maps.Keys(has)) {
+		if _, there := had[p]; !there {
 			a.act(MakeVolume{Path: p})
 		}
 	}
-	for p := range had {
-		if !has[p] {
+	for _, p := range slices.Sorted(maps.Keys(had)) {
+		switch _, stays := has[p]; {
+		case stays:
+		case had[p].Mount:
+			a.act(EmptyVolume{Path: p})
+		default:
 			a.remove([]string{p})
 		}
 	}
 }
 
-// volumes returns the folders of the persistent volumes among some resources.
-func (a *Agent) volumes(rs resources.Resources) map[string]bool {
-	out := map[string]bool{}
-	for e := range rs.PersistentVolumes().All() {
-		root := a.cfg.WorkDir
-		if p := e.Disk().GetSource().GetPath().GetRoot(); p != "" {
-			root = p
-		}
-		out[VolumePath(root, e.Role(), e.PersistenceID())] = true
+// volumes returns the persistent volumes among some resources, by their folders.
+func (a *Agent) volumes(rs resources.Resources) map[string]Volume {
+	out := map[string]Volume{}
+	for r := range rs.PersistentVolumes().All() {
+		v := volumeOf(a.cfg.WorkDir, r)
+		out[v.Path] = v
 	}
 	return out
-}
-
-// VolumePath returns the folder of a persistent volume on the disk mounted at
-// root. A role's slashes, which folders cannot have, become spaces.
-func VolumePath(root, role, id string) string {
-	return path.Join(root, "volumes", "roles", strings.ReplaceAll(role, "/", " "), id)
 }
 
 // saveReserved remembers what operations have made, and tells readers.

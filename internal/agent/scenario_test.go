@@ -308,6 +308,8 @@ func (w *world) printAction(c ContainerAction) string {
 			short[i] = w.path(p)
 		}
 		return "remove " + strings.Join(short, " ")
+	case EmptyVolume:
+		return "empty volume " + c.Path
 	case MakeVolume:
 		return "make volume " + c.Path
 	}

@@ -18,8 +18,8 @@ type commandHost struct {
 	core    *command.Executor
 	conn    agent.ConnID
 	process launcher.Process // nil: not started
-	exited  chan exit      // from the one goroutine that waits for the process
-	over    bool           // the process has ended
+	exited  chan exit        // from the one goroutine that waits for the process
+	over    bool             // the process has ended
 }
 
 type exit struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -17,12 +18,14 @@ import (
 // container is one container and the goroutine that owns it: the only kind of
 // actor there is, for preparing, starting and waiting block.
 type container struct {
-	s      *Server
-	spec   *agent.ContainerSpec
-	make   *containerizer.Spec
-	events chan *executorpb.Event // for the built-in executor
-	ended  context.Context        //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
-	end    context.CancelFunc
+	s    *Server
+	spec *agent.ContainerSpec
+	make *containerizer.Spec
+	// volumes guards those of make, which change while the container runs.
+	volumes sync.Mutex
+	events  chan *executorpb.Event // for the built-in executor
+	ended   context.Context        //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
+	end     context.CancelFunc
 }
 
 // eventsMax bounds what a built-in executor has not yet looked at. An agent
@@ -45,6 +48,13 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 			s.spawn(func() { s.endOrphan(a.Container) })
 		}
 	case agent.Update: // plain processes have no limits to update
+		if c, ok := s.containers.Load(a.Container); ok {
+			c.(*container).setVolumes(a.Resources.Proto())
+		}
+	case agent.MakeVolume:
+		s.makeVolume(a.Path)
+	case agent.EmptyVolume:
+		s.emptyVolume(a.Path)
 	case agent.Remove:
 		aside := s.setAside(a.Paths)
 		s.spawn(func() { s.remove(aside) })
@@ -66,8 +76,9 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 			ID: spec.Run.Container, Sandbox: spec.Sandbox, User: spec.User, URIs: spec.URIs, Tethered: !spec.Checkpoint,
 		},
 	}
-	if spec.Builtin == agent.PodBuiltin {
-		c.make.User = "" // the tasks have sandboxes of their own
+	c.make.Volumes = s.volumes(spec.Resources...)
+	if spec.Builtin == agent.PodBuiltin { // the tasks have sandboxes of their own
+		c.make.User, c.make.Volumes = "", s.volumes(spec.Executor.GetResources()...)
 	}
 	c.ended, c.end = context.WithCancel(context.Background())
 	s.containers.Store(c.id(), c)
@@ -175,6 +186,7 @@ func (c *container) exited(status int32, known bool) {
 // forget drops what is known of the container at run time.
 func (c *container) forget() {
 	c.end()
+	c.dropVolumes()
 	c.s.containers.Delete(c.id())
 	c.s.processes.Delete(c.id())
 	if err := c.s.containerizer.Cleanup(c.id()); err != nil {

@@ -81,12 +81,21 @@ func (p *persister) write(records []meta.Record) error {
 	return p.store.Write(records)
 }
 
+// carryOut does what depended on a write. What a container may use and see is
+// set before its executor hears of the task that it is for.
 func (p *persister) carryOut(e *agent.Effects) {
+	for _, a := range e.Containers {
+		if update, ok := a.(agent.Update); ok {
+			p.act(update)
+		}
+	}
 	for _, m := range e.Deferred {
 		p.send(m)
 	}
 	for _, a := range e.Containers {
-		p.act(a)
+		if _, done := a.(agent.Update); !done {
+			p.act(a)
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ type podHost struct {
 	conn      agent.ConnID
 	news      chan podNews
 	processes map[ids.ContainerID]launcher.Process // of the tasks that run
-	alive     int                                // tasks' goroutines
+	alive     int                                  // tasks' goroutines
 }
 
 // podNews is what the goroutine of a task's container has to tell. Its last word
@@ -63,7 +63,7 @@ func recoverPod(c *container) *podHost {
 	}
 	h.core = pod.Recover(now, h.config(), tasks, h.c.s.random(), c.s.log)
 	for _, t := range tasks {
-		h.spawn(func() { h.adopt(t.Container) })
+		h.spawn(func() { h.adopt(t) })
 	}
 	return h
 }
@@ -162,7 +162,9 @@ func (h *podHost) launch(a pod.Action) {
 	c := h.c
 	spec := &containerizer.Spec{
 		ID: a.Container, Sandbox: a.Sandbox, User: c.spec.User, URIs: a.Task.GetCommand().GetUris(), Tethered: !c.spec.Checkpoint,
+		Volumes: c.s.volumes(a.Task.GetResources()...),
 	}
+	defer h.dropVolumes(spec)
 	if user := a.Task.GetCommand().GetUser(); user != "" && c.spec.User != "" {
 		spec.User = user
 	}
@@ -185,6 +187,14 @@ func (h *podHost) start(spec *containerizer.Spec, a pod.Action) (launcher.Proces
 		return nil, errors.New("the pod is being destroyed")
 	}
 	return h.c.s.containerizer.Start(spec, a.Task.GetCommand(), a.Environment)
+}
+
+// dropVolumes takes the links to volumes out of the sandbox of a task that is
+// over.
+func (h *podHost) dropVolumes(spec *containerizer.Spec) {
+	if err := h.c.s.containerizer.RemoveVolumes(spec, spec.Volumes); err != nil {
+		h.c.s.log.Warn("cannot take volumes out of a sandbox", attr("container", spec.ID), attrErr(err))
+	}
 }
 
 // linkTask makes the link by which people find a task's sandbox.
@@ -210,7 +220,11 @@ func (h *podHost) watch(id ids.ContainerID, process launcher.Process) {
 }
 
 // adopt stays with a process that an earlier agent started, if it is there.
-func (h *podHost) adopt(id ids.ContainerID) {
+func (h *podHost) adopt(t pod.Recovered) {
+	id := t.Container
+	defer h.dropVolumes(&containerizer.Spec{
+		ID: id, Sandbox: filepath.Join(h.c.spec.Sandbox, "containers", id.Value()), Volumes: h.c.s.volumes(t.Task.GetResources()...),
+	})
 	pid, _ := h.c.s.containerizer.PID(id)
 	process, err := h.c.s.containerizer.Adopt(id, pid)
 	if err == nil && pid != 0 {

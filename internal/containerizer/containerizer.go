@@ -38,6 +38,8 @@ type Spec struct {
 	Sandbox string // absolute; made if it is missing
 	User    string // owns the sandbox and runs the processes; "": the agent's own
 	URIs    []*mesos.CommandInfo_URI
+	// Volumes are to be seen below the sandbox, before anything is fetched.
+	Volumes []Volume
 	// Tethered kills the container when the agent's process ends: it is for
 	// frameworks that do not checkpoint.
 	Tethered bool
@@ -81,6 +83,9 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 	}
 	if err := makeSandbox(spec.Sandbox, who); err != nil {
 		return fmt.Errorf("make the sandbox: %w", err)
+	}
+	if err := c.AddVolumes(spec, spec.Volumes); err != nil {
+		return err
 	}
 	if len(spec.URIs) == 0 {
 		return nil

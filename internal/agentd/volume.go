@@ -1,0 +1,77 @@
+package agentd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/containerizer"
+)
+
+// makeVolume makes the folder of a persistent volume. It is the agent's until a
+// container uses it.
+func (s *Server) makeVolume(path string) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		s.log.Error("cannot make a volume: tasks with it will fail", attr("path", path), attrErr(err))
+	}
+}
+
+// emptyVolume deletes all that is on a disk that was a volume.
+func (s *Server) emptyVolume(path string) {
+	entries, err := os.ReadDir(path)
+	for _, e := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(path, e.Name())))
+	}
+	if err != nil {
+		s.unremoved.Add(1)
+		s.log.Error("cannot empty a volume: who gets its disk next will see what was on it", attr("path", path), attrErr(err))
+	}
+}
+
+// volumes returns the persistent volumes among resources as containers see them.
+func (s *Server) volumes(rs ...*mesos.Resource) []containerizer.Volume {
+	var all []containerizer.Volume
+	for _, v := range agent.Volumes(s.cfg.Agent.WorkDir, rs) {
+		all = append(all, containerizer.Volume{Path: v.Path, At: v.At, Shared: v.Shared})
+	}
+	return all
+}
+
+// setVolumes lets a running container see the volumes that its tasks have now,
+// and no more those of tasks that are over. Tasks in pods have sandboxes of their
+// own, with their own volumes.
+func (c *container) setVolumes(rs []*mesos.Resource) {
+	if c.spec.Builtin == agent.PodBuiltin {
+		return
+	}
+	now := c.s.volumes(rs...)
+	missing := func(in []containerizer.Volume) func(containerizer.Volume) bool {
+		return func(v containerizer.Volume) bool { return slices.Contains(in, v) }
+	}
+	c.volumes.Lock()
+	defer c.volumes.Unlock()
+	had := c.make.Volumes
+	if slices.Equal(had, now) {
+		return
+	}
+	err := errors.Join(
+		c.s.containerizer.RemoveVolumes(c.make, slices.DeleteFunc(slices.Clone(had), missing(now))),
+		c.s.containerizer.AddVolumes(c.make, slices.DeleteFunc(slices.Clone(now), missing(had))))
+	if err != nil {
+		c.s.log.Error("cannot change the volumes of a container", attr("container", c.id()), attrErr(err))
+	}
+	c.make.Volumes = now
+}
+
+// dropVolumes takes the links to volumes out of the sandbox of a container that
+// has ended.
+func (c *container) dropVolumes() {
+	c.volumes.Lock()
+	defer c.volumes.Unlock()
+	if err := c.s.containerizer.RemoveVolumes(c.make, c.make.Volumes); err != nil {
+		c.s.log.Warn("cannot take volumes out of a sandbox", attr("container", c.id()), attrErr(err))
+	}
+}

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// volumeDisk is a reservation of disk for a role, and what CREATE makes of it.
+func volumeDisk(role, id string) (reserved, volume J) {
+	disk := func() J {
+		return J{
+			"name": "disk", "type": "SCALAR", "scalar": J{"value": 64}, "allocation_info": J{"role": role},
+			"reservations": []J{{"type": "DYNAMIC", "role": role}},
+		}
+	}
+	volume = disk()
+	volume["disk"] = J{"persistence": J{"id": id}, "volume": J{"mode": "RW", "container_path": "data"}}
+	return disk(), volume
+}
+
+// withVolume is a task that has a volume.
+func withVolume(offer cluster.Value, id, command string, volume J) J {
+	task := cluster.Task(offer, id, command)
+	task["resources"] = append(cluster.Resources(0.1, 32), volume)
+	return task
+}
+
+// hasVolume says whether an offer has the persistent volume.
+func hasVolume(offer cluster.Value, id string) bool {
+	for _, r := range offer.List("resources") {
+		if r.Text("disk.persistence.id") == id {
+			return true
+		}
+	}
+	return false
+}
+
+// TestPersistentVolume: what a task has written to its volume the next one reads,
+// though master and agent were killed meanwhile; no other role is offered it, and
+// it is gone when it is destroyed.
+func TestPersistentVolume(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	info := durable("keeper")
+	info["roles"] = []string{"keep"}
+	info["capabilities"] = append(info["capabilities"].([]J), J{"type": "RESERVATION_REFINEMENT"})
+	s := cluster.Subscribe(t, c.Master, info)
+	reserved, volume := volumeDisk("keep", "v1")
+	offer := s.AwaitOffer()
+	s.Accept(offer, 0,
+		J{"type": "RESERVE", "reserve": J{"resources": []J{reserved}}},
+		J{"type": "CREATE", "create": J{"volumes": []J{volume}}},
+		J{"type": "LAUNCH", "launch": J{"task_infos": []J{withVolume(offer, "writes", "echo kept >data/file", volume)}}})
+	awaitAll(t, s, "TASK_FINISHED", "writes")
+	folder := filepath.Join(c.Agents[0].WorkDir, "volumes/roles/keep/v1")
+	if text, err := os.ReadFile(filepath.Join(folder, "file")); err != nil || string(text) != "kept\n" {
+		t.Fatalf("the volume has %q, %v", text, err)
+	}
+	links, _ := filepath.Glob(filepath.Join(c.Agents[0].WorkDir, "slaves/*/frameworks/*/executors/writes/runs/*/data"))
+	if len(links) != 0 {
+		t.Errorf("the link is still in the sandbox: %v", links)
+	}
+
+	c.Master.Kill9()
+	c.Agents[0].Kill9()
+	s.AwaitEnd()
+	c.Master.Restart(t)
+	c.Agents[0].Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
+
+	other := cluster.Subscribe(t, c.Master, cluster.Framework("other", "other"))
+	if got := other.AwaitOffer(); hasVolume(got, "v1") {
+		t.Errorf("another role is offered the volume: %v", got)
+	}
+	other.Teardown()
+	s = cluster.Subscribe(t, c.Master, withID(info, s.ID))
+	var back cluster.Value
+	for back = s.AwaitOffer(); !hasVolume(back, "v1"); back = s.AwaitOffer() {
+		s.Decline(back, 0)
+	}
+	s.Launch(back, 0, withVolume(back, "reads", "grep -q kept data/file", volume))
+	awaitAll(t, s, "TASK_FINISHED", "reads")
+
+	for back = s.AwaitOffer(); !hasVolume(back, "v1"); back = s.AwaitOffer() {
+		s.Decline(back, 0)
+	}
+	s.Accept(back, 0, J{"type": "DESTROY", "destroy": J{"volumes": []J{volume}}})
+	cluster.Eventually(t, soon, func() error {
+		if _, err := os.Stat(folder); !os.IsNotExist(err) {
+			return fmt.Errorf("the volume is still there: %v", err)
+		}
+		return nil
+	})
+}
+
+// TestVolumeOutsideTheSandbox: a volume's path that leads out of the sandbox is
+// no way out.
+func TestVolumeOutsideTheSandbox(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	info := durable("escaper")
+	info["roles"] = []string{"out"}
+	info["capabilities"] = append(info["capabilities"].([]J), J{"type": "RESERVATION_REFINEMENT"})
+	s := cluster.Subscribe(t, c.Master, info)
+	reserved, volume := volumeDisk("out", "v")
+	volume["disk"].(J)["volume"].(J)["container_path"] = "../../escaped"
+	offer := s.AwaitOffer()
+	s.Accept(offer, 0,
+		J{"type": "RESERVE", "reserve": J{"resources": []J{reserved}}},
+		J{"type": "CREATE", "create": J{"volumes": []J{volume}}},
+		J{"type": "LAUNCH", "launch": J{"task_infos": []J{withVolume(offer, "t", "true", volume)}}})
+	status := s.AwaitUpdate("t")
+	if state := status.Text("state"); state != "TASK_FAILED" && state != "TASK_ERROR" {
+		t.Errorf("the task is %s", state)
+	}
+	if found, _ := filepath.Glob(filepath.Join(c.Agents[0].WorkDir, "slaves/*/frameworks/*/executors/*/escaped")); len(found) != 0 {
+		t.Errorf("made outside: %v", found)
+	}
+}
