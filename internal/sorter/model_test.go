@@ -17,6 +17,7 @@ type model struct {
 	total   Vector
 	weights map[string]float64
 	clients map[string]*modelClient
+	ranks   map[string]int32
 	made    map[string]uint64 // by path of a node, "a/." for a client with others below
 }
 
@@ -98,7 +99,7 @@ func (m *model) walk() []string {
 		slices.Reverse(y)
 		for i := range min(len(x), len(y)) {
 			if x[i] != y[i] {
-				return cmp.Or(cmp.Compare(m.share(x[i]), m.share(y[i])),
+				return cmp.Or(cmp.Compare(m.ranks[x[i]], m.ranks[y[i]]), cmp.Compare(m.share(x[i]), m.share(y[i])),
 					cmp.Compare(m.made[x[i]], m.made[y[i]]), cmp.Compare(x[i], y[i]))
 			}
 		}
@@ -174,6 +175,13 @@ func TestModel(t *testing.T) {
 				w := rapid.SampledFrom([]float64{0.5, 1, 2, 3}).Draw(t, "weight")
 				weights.Set(p, w)
 				m.weights[p] = w
+			},
+			"rank": func(t *rapid.T) {
+				m.ranks = map[string]int32{}
+				for _, p := range append([]string{"c"}, all...) {
+					m.ranks[p] = rapid.Int32Range(-1, 1).Draw(t, "rank")
+				}
+				tree.SetRanks(maps.Clone(m.ranks))
 			},
 			"grow": func(t *rapid.T) {
 				q := rapid.Int64Range(500, 2000).Draw(t, "total")

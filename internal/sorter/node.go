@@ -18,6 +18,7 @@ type node[T any] struct {
 	allocation Vector  // what it and all below have
 	made       uint64  // how many allocations were made to it and those below
 	share      float64 // up to date if listed and the tree is sorted
+	rank       int32   // up to date if listed and the tree is sorted
 	active     int     // how many clients at or below it are active
 	listed     bool    // it is in the order of its parent
 
@@ -31,6 +32,8 @@ type node[T any] struct {
 // compare puts siblings in the order in which they are served.
 func (n *node[T]) compare(o *node[T]) int {
 	switch {
+	case n.rank != o.rank:
+		return cmp.Compare(n.rank, o.rank)
 	case n.share != o.share:
 		return cmp.Compare(n.share, o.share)
 	case n.made != o.made:
@@ -76,6 +79,7 @@ func (t *Tree[T]) move(n *node[T], at int) {
 // list puts the child c of n into the order.
 func (t *Tree[T]) list(n, c *node[T]) {
 	at := len(n.order)
+	c.rank = t.ranks.byPath[c.path]
 	if t.sorted() {
 		at = t.search(n.order, c)
 	}
@@ -102,7 +106,7 @@ func (t *Tree[T]) unlist(n, c *node[T]) {
 func (t *Tree[T]) sort(n *node[T]) {
 	for _, num := range n.order {
 		c := t.nodes[num]
-		c.share = t.shareOf(c)
+		c.share, c.rank = t.shareOf(c), t.ranks.byPath[c.path]
 		t.sort(c)
 	}
 	byTurn := func(a, b int32) int { return t.nodes[a].compare(t.nodes[b]) }

@@ -41,10 +41,10 @@ func (n *node[T]) draw(t *Tree[T], chance float64, draws []draw[T]) []draw[T] {
 	slices.SortFunc(competing, func(a, b *node[T]) int { return cmp.Compare(a.name, b.name) })
 	sum := 0.0
 	for _, c := range competing {
-		sum += t.weights.of(c.path)
+		sum += t.weights.Of(c.path)
 	}
 	for _, c := range competing {
-		of := chance * t.weights.of(c.path) / sum
+		of := chance * t.weights.Of(c.path) / sum
 		if c.client == nil {
 			draws = c.draw(t, of, draws)
 			continue

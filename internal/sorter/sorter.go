@@ -9,7 +9,8 @@
 //
 // Under [DRF] the node with the lowest dominant share comes first: the largest,
 // over the resources that count, of what it has to what the cluster has,
-// divided by its weight. Of equals the one that was allocated something fewer
+// divided by its weight. [Ranks] come before that: of siblings those with the
+// lowest rank come first, whatever they have. Of equals the one that was allocated something fewer
 // times comes first, and of those the first by name, as in Mesos.
 //
 // The order is kept, not made: a change moves one node per level, in
@@ -46,6 +47,8 @@ type Tree[T any] struct {
 	seen    uint64 // the version of total that the order is by
 	weights *Weights
 	heavy   uint64 // the version of weights that the order is by
+	ranks   *Ranks
+	ranked  uint64 // the version of ranks that the order is by
 	order   Order
 	rng     *rand.Rand
 	clients int
@@ -71,8 +74,19 @@ func (c *Client[T]) Allocation() Vector { return c.node.allocation }
 // New returns an empty tree for a cluster of size total. Several trees may use
 // one Total and one Weights; rng is used by [Random] only.
 func New[T any](total *Total, weights *Weights, order Order, rng *rand.Rand) *Tree[T] {
-	return &Tree[T]{root: &node[T]{}, total: total, weights: weights, order: order, rng: rng}
+	return &Tree[T]{root: &node[T]{}, total: total, weights: weights, ranks: &Ranks{}, order: order, rng: rng}
 }
+
+// SetRanks puts those with the lowest rank first, by the paths of nodes, from
+// the next walk on. Paths without a rank have 0. It does nothing to [Random].
+func (t *Tree[T]) SetRanks(ranks map[string]int32) { t.ranks.set(ranks) }
+
+// RankOf returns the rank of a path.
+func (t *Tree[T]) RankOf(path string) int32 { return t.ranks.byPath[path] }
+
+// Allocation returns what all clients have together. It must not be changed or
+// kept.
+func (t *Tree[T]) Allocation() Vector { return t.root.allocation }
 
 // Len returns how many clients there are, active or not.
 func (t *Tree[T]) Len() int { return t.clients }
@@ -180,7 +194,7 @@ func (t *Tree[T]) change(c *Client[T], v Vector, sign int64, made uint64) {
 
 // sorted reports whether the nodes are in their order.
 func (t *Tree[T]) sorted() bool {
-	return t.seen == t.total.version && t.heavy == t.weights.version
+	return t.seen == t.total.version && t.heavy == t.weights.version && t.ranked == t.ranks.version
 }
 
 // All yields the active clients in order. What is changed while it runs may or
@@ -193,7 +207,7 @@ func (t *Tree[T]) All() iter.Seq[*Client[T]] {
 		}
 		if !t.sorted() {
 			t.sort(t.root)
-			t.seen, t.heavy = t.total.version, t.weights.version
+			t.seen, t.heavy, t.ranked = t.total.version, t.weights.version, t.ranks.version
 		}
 		t.walk(t.root, yield)
 	}
@@ -216,7 +230,7 @@ func (t *Tree[T]) ShareOf(path string) float64 {
 }
 
 func (t *Tree[T]) shareOf(n *node[T]) float64 {
-	return t.total.share(n.allocation) / t.weights.of(n.path)
+	return t.total.share(n.allocation) / t.weights.Of(n.path)
 }
 
 // pushDown makes room for children of n, which is a client: the client becomes

@@ -1,5 +1,7 @@
 package sorter
 
+import "maps"
+
 // A Vector is a quantity of every scalar resource, in thousandths, each at the
 // index that a [Names] gave its name. What is beyond its end is 0.
 type Vector []int64
@@ -150,10 +152,24 @@ func (w *Weights) Set(path string, weight float64) {
 	w.version++
 }
 
-// of returns the weight of a path.
-func (w *Weights) of(path string) float64 {
+// Of returns the weight of a path.
+func (w *Weights) Of(path string) float64 {
 	if weight, ok := w.byPath[path]; ok {
 		return weight
 	}
 	return 1
+}
+
+// Ranks holds the ranks of paths that are set from outside; those not set are 0.
+type Ranks struct {
+	byPath  map[string]int32
+	version uint64
+}
+
+// set replaces all ranks. The same ones again are no change.
+func (r *Ranks) set(ranks map[string]int32) {
+	if !maps.Equal(r.byPath, ranks) {
+		r.byPath = ranks
+		r.version++
+	}
 }
