@@ -43,6 +43,7 @@ type Allocator struct {
 	maintained map[ids.AgentID]*agent
 	inverse    []InverseOffer
 	holdOff    holdOff
+	paused     bool // nothing is offered: the allocation module has failed
 
 	started    time.Time // the first time told: filters are dated from it
 	now        time.Time // of the last run

@@ -24,7 +24,9 @@ const (
 	NoRoles            Reason = "no roles"              // it is subscribed to none
 	RoleSuppressed     Reason = "role suppressed"       // by the framework
 	ServedAfterOthers  Reason = "served after others"   // it declined many offers in a row
+	LowerRanksFirst    Reason = "lower ranks first"     // others are served before it, by the policy's word
 	LowerSharesFirst   Reason = "lower shares first"    // others are served before it, by their shares
+	ModuleSilent       Reason = "allocation module"     // it has failed, and without it nothing is offered
 	Recovering         Reason = "recovering"            // a new leader waits for agents
 	NoAgents           Reason = "no agents"             // there are none
 	AgentDeactivated   Reason = "agent deactivated"     // by an operator
@@ -72,6 +74,9 @@ type Explanation struct {
 func (a *Allocator) beyondAgents(s *subscription, now time.Time) (found []Finding) {
 	if !s.framework.active {
 		found = append(found, Finding{Reason: FrameworkInactive, Message: "the framework is not connected, or has stopped offers"})
+	}
+	if a.paused {
+		found = append(found, Finding{Reason: ModuleSilent, Message: "the allocation module has failed or not answered yet, and nothing is offered without it"})
 	}
 	if s.suppressed {
 		found = append(found, Finding{Reason: RoleSuppressed, Message: "the framework has suppressed offers in the role; REVIVE ends that"})

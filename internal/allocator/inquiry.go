@@ -201,6 +201,9 @@ func (a *Allocator) outranked(s *subscription) []Finding {
 	for role := range a.order.All() {
 		for client := range role.Value.frameworks.All() {
 			first := client.Value
+			if words := a.outrankedWords(s, first); words != "" {
+				return []Finding{{Reason: LowerRanksFirst, Message: words}}
+			}
 			if first.role == s.role {
 				return []Finding{{Reason: LowerSharesFirst, Message: fmt.Sprintf(
 					"others of role %s are served first: the framework's share is %.2f against %.2f of framework %s",
@@ -212,4 +215,20 @@ func (a *Allocator) outranked(s *subscription) []Finding {
 		}
 	}
 	return nil
+}
+
+// outrankedWords says by which ranks another is served first, and nothing if it
+// is not by ranks.
+func (a *Allocator) outrankedWords(s, first *subscription) string {
+	if first.role == s.role {
+		mine, other := s.role.frameworks.RankOf(string(s.framework.id)), s.role.frameworks.RankOf(string(first.framework.id))
+		if other < mine {
+			return fmt.Sprintf("the allocation policy puts other frameworks first: rank %d against %d of framework %s", mine, other, first.framework.id)
+		}
+		return ""
+	}
+	if mine, other := a.order.RankOf(s.role.name), a.order.RankOf(first.role.name); other < mine {
+		return fmt.Sprintf("the allocation policy puts other roles first: rank %d against %d of role %s", mine, other, first.role.name)
+	}
+	return ""
 }

@@ -49,6 +49,8 @@ func (a *Allocator) waitAll() { a.allWaiting = true }
 func (a *Allocator) Wake(now time.Time) time.Time {
 	a.tell(now)
 	switch {
+	case a.paused:
+		return time.Time{}
 	case a.holding(now):
 		return a.holdOff.until
 	case a.hasWork():
@@ -89,6 +91,9 @@ const (
 // do at once. See also [Allocator.InverseOffers].
 func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	a.tell(now)
+	if a.paused {
+		return nil, false
+	}
 	a.now, a.work = now, budget*visitCost
 	a.forgive(now)
 	if !a.expire(now) {
