@@ -3,6 +3,7 @@ package master
 import (
 	"time"
 
+	"github.com/meseta-project/meseta/allocation"
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	"github.com/meseta-project/meseta/internal/allocator"
@@ -43,6 +44,10 @@ type Allocator interface {
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time
 	Filters() map[string]int
+
+	Demand(most int) allocation.Demand
+	SetRanking(allocation.Ranking)
+	Pause(pause bool)
 
 	Inquire(allocator.Query) *allocator.Inquiry
 	Explore(now time.Time, in *allocator.Inquiry, budget int) (whole bool)

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/meseta-project/meseta/allocation"
 	"github.com/meseta-project/meseta/internal/allocator"
 )
 
@@ -45,6 +46,19 @@ type Config struct {
 	// AllocationBudget is how many candidate agents the allocator works
 	// through in one call of Effects.
 	AllocationBudget int
+
+	// Policy decides in which order roles and frameworks are served (--allocator);
+	// nil: they are by their shares, or a module does.
+	Policy allocation.Policy
+	// Module: another process decides that, which is asked by [RankDemand].
+	Module bool
+	// ModuleTimeout is how long it has to answer (--allocation_module_timeout).
+	ModuleTimeout time.Duration
+	// ModuleStops: nothing is offered without its answers
+	// (--allocation_module_failure).
+	ModuleStops bool
+	// RankInterval, more than 0, is how often a policy is asked.
+	RankInterval time.Duration
 }
 
 // A Rate is so many events in a time.
@@ -71,6 +85,8 @@ func DefaultConfig() Config {
 		RootSubmissions:                 true,
 		RegexLimits:                     allocator.DefaultRegexLimits(),
 		AllocationBudget:                1000,
+		ModuleTimeout:                   5 * time.Second,
+		RankInterval:                    time.Second,
 	}
 }
 

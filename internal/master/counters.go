@@ -23,6 +23,7 @@ type Counters struct {
 	TaskStates map[TaskStateKey]uint64
 
 	Messages MessageCounters
+	Policy   PolicyCounters
 
 	ValidFrameworkToExecutor, InvalidFrameworkToExecutor uint64 // …_messages
 	ValidExecutorToFramework, InvalidExecutorToFramework uint64
@@ -40,6 +41,11 @@ type MessageCounters struct {
 	ReconcileTasks, ReconcileOperations, FrameworkToExecutor, ExecutorToFramework,
 	StatusUpdate, StatusUpdateAck, OperationStatusUpdate, OperationStatusUpdateAck,
 	ExitedExecutor, RegisterAgent, ReregisterAgent, UnregisterAgent, UpdateAgent uint64
+}
+
+// PolicyCounters count answers of the allocation policy: allocator/meseta/policy/….
+type PolicyCounters struct {
+	Answers, Failures, Late uint64
 }
 
 // A TaskStateKey says why a task is in a state. Reason is -1 if none was given.

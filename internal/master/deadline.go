@@ -25,6 +25,8 @@ const (
 	recoveryOver                       // agents of an earlier leader had time to come back
 	registryGC                         // forget old unreachable and gone agents
 	removalAllowed                     // the rate limit lets another agent be given up
+	rankDue                            // the allocation policy is to be asked
+	rankOverdue                        // it has not answered
 )
 
 type deadline struct {
@@ -109,6 +111,10 @@ func (m *Master) happen(d *deadline) {
 		m.collectGarbage()
 	case removalAllowed:
 		m.removalTurn()
+	case rankDue:
+		m.rankDue()
+	case rankOverdue:
+		m.rankingOverdue()
 	default:
 		invariant.Fail("unknown kind of deadline", "kind", d.kind)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/meseta-project/meseta/allocation"
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/allocator"
@@ -78,6 +79,15 @@ type Reply struct {
 	Omitted      int
 }
 
+// RankDemand asks the allocation module for an order. [Ranked] may answer with
+// the same number, or nothing: the master waits for a bounded time. Demand must
+// not be changed.
+type RankDemand struct {
+	Seq    uint64
+	Demand allocation.Demand
+}
+
+func (RankDemand) message()     {}
 func (ToFramework) message()    {}
 func (CloseFramework) message() {}
 func (ToProcess) message()      {}

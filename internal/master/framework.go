@@ -183,6 +183,7 @@ func (m *Master) allocatorFramework(f *framework) allocator.Framework {
 func (m *Master) recoverFramework(info *mesos.FrameworkInfo) *framework {
 	f := m.addFramework(info, wishes{}, recovered, Peer{})
 	m.alloc.AddFramework(m.allocatorFramework(f))
+	m.ranking.stale = true
 	m.tell(FrameworkAdded{f.freeze()})
 	return f
 }

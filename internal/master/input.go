@@ -3,6 +3,7 @@ package master
 import (
 	"google.golang.org/protobuf/proto"
 
+	"github.com/meseta-project/meseta/allocation"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -89,6 +90,13 @@ type Explain struct {
 	Agent     ids.AgentID
 }
 
+// Ranked is a module's answer to [RankDemand] Seq, if Err is nil.
+type Ranked struct {
+	Seq     uint64
+	Ranking allocation.Ranking
+	Err     error
+}
+
 // Committed says that the registry batch with this number is durable.
 type Committed struct{ Seq uint64 }
 
@@ -103,5 +111,6 @@ func (Exited) input()        {}
 func (AgentMessage) input()  {}
 func (OperatorCall) input()  {}
 func (Explain) input()       {}
+func (Ranked) input()        {}
 func (Committed) input()     {}
 func (Tick) input()          {}

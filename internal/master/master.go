@@ -54,6 +54,7 @@ type Master struct {
 	batch   uint64         // number of the batch that puts will be
 	waiting []waiting      // for batches to be durable, in their order
 
+	ranking   ranking
 	inquiries []inquiry // that are worked on, in their order
 
 	deadlines   deadlines
@@ -137,6 +138,8 @@ func (m *Master) Step(now time.Time, in Input) {
 		m.operatorCall(in)
 	case Explain:
 		m.explain(in)
+	case Ranked:
+		m.ranked(in)
 	case Committed:
 		m.committed(in.Seq)
 	case Tick:
@@ -165,6 +168,7 @@ func (m *Master) refuseAll(in Input) {
 // allocator has had its turn.
 func (m *Master) Effects() Effects {
 	if m.info != nil {
+		m.rankNow()
 		m.allocate()
 		if m.explore() {
 			m.out.Wake = m.now

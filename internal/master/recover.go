@@ -34,6 +34,7 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.recoverWeights()
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
+	m.beginRanking()
 	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
 }
 

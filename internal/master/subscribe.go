@@ -118,6 +118,7 @@ func (m *Master) subscribeNew(in Subscribe, w wishes) {
 	f := m.addFramework(info, w, active, in.Peer)
 	m.connect(f, in.Peer)
 	m.alloc.AddFramework(m.allocatorFramework(f))
+	m.ranking.stale = true
 	m.countCall(f, schedulerpb.Call_SUBSCRIBE)
 	m.subscribed(f, false)
 	m.tell(FrameworkAdded{f.freeze()})
@@ -198,6 +199,7 @@ func (m *Master) subscribeAgain(in Subscribe, w wishes) {
 func (m *Master) redescribe(f *framework, info *mesos.FrameworkInfo, w wishes) {
 	m.describe(f, info, w)
 	m.alloc.UpdateFramework(m.allocatorFramework(f))
+	m.ranking.stale = true
 	for _, o := range inOrder(f.offers) {
 		if !slices.Contains(f.roles, o.row.Role) {
 			m.rescind(o)

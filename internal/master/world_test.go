@@ -36,6 +36,7 @@ type world struct {
 	uuids      int
 	conns      ConnID
 	requests   RequestID
+	demands    []RankDemand
 
 	out strings.Builder
 }
@@ -146,6 +147,9 @@ func (w *world) carryOut(e Effects) (again bool) {
 	for _, msg := range e.Messages {
 		if p, ok := msg.(ToProcess); ok && w.deliver(p) {
 			again = true
+		}
+		if ask, ok := msg.(RankDemand); ok {
+			w.demands = append(w.demands, ask)
 		}
 		if f, ok := msg.(ToFramework); ok {
 			w.hear(f)

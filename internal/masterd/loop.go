@@ -112,6 +112,8 @@ func (s *Server) send(m master.Message) {
 		s.links.Link(m.To)
 	case master.Unlink:
 		s.links.Unlink(m.To.Address())
+	case master.RankDemand:
+		s.demand(m)
 	case master.Reply:
 		s.requests.Answer(m.Request, m)
 	}

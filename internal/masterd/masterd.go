@@ -37,6 +37,7 @@ type Config struct {
 	Listener  net.Listener      // for HTTP and libprocess both
 	Elector   Elector
 	Store     Store
+	Ranker    Ranker // nil: no allocation module is asked
 	// FetchTimeout ends a master that cannot read the registry in time
 	// (--registry_fetch_timeout).
 	FetchTimeout time.Duration
@@ -68,6 +69,7 @@ type Server struct {
 	streams  streams
 	requests mailbox.Replies[master.RequestID, master.Reply]
 	watchers watchers
+	demands  chan master.RankDemand // for the allocation module; has room for one
 	links    *libprocess.Links
 	process  *libprocess.Server
 	auth     authenticator
@@ -94,6 +96,7 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, watchers: watchers{max: cfg.MaxSubscribers}, address: ids.UPID(cfg.Info.GetPid()).Address(),
 		inbox: mailbox.New[item](inboxSize), writes: newWrites(), help: httpd.NewHelp("master"),
+		demands: make(chan master.RankDemand, 1),
 		stopped: make(chan struct{}), leads: make(chan struct{}),
 	}
 	s.core = master.New(cfg.Master, master.Deps{
@@ -168,6 +171,9 @@ func (s *Server) lead(ctx context.Context, cancel context.CancelCauseFunc, work 
 			cancel(err)
 		}
 	})
+	if s.cfg.Ranker != nil {
+		work.Go(func() { s.rank(ctx) })
+	}
 	return s.loop(ctx)
 }
 

@@ -44,6 +44,9 @@ func (v *view) counterMetrics(to metrics) {
 		to["master/"+name] = float64(n)
 	}
 	messageMetrics(to, &c.Messages)
+	const policy = "allocator/meseta/policy/"
+	to[policy+"answers"], to[policy+"failures"] = float64(c.Policy.Answers), float64(c.Policy.Failures)
+	to[policy+"answers_late"] = float64(c.Policy.Late)
 }
 
 func messageMetrics(to metrics, m *master.MessageCounters) {
