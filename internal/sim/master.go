@@ -63,6 +63,9 @@ func (w *world) config() master.Config {
 	if r.IntN(4) == 0 {
 		cfg.AgentRemovalRate = master.Rate{Events: 1, Per: 15 * time.Second}
 	}
+	if w.plan.Faults.Has(ModuleFailure) {
+		cfg.Module, cfg.ModuleStops = true, r.IntN(2) == 0
+	}
 	cfg.AllocationBudget = []int{1, 2, 1000}[r.IntN(3)]
 	return cfg
 }
@@ -222,6 +225,8 @@ func (m *masterNode) send(msg master.Message) {
 		if s := m.streams[msg.Peer.Conn]; s != nil {
 			s.deliver(msg.Event)
 		}
+	case master.RankDemand:
+		m.rank(msg)
 	case master.CloseFramework:
 		if s := m.streams[msg.Peer.Conn]; s != nil {
 			s.hangUp()

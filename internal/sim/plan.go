@@ -34,6 +34,7 @@ const (
 	Frozen                      // a master's or an agent's process is stopped for a while, and goes on
 	Flapping                    // the way between two nodes breaks and heals again and again
 	RollingUpgrade              // agents and masters are restarted one after another, as another version
+	ModuleFailure               // the allocation module dies, stalls or answers nonsense
 	faultKinds
 )
 
@@ -41,6 +42,7 @@ var faultNames = [faultKinds]string{
 	"master-crash", "agent-crash", "host-reboot", "scheduler-crash", "stream-break", "link-break", "partition",
 	"slow-network", "call-loss", "slow-store", "slow-disk", "executor-crash", "hung-executor", "launch-failure",
 	"stubborn-task", "session-expiry", "agent-leave", "host-loss", "clock-skew", "frozen", "flapping", "rolling-upgrade",
+	"module-failure",
 }
 
 // String returns the kind's name.
