@@ -18,6 +18,9 @@ import (
 func (s *Store) Prune(excluded []*mesos.Image) error {
 	keep := map[string]bool{}
 	for _, image := range excluded {
+		if image.GetType() != mesos.Image_DOCKER {
+			continue // there are none of these
+		}
 		name, err := nameOf(image)
 		if err != nil {
 			return fmt.Errorf("excluded image: %w", err)
