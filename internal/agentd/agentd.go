@@ -59,6 +59,8 @@ type Config struct {
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
 	RuntimeDir string
+	Images     Images   // nil: there are none
+	ImageGC    *ImageGC // nil: images are removed only when somebody asks for it
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch      time.Duration
 	Authentication Authentication
@@ -175,6 +177,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(s.persister.run)
 	work.Go(func() { s.serve(cancel) })
 	work.Go(func() { s.watchDisk(ctx) })
+	work.Go(func() { s.watchImages(ctx) })
 	s.act(&recovered)
 	work.Go(func() { s.detect(ctx) })
 	go func() {

@@ -51,6 +51,8 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, c
 		s.cfg.Verbosity.Set(set.GetLevel(), time.Duration(set.GetDuration().GetNanoseconds()))
 		httpd.Empty(w, http.StatusOK)
 		return nil
+	case call.GetType() == agentpb.Call_PRUNE_IMAGES:
+		return s.pruneImages(w, call.GetPruneImages())
 	case !ok:
 		return refusal.NotImplementedf("Call %s is not implemented", call.GetType())
 	}

@@ -63,6 +63,10 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
 	}
+	images, err := f.openImages(log.Logger)
+	if err != nil {
+		return nil, err
+	}
 	server, err := agentd.New(agentd.Config{
 		Agent: cfg, Listener: listener, Detector: leader,
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
@@ -71,7 +75,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
 		Authentication: authentication,
-		Strict:         f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
+		Images:         images, ImageGC: f.Images.GC,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

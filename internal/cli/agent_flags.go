@@ -25,6 +25,7 @@ type agentFlags struct {
 	FetcherCacheSize                         flags.Bytes
 
 	Agent          agent.Config
+	Images         imageFlags
 	Authentication agentAuthenticationFlags
 }
 
@@ -34,6 +35,7 @@ func newAgentFlags() *agentFlags {
 	f.place()
 	f.inventory()
 	f.executors()
+	f.Images.define(f.Set)
 	f.recovery()
 	f.files()
 	f.authentication()

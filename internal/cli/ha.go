@@ -258,5 +258,8 @@ func shown(values map[string]string) map[string]string {
 			values[name] = scheme + "://" + user + rest[at:]
 		}
 	}
+	if text := values[dockerConfig]; text != "" && !filepath.IsAbs(text) {
+		values[dockerConfig] = "…" // not a file's name, but what is in it
+	}
 	return values
 }

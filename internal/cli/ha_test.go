@@ -58,8 +58,8 @@ func TestDetector(t *testing.T) {
 }
 
 func TestShown(t *testing.T) {
-	got := shown(map[string]string{"zk": "zk://u:p@a:1,b:2/mesos", "etcd": "etcd://a:1/x", "master": "a:1,b:2"})
-	for name, want := range map[string]string{"zk": "zk://u@a:1,b:2/mesos", "etcd": "etcd://a:1/x", "master": "a:1,b:2"} {
+	got := shown(map[string]string{"zk": "zk://u:p@a:1,b:2/mesos", "etcd": "etcd://a:1/x", "master": "a:1,b:2", "docker_config": `{"auths": {}}`})
+	for name, want := range map[string]string{"zk": "zk://u@a:1,b:2/mesos", "etcd": "etcd://a:1/x", "master": "a:1,b:2", "docker_config": "…"} {
 		if got[name] != want {
 			t.Errorf("%s shows as %q, want %q", name, got[name], want)
 		}
