@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	messages "github.com/meseta-project/meseta/api/messages"
@@ -27,6 +29,7 @@ func keyUnreachable(id ids.AgentID) string { return "unreachable/" + string(id) 
 func keyGone(id ids.AgentID) string        { return "gone/" + string(id) }
 func keyMachine(name string) string        { return "machines/" + name }
 func keyWeight(role string) string         { return "weights/" + role }
+func keyQuota(role string) string          { return "quota/" + role }
 
 // A MachineKey names a machine as Mesos compares them: the host name's case does
 // not matter.
@@ -109,6 +112,13 @@ func read[K comparable, M message](value []byte, into map[K]M, key K, m M) error
 
 func marshal(m message) []byte {
 	data, err := m.MarshalVT()
+	invariant.Check(err == nil, "registry record cannot be encoded", "error", err)
+	return data
+}
+
+// marshalMaps encodes a record that has maps: the same value is the same bytes.
+func marshalMaps(m proto.Message) []byte {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	invariant.Check(err == nil, "registry record cannot be encoded", "error", err)
 	return data
 }

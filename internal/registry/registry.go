@@ -30,6 +30,7 @@ import (
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // A Put sets the record at Key; a nil Value deletes it.
@@ -188,6 +189,51 @@ func (r *Registry) SetWeights(weights map[string]float64) []Put {
 		puts = append(puts, Put{keyWeight(role), marshal(weightRecord(role, weights[role]))})
 	}
 	return puts
+}
+
+// quotaCapability is what a master must be able to do to lead a cluster that
+// has quotas.
+const quotaCapability = "QUOTA_V2"
+
+// SetQuotas replaces the quotas of the roles named; one that neither guarantees
+// nor limits anything is removed.
+func (r *Registry) SetQuotas(configs []*quotapb.QuotaConfig) []Put {
+	var puts []Put
+	for _, config := range configs {
+		put := Put{Key: keyQuota(config.GetRole())}
+		if isNoQuota(config) {
+			delete(r.quotas, config.GetRole())
+		} else {
+			r.quotas[config.GetRole()] = config
+			put.Value = marshalMaps(config)
+		}
+		puts = append(puts, put)
+	}
+	return append(puts, r.require(quotaCapability, len(r.quotas) > 0)...)
+}
+
+// isNoQuota reports whether a quota is what roles have that have none.
+func isNoQuota(config *quotapb.QuotaConfig) bool {
+	return resources.QuantitiesFromProto(config.Guarantees).IsEmpty() && len(config.Limits) == 0
+}
+
+// require notes that masters must be able to do something to lead, or need not.
+func (r *Registry) require(capability string, needed bool) []Put {
+	i := slices.IndexFunc(r.capabilities, func(c *messages.Registry_MinimumCapability) bool {
+		return c.GetCapability() == capability
+	})
+	if needed == (i >= 0) {
+		return nil
+	}
+	if needed {
+		r.capabilities = append(slices.Clip(r.capabilities), &messages.Registry_MinimumCapability{Capability: &capability})
+	} else {
+		r.capabilities = slices.Concat(r.capabilities[:i], r.capabilities[i+1:])
+	}
+	if len(r.capabilities) == 0 {
+		return []Put{{keyCapabilities, nil}}
+	}
+	return []Put{{keyCapabilities, marshal(&messages.Registry{MinimumCapabilities: r.capabilities})}}
 }
 
 // Agent returns what is recorded of an admitted agent, or nil.

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/registry"
@@ -85,7 +87,7 @@ func TestRecords(t *testing.T) {
 		for i := range rapid.IntRange(0, 60).Draw(t, "steps") {
 			id := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "agent")
 			at := epoch.Add(time.Duration(i) * time.Hour)
-			s.apply(step(r, rapid.IntRange(0, 6).Draw(t, "op"), id, at))
+			s.apply(step(r, rapid.IntRange(0, 8).Draw(t, "op"), id, at))
 		}
 		if got, want := s.load(t).Proto(), r.Proto(); !proto.Equal(got, want) {
 			t.Fatalf("loaded %v\nstored %v", got, want)
@@ -110,8 +112,44 @@ func step(r *registry.Registry, op int, id string, at time.Time) (puts []registr
 		puts, _ = r.MarkGone(agent, at)
 	case 6:
 		puts = r.Prune(r.Expired(at, 10*time.Hour, 1))
+	case 7:
+		puts = r.SetQuotas([]*quotapb.QuotaConfig{quota(id, at.Sub(epoch).Hours())})
+	case 8:
+		puts = r.SetQuotas([]*quotapb.QuotaConfig{{Role: &id}})
 	}
 	return puts
+}
+
+// quota returns a quota that guarantees and limits cpus.
+func quota(role string, cpus float64) *quotapb.QuotaConfig {
+	amounts := map[string]*mesos.Value_Scalar{"cpus": {Value: &cpus}, "mem": {Value: new(32.0)}}
+	return &quotapb.QuotaConfig{Role: &role, Guarantees: amounts, Limits: amounts}
+}
+
+// TestQuotas checks that quotas are set, replaced and removed, and that masters
+// must know of them while there are any.
+func TestQuotas(t *testing.T) {
+	r, s := registry.New(), store{}
+	set := func(configs ...*quotapb.QuotaConfig) {
+		t.Helper()
+		s.apply(r.SetQuotas(configs))
+		if got := s.load(t).Proto(); !proto.Equal(got, r.Proto()) {
+			t.Fatalf("stored %v", got)
+		}
+	}
+	set(quota("a", 1), quota("b", 2))
+	set(quota("a", 3))
+	if q := r.Quotas(); len(q) != 2 || q["a"].Guarantees["cpus"].GetValue() != 3 {
+		t.Errorf("quotas %v", q)
+	}
+	if got := r.MinimumCapabilities(); !slices.Equal(got, []string{"QUOTA_V2"}) {
+		t.Errorf("masters need %v", got)
+	}
+	none := &quotapb.QuotaConfig{Role: new("b"), Guarantees: map[string]*mesos.Value_Scalar{"cpus": {Value: new(0.0)}}}
+	set(&quotapb.QuotaConfig{Role: new("a")}, none, &quotapb.QuotaConfig{Role: new("never had any")})
+	if len(r.Quotas()) != 0 || len(r.MinimumCapabilities()) != 0 || len(s) != 0 {
+		t.Errorf("quotas %v, capabilities %v, records %v", r.Quotas(), r.MinimumCapabilities(), s)
+	}
 }
 
 // TestExpired checks both bounds: age, and count with the oldest first.
