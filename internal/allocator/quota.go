@@ -142,6 +142,30 @@ func (t *tree) below(i int) int64 {
 	return t.limit[i] - t.reserved.At(i) - t.used.At(i)
 }
 
+// above returns by how much a tree has more of the resource with an index than
+// it is guaranteed.
+func (t *tree) above(i int) int64 {
+	return t.reserved.At(i) + t.used.At(i) - t.guarantee.At(i)
+}
+
+// InTheWay reports whether quotas speak against what is offered to a role: the
+// role is above its limit of something in it, or something in it is missing to
+// satisfy the guarantees of others, and the role has more of it than it is
+// guaranteed.
+func (a *Allocator) InTheWay(role string, offered resources.Resources) bool {
+	t := a.trees[roles.Top(role)]
+	if a.quotas == 0 || t == nil {
+		return false
+	}
+	for i, amount := range a.scalars(offered, countsForQuota) {
+		missing := a.required.At(i) - a.headroom.At(i)
+		if amount > 0 && (t.below(i) < 0 || missing > 0 && t.above(i) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
 // room returns how much more of each resource a tree may be given, beside
 // what is given of its guarantees: to its limits, and so that enough is left
 // for all guarantees. Nil is any amount. What is beyond its end is unlimited.

@@ -40,6 +40,11 @@ type Allocator interface {
 	InverseStatuses(ids.AgentID) []*allocatorpb.InverseOfferStatus
 	UpdateAvailable(a ids.AgentID, conversions []resources.Conversion) error
 	SetWeight(role string, weight float64)
+	SetQuota(role string, q allocator.Quota)
+	Consumed(role string) resources.Quantities
+	InTheWay(role string, offered resources.Resources) bool
+	HoldOff(now time.Time, agents int)
+	SetWhitelist(hosts []string)
 
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time

@@ -123,6 +123,14 @@ func (m *Master) operatorCall(in OperatorCall) {
 		m.reply(in.Request, m.operatorOperation(on, op, in.Principal))
 	case in.Call.GetType() == masterpb.Call_TEARDOWN:
 		m.reply(in.Request, m.teardown(in.Call.Teardown.GetFrameworkId()))
+	case in.Call.GetType() == masterpb.Call_UPDATE_QUOTA:
+		m.answerLater(in.Request, m.updateQuota(in.Request, in.Call.GetUpdateQuota()))
+	case in.Call.GetType() == masterpb.Call_SET_QUOTA:
+		m.answerLater(in.Request, m.setQuota(in.Request, in.Call.GetSetQuota().GetQuotaRequest()))
+	case in.Call.GetType() == masterpb.Call_REMOVE_QUOTA:
+		m.answerLater(in.Request, m.removeQuota(in.Request, in.Call.GetRemoveQuota().GetRole()))
+	case in.Call.GetType() == masterpb.Call_UPDATE_WEIGHTS:
+		m.answerLater(in.Request, m.updateWeights(in.Request, in.Call.GetUpdateWeights().GetWeightInfos()))
 	case in.Call.GetType() == masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE:
 		m.answerLater(in.Request, m.updateSchedule(in.Request, in.Call.GetUpdateMaintenanceSchedule().GetSchedule()))
 	case in.Call.GetType() == masterpb.Call_START_MAINTENANCE:

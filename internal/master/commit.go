@@ -2,6 +2,7 @@ package master
 
 import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
@@ -52,6 +53,16 @@ type (
 	}
 	// pruned: agents are forgotten.
 	pruned struct{ unreachable []ids.AgentID }
+	// quotasSet: quotas of roles are in the registry.
+	quotasSet struct {
+		request RequestID
+		configs []*quotapb.QuotaConfig
+	}
+	// weightsSet: weights of roles are in the registry.
+	weightsSet struct {
+		request RequestID
+		weights map[string]float64
+	}
 )
 
 func (admitted) action()   {}
@@ -60,11 +71,23 @@ func (lost) action()       {}
 func (dismissed) action()  {}
 func (maintained) action() {}
 func (pruned) action()     {}
+func (quotasSet) action()  {}
+func (weightsSet) action() {}
 
 // persist hands puts to the store; then happens when they are durable.
 func (m *Master) persist(puts []registry.Put, then action) {
 	m.puts = append(m.puts, puts...)
 	m.waiting = append(m.waiting, waiting{m.batch, then})
+}
+
+// persistFor is persist for a call that somebody waits for. One that changes
+// nothing is answered at once.
+func (m *Master) persistFor(id RequestID, puts []registry.Put, then action) {
+	if len(puts) == 0 {
+		m.reply(id, nil)
+		return
+	}
+	m.persist(puts, then)
 }
 
 // committed does what waited for a batch, and for those before it.
@@ -91,6 +114,10 @@ func (m *Master) proceed(a action) {
 		m.maintenanceChanged(a)
 	case pruned:
 		m.forgetUnreachable(a.unreachable)
+	case quotasSet:
+		m.quotasInForce(a)
+	case weightsSet:
+		m.weightsInForce(a)
 	default:
 		invariant.Fail("unknown action", "action", a)
 	}

@@ -97,6 +97,10 @@ type Ranked struct {
 	Err     error
 }
 
+// Whitelist says on which hosts alone agents may be offered; nil is all
+// (--whitelist).
+type Whitelist struct{ Hosts []string }
+
 // Committed says that the registry batch with this number is durable.
 type Committed struct{ Seq uint64 }
 
@@ -112,5 +116,6 @@ func (AgentMessage) input()  {}
 func (OperatorCall) input()  {}
 func (Explain) input()       {}
 func (Ranked) input()        {}
+func (Whitelist) input()     {}
 func (Committed) input()     {}
 func (Tick) input()          {}

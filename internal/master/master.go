@@ -7,6 +7,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/refusal"
@@ -49,6 +50,10 @@ type Master struct {
 	returning     map[ids.AgentID][]AgentMessage // agents that re-register, with what they sent since
 	leaving       map[ids.AgentID]bool           // agents on their way out of the registry
 	removals      removals
+
+	quotas    map[string]*quotapb.QuotaConfig // in force; replaced, not changed
+	weights   map[string]float64              // the same
+	recalling recall
 
 	puts    []registry.Put // not handed out yet
 	batch   uint64         // number of the batch that puts will be
@@ -142,6 +147,8 @@ func (m *Master) Step(now time.Time, in Input) {
 		m.ranked(in)
 	case Committed:
 		m.committed(in.Seq)
+	case Whitelist:
+		m.alloc.SetWhitelist(in.Hosts)
 	case Tick:
 	default:
 		invariant.Fail("unknown input", "input", in)
@@ -211,8 +218,8 @@ func (m *Master) Snapshot() *Snapshot {
 		Executors:   m.executorRows.snapshot(),
 		Offers:      m.offerRows.snapshot(),
 		Operations:  m.operationRows.snapshot(),
-		Weights:     maps.Clone(m.registry.Weights()),
-		Quotas:      maps.Clone(m.registry.Quotas()),
+		Weights:     m.weights,
+		Quotas:      m.quotas,
 		Schedules:   m.registry.Schedules(),
 		Machines:    m.registry.Machines(),
 		Inverse:     m.inverseRows.snapshot(),

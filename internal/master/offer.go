@@ -30,8 +30,12 @@ type offer struct {
 func (o *offer) order() uint64 { return o.row.Serial }
 
 // allocate lets the allocator decide, within its budget, and sends out what it
-// offers.
+// offers. What is recalled must all be back before that.
 func (m *Master) allocate() {
+	if more := m.recallSome(); more {
+		m.out.Wake = m.now
+		return
+	}
 	allocations, more := m.alloc.Run(m.now, m.cfg.AllocationBudget)
 	for len(allocations) > 0 {
 		n := 1

@@ -60,6 +60,8 @@ func (w *world) printMessage(msg Message) {
 	case Reply:
 		if msg.Err != nil {
 			w.printf("reply: %s: %s", msg.Err.Reason, msg.Err.Message)
+		} else if w.waits[msg.Request] {
+			w.printf("reply: done")
 		}
 		for _, e := range msg.Explanations {
 			w.printf("%s", e)

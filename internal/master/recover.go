@@ -32,22 +32,11 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.toRecover = len(m.recovered)
 	m.puts = append(m.puts, r.SetMaster(info)...)
 	m.recoverWeights()
+	m.recoverQuotas()
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
 	m.beginRanking()
 	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
-}
-
-// recoverWeights takes the registry's weights, or the configured ones if it
-// has none.
-func (m *Master) recoverWeights() {
-	if len(m.registry.Weights()) == 0 && len(m.cfg.Weights) > 0 {
-		m.puts = append(m.puts, m.registry.SetWeights(m.cfg.Weights)...)
-	}
-	weights := m.registry.Weights()
-	for _, role := range slices.Sorted(maps.Keys(weights)) {
-		m.alloc.SetWeight(role, weights[role])
-	}
 }
 
 // recoveredInfos returns the agents of an earlier leader that are not back, by

@@ -45,6 +45,10 @@ import (
 //	reconcile NAME [TASK[@AGENT]…]
 //	message NAME EXECUTOR AGENT TEXT; executor-message NAME EXECUTOR AGENT TEXT
 //	shutdown NAME EXECUTOR AGENT; exited NAME EXECUTOR AGENT STATUS
+//	quota [force] ROLE GUARANTEES LIMITS [ROLE GUARANTEES LIMITS…] (none: -)
+//	set-quota [force] ROLE AMOUNTS; remove-quota ROLE; weights ROLE WEIGHT…
+//	whitelist [HOST…] [any]     hosts whose agents alone are offered; all
+//	quotas                      what is in force
 //	hold; commit                keep records from being durable; make them so
 //	schedule [MACHINE… in=D]; down|up MACHINE…   machines are agents' names, or HOST/IP
 //	accept-inverse|decline-inverse NAME OFFER,… [refuse=S]; answers
@@ -138,7 +142,11 @@ func configured(t *testing.T, d *datadriven.TestData) *world {
 	if v := l.opt("limit"); v != "" {
 		cfg.RecoveryAgentRemovalLimit, _ = strconv.ParseFloat(v, 64)
 	}
+	if v := l.opt("budget"); v != "" {
+		cfg.AllocationBudget, _ = strconv.Atoi(v)
+	}
 	cfg.Roles = l.list("roles")
+	cfg.Weights = parseWeights(l.list("weights"))
 	cfg.RootSubmissions = !l.HasArg("no-root")
 	w := newWorld(cfg)
 	w.quiet = !l.HasArg("verbose")
@@ -198,6 +206,13 @@ var commands = map[string]func(*world, line){
 	},
 	"rehost": func(w *world, l line) { w.agents[l.at(0)].info.Hostname = new(l.at(1)) },
 	"resize": func(w *world, l line) { w.agents[l.at(0)].info.Resources = resources.MustParse(l.at(1)).Endpoint() },
+
+	"quota":        quotaCommand,
+	"set-quota":    setQuotaCommand,
+	"remove-quota": removeQuotaCommand,
+	"weights":      weightsCommand,
+	"whitelist":    whitelistCommand,
+	"quotas":       func(w *world, _ line) { w.printQuotas() },
 
 	"subscribe":        subscribeCommand,
 	"update-framework": updateFrameworkCommand,

@@ -65,12 +65,7 @@ func (m *Master) checkFramework(info *mesos.FrameworkInfo) error {
 }
 
 func (m *Master) unlistedRoles(roles []string) []string {
-	if len(m.cfg.Roles) == 0 {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(roles), func(r string) bool {
-		return r == "*" || slices.Contains(m.cfg.Roles, r)
-	})
+	return slices.DeleteFunc(slices.Clone(roles), m.isListed)
 }
 
 // wishes are what a framework says of the offers it wants. They replace what

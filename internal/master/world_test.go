@@ -37,6 +37,7 @@ type world struct {
 	conns      ConnID
 	requests   RequestID
 	demands    []RankDemand
+	waits      map[RequestID]bool // whose success is printed
 
 	out strings.Builder
 }
@@ -75,6 +76,7 @@ func newWorld(cfg Config) *world {
 		agents:     map[string]*testAgent{},
 		agentNames: map[ids.UPID]string{},
 		frameworks: map[string]*testFramework{},
+		waits:      map[RequestID]bool{},
 	}
 	w.elect()
 	return w

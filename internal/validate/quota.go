@@ -69,6 +69,9 @@ func guaranteesWithinLimits(guarantees, limits map[string]*mesos.Value_Scalar) e
 // QuotaRequest refuses a quota of the older form for no valid role, or with
 // guarantees that are more than names and amounts.
 func QuotaRequest(q *quotapb.QuotaRequest) error {
+	if err := resources.ValidateAll(q.GetGuarantee()); err != nil {
+		return within("QuotaInfo with invalid resource", err)
+	}
 	if q.Role == nil {
 		return refusal.Invalidf("QuotaInfo must specify a role")
 	}
@@ -93,7 +96,7 @@ func QuotaRequest(q *quotapb.QuotaRequest) error {
 
 func guarantee(r *mesos.Resource) error {
 	switch {
-	case len(r.GetReservations()) > 0:
+	case len(r.GetReservations()) > 0 || r.GetReservation() != nil || r.GetRole() != "" && r.GetRole() != "*":
 		return refusal.Invalidf("QuotaInfo must not contain any ReservationInfo")
 	case r.GetDisk() != nil:
 		return refusal.Invalidf("QuotaInfo must not contain DiskInfo")

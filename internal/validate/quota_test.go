@@ -47,12 +47,17 @@ func TestQuotaRequest(t *testing.T) {
 		{of(""), "QuotaInfo with empty 'guarantee'"},
 		{of(cpus), ""},
 		{of(cpus + "," + cpus), "QuotaInfo contains duplicate resource name 'cpus'"},
-		{of(`{"name":"p","type":"RANGES"}`), "QuotaInfo must not include non-scalar resources"},
-		{of(`{"name":"p","type":"SCALAR","revocable":{}}`), "QuotaInfo must not contain RevocableInfo"},
-		{of(`{"name":"p","type":"SCALAR","disk":{}}`), "QuotaInfo must not contain DiskInfo"},
+		{of(`{"name":"p","type":"RANGES","ranges":{"range":[{"begin":1,"end":2}]}}`), "QuotaInfo must not include non-scalar resources"},
+		{of(`{"name":"p","type":"SCALAR","scalar":{"value":1},"revocable":{}}`), "QuotaInfo must not contain RevocableInfo"},
+		{of(`{"name":"disk","type":"SCALAR","scalar":{"value":1},"disk":{}}`), "QuotaInfo must not contain DiskInfo"},
 		{
-			of(`{"name":"p","type":"SCALAR","reservations":[{"role":"a"}]}`),
+			of(`{"name":"p","type":"SCALAR","scalar":{"value":1},"reservations":[{"type":"STATIC","role":"a"}]}`),
 			"QuotaInfo must not contain any ReservationInfo",
+		},
+		{of(`{"name":"p","type":"SCALAR","scalar":{"value":1},"role":"a"}`), "QuotaInfo must not contain any ReservationInfo"},
+		{
+			of(`{"name":"p","type":"SCALAR","scalar":{"value":-1}}`),
+			"QuotaInfo with invalid resource: Resource 'p:-1' is invalid: Invalid scalar resource: value <= 0",
 		},
 	} {
 		refused(t, validate.QuotaRequest(read(t, test.quota, &quotapb.QuotaRequest{})), test.want)
