@@ -217,6 +217,11 @@ func compileRegex(expr string, limits RegexLimits) (*regexp.Regexp, error) {
 	return re, nil
 }
 
+// Exclude reports whether an agent does not meet the constraints of a role.
+func (c *Constraints) Exclude(role string, info *mesos.AgentInfo) bool {
+	return c.unmet(role, info) != ""
+}
+
 // unmet returns a constraint that an agent does not meet for a role, in words,
 // or "" if it may be offered: no group holds, and this is the first of the
 // first group that does not.

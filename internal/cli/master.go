@@ -49,7 +49,7 @@ func (f *masterFlags) open(log *logs) (*openMaster, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	server := masterd.New(masterd.Config{
-		Master: f.Master, Allocator: allocator.New(f.Allocator, newRand()),
+		Master: f.core(), Whitelist: f.whitelist(), Allocator: allocator.New(f.Allocator, newRand()),
 		Info: info, Listener: listener, Elector: backend.elector, Store: backend.store,
 		FetchTimeout: f.FetchTimeout, StoreTimeout: f.StoreTimeout,
 		Cluster: f.Cluster, Flags: shown(f.Set.Values()), MaxSubscribers: f.MaxSubscribers, Seed: seed,

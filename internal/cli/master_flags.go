@@ -3,6 +3,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/internal/sorter"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -24,6 +27,9 @@ type masterFlags struct {
 	WorkDir, Registry, Cluster string
 	FetchTimeout, StoreTimeout time.Duration
 	MaxSubscribers             int
+
+	Whitelist   string
+	RegexMemory flags.Bytes
 
 	Master    master.Config
 	Allocator allocator.Config
@@ -68,7 +74,8 @@ func (f *masterFlags) agents() {
 
 func (f *masterFlags) allocation() {
 	f.Set.Group("Allocation")
-	f.Set.Duration(&f.Allocator.Interval, "allocation_interval", time.Second, "Time between two rounds of offers to all.")
+	f.Set.Duration(&f.Allocator.Interval, "allocation_interval", time.Second, "Time between two rounds of offers to all.").
+		Check(f.aboveZero("allocation_interval", &f.Allocator.Interval))
 	f.Set.Func(f.minAllocatable, "min_allocatable_resources", "cpus:0.01|mem:32", "resources", "An offer has at least one of these, which are separated by |.")
 	f.Set.Choice(new(string), "allocator", "hierarchical", []string{"hierarchical", "HierarchicalDRF"}, "The allocation module.")
 	order := map[string]sorter.Order{"drf": sorter.DRF, "random": sorter.Random}
@@ -93,12 +100,60 @@ func (f *masterFlags) allocation() {
 		f.Allocator.ShowGPUs = !hide
 		return err
 	}, "filter_gpu_resources", "true", "true|false", "Hide agents with GPUs from frameworks without GPU_RESOURCES.")
-	f.Set.Func(f.weights, "weights", "", "role=weight,…", "Weights of roles, used while the registry has none. Prefer the operator API.")
-	f.Set.Func(func(text string) error {
-		f.Master.Roles = strings.Split(text, ",")
+	f.Set.Func(f.weights, "weights", "", "role=weight,…", "Weights of roles, used while the registry has none. Prefer the operator API.").Check(f.weightsOfRoles)
+	f.Set.Func(f.roles, "roles", "", "roles", "The only roles that frameworks may have beside *, separated by commas. By default any.")
+	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional().
+		Check(f.aboveZero("offer_timeout", &f.Master.OfferTimeout))
+	f.Set.Path(&f.Whitelist, "whitelist", "", "File with the hosts, one a line, whose agents alone are offered. It is read again every 5secs. By default all are.").Optional()
+	f.Set.Bytes(&f.RegexMemory, "offer_constraints_re2_max_mem", flags.Bytes(f.Master.RegexLimits.MaxMemory), "How much memory a regular expression in offer constraints may take.")
+	f.Set.Int(&f.Master.RegexLimits.MaxProgram, "offer_constraints_re2_max_program_size", f.Master.RegexLimits.MaxProgram, "How many instructions a regular expression in offer constraints may have.")
+}
+
+// core returns what the master's core is configured with.
+func (f *masterFlags) core() master.Config {
+	cfg := f.Master
+	cfg.RegexLimits.MaxMemory = int(f.RegexMemory)
+	return cfg
+}
+
+// whitelist returns the file with the agent whitelist, "" for none, which was
+// once called "*".
+func (f *masterFlags) whitelist() string {
+	if f.Whitelist == "*" {
+		return ""
+	}
+	return f.Whitelist
+}
+
+// aboveZero refuses a flag that is set to no time at all.
+func (f *masterFlags) aboveZero(flag string, d *time.Duration) func() error {
+	return func() error {
+		if f.Set.Loaded(flag) && *d <= 0 {
+			return fmt.Errorf("--%s must be more than 0", flag)
+		}
 		return nil
-	}, "roles", "", "roles", "The only roles that frameworks may have, separated by commas. By default any.")
-	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional()
+	}
+}
+
+func (f *masterFlags) roles(text string) error {
+	f.Master.Roles = nil
+	for name := range strings.SplitSeq(text, ",") {
+		if err := role.Validate(name); err != nil {
+			return err
+		}
+		f.Master.Roles = append(f.Master.Roles, name)
+	}
+	return nil
+}
+
+// weightsOfRoles refuses weights of roles that nobody may have.
+func (f *masterFlags) weightsOfRoles() error {
+	for name := range f.Master.Weights {
+		if len(f.Master.Roles) > 0 && name != "*" && !slices.Contains(f.Master.Roles, name) {
+			return fmt.Errorf("--weights has role %s, which --roles lacks", name)
+		}
+	}
+	return nil
 }
 
 func (f *masterFlags) frameworks() {
@@ -151,12 +206,15 @@ func (f *masterFlags) minAllocatable(text string) error {
 func (f *masterFlags) weights(text string) error {
 	f.Master.Weights = map[string]float64{}
 	for pair := range strings.SplitSeq(text, ",") {
-		role, weight, _ := strings.Cut(pair, "=")
+		name, weight, _ := strings.Cut(pair, "=")
 		w, err := strconv.ParseFloat(weight, 64)
-		if err != nil || !(w > 0) {
+		if err != nil || !(w > 0) || math.IsInf(w, 0) {
 			return fmt.Errorf("%q is not a weight such as role=2.5", pair)
 		}
-		f.Master.Weights[role] = w
+		if err := role.Validate(name); err != nil {
+			return err
+		}
+		f.Master.Weights[name] = w
 	}
 	return nil
 }

@@ -44,8 +44,11 @@ type Config struct {
 	// StoreTimeout ends a master whose store does not answer
 	// (--registry_store_timeout).
 	StoreTimeout time.Duration
-	Cluster      string            // --cluster, "" if unnamed
-	Flags        map[string]string // as given and by default, for /flags
+	// Whitelist is the file that names the hosts whose agents alone are offered,
+	// "" if all are (--whitelist).
+	Whitelist string
+	Cluster   string            // --cluster, "" if unnamed
+	Flags     map[string]string // as given and by default, for /flags
 	// MaxSubscribers bounds the operators' event streams
 	// (--max_operator_event_stream_subscribers).
 	MaxSubscribers int
@@ -166,6 +169,11 @@ func (s *Server) lead(ctx context.Context, cancel context.CancelCauseFunc, work 
 		return err
 	}
 	s.core.Recover(s.clock(), known.registry, s.cfg.Info)
+	if s.cfg.Whitelist != "" {
+		l := &whitelist{path: s.cfg.Whitelist}
+		s.update(l, func(in master.Input) { s.core.Step(s.clock(), in) }) // before any agent is here
+		work.Go(func() { s.watchWhitelist(ctx, l) })
+	}
 	work.Go(func() {
 		if err := s.write(ctx, known.version, known.sizes); err != nil {
 			cancel(err)

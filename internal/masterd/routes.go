@@ -43,6 +43,7 @@ var endpoints = []endpoint{
 	{"master", "unreserve", posted(form(onAgent("resources", unreserveOf))), "POST slaveId=ID and resources=JSON ends reservations."},
 	{"master", "create-volumes", posted(form(onAgent("volumes", createOf))), "POST slaveId=ID and volumes=JSON makes persistent volumes."},
 	{"master", "destroy-volumes", posted(form(onAgent("volumes", destroyOf))), "POST slaveId=ID and volumes=JSON deletes persistent volumes."},
+	{"allocator", "offer_constraints_debug", rendered(writeOfferConstraints), "Which agents the offer constraints of frameworks exclude, by role."},
 	{"registrar(1)", "registry", (*Server).serveRegistry, "What the master would know after a restart."},
 	{"metrics", "snapshot", plain((*Server).serveMetrics), "All metrics, as a JSON object of numbers."},
 	{"metrics", "prometheus", (*Server).servePrometheus, "All metrics, in Prometheus's text format."},

@@ -10,6 +10,8 @@ import (
 	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/master"
 	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/resources"
@@ -128,4 +130,35 @@ func (v *view) maintenance() *maintenancepb.ClusterStatus {
 		}
 	}
 	return out
+}
+
+// writeOfferConstraints is /allocator/offer_constraints_debug: for each role of
+// each framework, the agents that its offer constraints exclude.
+func writeOfferConstraints(v *view, w *wire.Writer, _ *http.Request) {
+	w.BeginObject()
+	w.Key("frameworks").BeginObject()
+	for _, row := range v.frameworks {
+		w.Key(string(row.ID)).BeginObject()
+		w.Key("suppressed_roles").Strings(row.Suppressed)
+		w.Key("excluded_by_attribute_constraints").BeginObject()
+		v.writeExcluded(w, row)
+		w.EndObject()
+		w.EndObject()
+	}
+	w.EndObject()
+	w.EndObject()
+}
+
+func (v *view) writeExcluded(w *wire.Writer, row *master.FrameworkRow) {
+	// They were compiled when the framework subscribed, with the same limits.
+	constraints, _ := allocator.CompileConstraints(row.Constraints, v.server.cfg.Master.RegexLimits)
+	for _, name := range row.Roles() {
+		w.Key(name).BeginArray()
+		for _, a := range v.agents {
+			if constraints.Exclude(name, a.Info) {
+				w.String(string(a.ID))
+			}
+		}
+		w.EndArray()
+	}
 }
