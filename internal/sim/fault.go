@@ -231,6 +231,7 @@ func (w *world) heal() {
 	w.note("----- healed")
 	w.healed = true
 	w.freeLater()
+	w.dropQuotasLater()
 	for _, from := range w.net.names {
 		for _, to := range w.net.names {
 			if w.net.blocked[route{from, to}] != 0 {

@@ -32,11 +32,12 @@ type history struct {
 	gone       map[ids.AgentID]bool
 	shut       map[string]float64 // agent's name/framework → when a leader last had it shut down there
 	frameworks map[ids.FrameworkID]bool
+	quotaAsked int // how often quotas were asked for
 }
 
 // Counts is how much of what a run has seen.
 type Counts struct {
-	Launched, Ended, Updates, Offers, Accepted, Rescinded int
+	Launched, Ended, Updates, Offers, Accepted, Rescinded, Quotas int
 }
 
 // taskHistory is what became of one task.

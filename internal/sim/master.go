@@ -110,6 +110,7 @@ func (m *masterNode) lead() {
 			Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
 			Pid: (*string)(new(m.pid())),
 		})
+		m.w.history.recovered(m, r)
 		m.pump()
 	})
 }
@@ -174,6 +175,7 @@ func (m *masterNode) pump() {
 	e := m.core.Effects()
 	m.core.Check()
 	m.look()
+	m.w.history.offersAllowed(m, e.Messages)
 	m.act(e)
 }
 

@@ -73,6 +73,23 @@ var planted = []struct{ name, file, was, is string }{
 		"updates not sent again to another master", "agent/register.go",
 		"a.tellMaster(a.describe())\n\ta.resumeUpdates()\n\tfor", "a.tellMaster(a.describe())\n\tfor",
 	},
+	{
+		"guaranteed resources offered away", "allocator/quota.go",
+		"a.headroom.At(i)-a.required.At(i)", "a.headroom.At(i)",
+	},
+	{
+		"limits passed by what guarantees leave", "allocator/quota.go",
+		"t.below(i)-guaranteed.At(i)", "t.below(i)",
+	},
+	{
+		"quotas answered before the registry has them", "master/quota.go",
+		"m.persistFor(id, m.registry.SetQuotas(configs), quotasSet{id, configs})",
+		"m.puts = append(m.puts, m.registry.SetQuotas(configs)...)\n\tm.quotasInForce(quotasSet{id, configs})",
+	},
+	{
+		"quotas not enforced by a new leader", "master/quota.go",
+		"m.alloc.SetQuota(name, quotaOf(m.quotas[name]))", "_ = name",
+	},
 }
 
 // TestPlanted sees that the bugs can be planted, and with -plant that some

@@ -80,6 +80,7 @@ func (c *Counts) add(o Counts) {
 	c.Offers += o.Offers
 	c.Accepted += o.Accepted
 	c.Rescinded += o.Rescinded
+	c.Quotas += o.Quotas
 }
 
 // TestRepeats: the same seed is the same run, whoever reads along.

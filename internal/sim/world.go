@@ -144,6 +144,7 @@ func (w *world) run() {
 	}
 	w.startFaults()
 	w.operate()
+	w.apportion()
 	w.runUntil(epoch.Add(w.plan.Horizon))
 	w.heal()
 	w.converge()
