@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,8 @@ import (
 
 // haFlags are how several masters of a cluster agree on one that leads.
 type haFlags struct {
-	Mode, ZK, Etcd, Peers, Peer string
-	ZKSession, EtcdSession      time.Duration
+	Mode, ZK, Etcd, Peers, Peer, Replace string
+	ZKSession, EtcdSession               time.Duration
 }
 
 const (
@@ -47,6 +48,7 @@ func (h *haFlags) define(set *flags.Set) {
 	set.Duration(&h.EtcdSession, "etcd_session_timeout", 2*time.Second, "How long etcd waits for a leader that it does not hear of, in whole seconds.")
 	set.String(&h.Peers, "peers", "", "All masters, the own one too: host:port,… on which their embedded etcds talk to each other. Implies --ha=embedded.").Optional()
 	set.String(&h.Peer, "peer_address", "", "The own one of --peers, if the address or host name of this master does not tell.").Optional()
+	set.String(&h.Replace, "replace_peer", "", "One of --peers whose files are lost: it is given up as the member it was, and may then be started again, with none. It must not be running.").Optional()
 	set.String(new(string), "quorum", "", "Taken for Mesos's sake and not used: the stores know their quorum.").Optional()
 	set.String(new(string), "log_auto_initialize", "", "Taken for Mesos's sake and not used.").Optional()
 }
@@ -75,6 +77,8 @@ type backend struct {
 	elector masterd.Elector
 	store   masterd.Store
 	member  *etcdserver.Server // or nil
+	replace string             // a peer to replace, or ""
+	log     *slog.Logger
 }
 
 // watch ends with an error when the embedded member fails, or with ctx.
@@ -83,7 +87,29 @@ func (b *backend) watch(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	if b.replace != "" {
+		go b.replacePeer(ctx)
+	}
 	return b.member.Failed(ctx)
+}
+
+// replaceTime is how long the replacement of a peer is tried.
+const replaceTime = time.Minute
+
+// replacePeer lets another member in for one that is lost. A master that cannot
+// do it goes on as it is.
+func (b *backend) replacePeer(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, replaceTime)
+	defer cancel()
+	err := b.member.Wait(ctx)
+	if err == nil {
+		err = b.member.Replace(ctx, b.replace)
+	}
+	if err != nil {
+		b.log.Error("cannot replace a peer", slog.String("peer", b.replace), slog.Any("error", err))
+		return
+	}
+	b.log.Info("the peer is replaced: start it now, without its old files", slog.String("peer", b.replace))
 }
 
 func (b *backend) close() error {
@@ -171,6 +197,9 @@ func (f *masterFlags) embedded(info *mesos.MasterInfo, log *slog.Logger) (*backe
 	if err != nil {
 		return nil, err
 	}
+	if r := f.ha.Replace; r != "" && (r == self || !slices.Contains(peers, r)) {
+		return nil, fmt.Errorf("--replace_peer: %s is not another one of --peers", r)
+	}
 	member, err := etcdserver.Start(etcdserver.Config{
 		Peers: peers, Self: self, Dir: filepath.Join(f.WorkDir, "etcd"), Cluster: f.Cluster, Log: log,
 	})
@@ -185,7 +214,7 @@ func (f *masterFlags) embedded(info *mesos.MasterInfo, log *slog.Logger) (*backe
 	return &backend{
 		elector: etcd.New(etcd.Config{Dial: member.Client, Prefix: embeddedPrefix, SessionTimeout: f.ha.EtcdSession, Log: log}),
 		store:   storeetcd.Open(client, embeddedPrefix+"/registry", log),
-		member:  member,
+		member:  member, replace: f.ha.Replace, log: log,
 	}, nil
 }
 

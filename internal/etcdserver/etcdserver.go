@@ -104,7 +104,9 @@ func (cfg Config) embed() (*embed.Config, error) {
 		return nil, err
 	}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{*self}, []url.URL{*self}
-	c.ListenClientUrls, c.AdvertiseClientUrls = nil, nil
+	// There are no clients elsewhere. That the member says where they would find
+	// it is how others know that it has run.
+	c.ListenClientUrls, c.AdvertiseClientUrls = nil, []url.URL{*self}
 	members := make([]string, 0, len(cfg.Peers))
 	for _, peer := range cfg.Peers {
 		members = append(members, peer+"=http://"+peer)
@@ -113,7 +115,9 @@ func (cfg Config) embed() (*embed.Config, error) {
 	c.InitialCluster = strings.Join(members, ",")
 	c.InitialClusterToken = "meseta-" + cfg.Cluster
 	if _, err := os.Stat(filepath.Join(cfg.Dir, "member")); errors.Is(err, os.ErrNotExist) {
-		c.ClusterState = embed.ClusterStateFlagNew
+		if c.ClusterState, err = cfg.state(); err != nil {
+			return nil, err
+		}
 	}
 	c.TickMs, c.ElectionMs = uint(heartbeat.Milliseconds()), uint(electionTime.Milliseconds())
 	c.QuotaBackendBytes, c.MaxRequestBytes = quota, 2<<20

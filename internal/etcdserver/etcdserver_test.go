@@ -1,6 +1,7 @@
 package etcdserver
 
 import (
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,65 @@ func TestMembers(t *testing.T) {
 	for _, m := range members {
 		m.Close()
 	}
+}
+
+// TestReplace loses the files of one of three members. It may not come back as
+// the one it was, but another may in its place, and then the loss of a second
+// one is borne.
+func TestReplace(t *testing.T) {
+	var peers []string
+	for range 3 {
+		peers = append(peers, "127.0.0.1:"+strconv.Itoa(cluster.FreePort(t)))
+	}
+	dir := t.TempDir()
+	start := func(i int, files string) (*Server, error) {
+		return Start(Config{Peers: peers, Self: peers[i], Dir: filepath.Join(dir, files), Cluster: "test", Log: slog.New(slog.DiscardHandler)})
+	}
+	members := make([]*Server, 3)
+	begin := func(i int, files string) {
+		t.Helper()
+		var err error
+		if members[i], err = start(i, files); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 3 {
+		begin(i, strconv.Itoa(i))
+	}
+	for i, m := range members {
+		if err := m.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		use(t, m, strconv.Itoa(i))
+	}
+	if err := members[0].Replace(t.Context(), peers[2]); err == nil {
+		t.Error("a member was replaced that is there")
+	}
+	members[2].Close()
+	use(t, members[0], "with two of three")
+	cluster.Eventually(t, cluster.Patience, func() error { // each has to hear of the other that it has run
+		if s, err := start(2, "empty"); err == nil {
+			s.Close()
+			t.Fatal("a member without its files came back as the one it was")
+		} else if !errors.Is(err, errForgotten) {
+			return err
+		}
+		return nil
+	})
+	for range 2 { // the second time does nothing
+		if err := members[0].Replace(t.Context(), peers[2]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin(2, "replaced")
+	if err := members[2].Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	use(t, members[2], "replaced")
+	members[1].Close()
+	use(t, members[2], "the second is lost")
+	members[0].Close()
+	members[2].Close()
 }
 
 // use writes by one member and reads what it wrote.
