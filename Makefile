@@ -7,15 +7,17 @@ SEEDS    ?= 300
 FUZZTIME ?= 10s
 BENCH    ?= .
 COUNT    ?= 6
+CHAOS    ?= 5m
+SEED     ?= 0
 PKG      ?= ./...
 
 # The packages whose tests run whole binaries, one after another, and the
 # simulator, whose many seeds are not run under the race detector: it has one
 # goroutine.
-E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/...
+E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/... ./test/chaos/...
 UNIT  = $(shell $(GO) list ./... | grep -v -e /test/ -e /internal/sim$$)
 
-.PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e generate bench fuzz demo clean
+.PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e chaos generate bench fuzz demo clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +31,8 @@ check: vet lint tidy unit ## the fast part of test, for before each commit
 
 prepare: ## install the Debian packages that the tests need (as root; else say which)
 	./scripts/debian-packages gcc:gcc libc6-dev:/usr/include/stdio.h git:git \
-		bzip2:bzip2 xz-utils:xz unzip:unzip tar:tar curl:curl zookeeper:/usr/share/java/zookeeper.jar busybox-static:/bin/busybox
+		bzip2:bzip2 xz-utils:xz unzip:unzip tar:tar curl:curl zookeeper:/usr/share/java/zookeeper.jar busybox-static:/bin/busybox \
+		iproute2:ip util-linux:unshare
 
 vet: ## go vet
 	$(GO) vet ./...
@@ -54,6 +57,9 @@ sim: ## run the simulator with SEEDS=300 seeds
 
 e2e: build ## run whole binaries, with frameworks of others
 	MESETA_BINARY=$(CURDIR)/bin/meseta $(GO) test -count=1 -p 1 -timeout 20m $(E2E)
+
+chaos: build ## mistreat clusters for CHAOS=5m, beginning with SEED=
+	MESETA_BINARY=$(CURDIR)/bin/meseta $(GO) test -count=1 -timeout 24h ./test/chaos -v -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
 
 generate: ## regenerate the Go code of api/ from its .proto files
 	$(TOOL) buf generate

@@ -89,7 +89,7 @@ const layers = `
 	# Tests of whole binaries share no code with them, or both would agree on
 	# the same mistake.
 	CORES < test/bench;
-	NONE < test/cluster < test/e2e, test/compat, test/scale;
+	NONE < test/cluster < test/chaos, test/e2e, test/compat, test/scale;
 	PUBLIC, test/cluster < test/bench/firstlight;
 `
 

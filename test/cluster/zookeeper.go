@@ -26,6 +26,13 @@ type ZooKeeper struct {
 // fails if $CI is set.
 func StartZooKeeper(t TB, tick time.Duration) *ZooKeeper {
 	t.Helper()
+	return StartZooKeeperAt(t, tick, loopback(FreePort(t)))
+}
+
+// StartZooKeeperAt is StartZooKeeper at an address, by a program that runs the
+// rest of its command line, such as nsenter.
+func StartZooKeeperAt(t TB, tick time.Duration, addr string, by ...string) *ZooKeeper {
+	t.Helper()
 	java, err := exec.LookPath("java")
 	if err == nil {
 		_, err = os.Stat(zookeeperJar)
@@ -37,7 +44,7 @@ func StartZooKeeper(t TB, tick time.Duration) *ZooKeeper {
 		t.Skipf("no ZooKeeper: install Debian's package zookeeper: %v", err)
 	}
 	dir := t.TempDir()
-	z := &ZooKeeper{Addr: loopback(FreePort(t))}
+	z := &ZooKeeper{Addr: addr}
 	host, port, _ := strings.Cut(z.Addr, ":")
 	config := filepath.Join(dir, "zoo.cfg")
 	text := fmt.Sprintf("tickTime=%d\ndataDir=%s\nclientPort=%s\nclientPortAddress=%s\nadmin.enableServer=false\nmaxClientCnxns=0\n",
@@ -45,8 +52,8 @@ func StartZooKeeper(t TB, tick time.Duration) *ZooKeeper {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	z.Process = Start(t, "zookeeper", nil, java, "-Xmx256m", "-XX:+UseSerialGC", "-Dzookeeper.4lw.commands.whitelist=*",
-		"-Dzookeeper.jmx.log4j.disable=true", "-cp", zookeeperJar, "org.apache.zookeeper.server.ZooKeeperServerMain", config)
+	z.Process = Start(t, "zookeeper", nil, append(by, java, "-Xmx256m", "-XX:+UseSerialGC", "-Dzookeeper.4lw.commands.whitelist=*",
+		"-Dzookeeper.jmx.log4j.disable=true", "-cp", zookeeperJar, "org.apache.zookeeper.server.ZooKeeperServerMain", config)...)
 	z.Ready(t)
 	return z
 }
