@@ -204,7 +204,9 @@ func (s *scheduler) event(e cluster.Value) error {
 		s.mu.Unlock()
 	case "OFFERS":
 		for _, offer := range e.List("offers.offers") {
-			s.offer(offer)
+			if err := s.offer(offer); err != nil {
+				return err
+			}
 		}
 	case "UPDATE":
 		return s.update(e.Get("update.status"))
@@ -238,22 +240,25 @@ func (s *scheduler) call(call J) error {
 
 // offer launches a task if there are not enough, and declines otherwise. The
 // task writes down that it has begun.
-func (s *scheduler) offer(offer cluster.Value) {
+func (s *scheduler) offer(offer cluster.Value) error {
 	if _, err := os.Stat(filepath.Join(s.dir, "enough")); err == nil || len(s.agent) >= alive {
-		_ = s.call(J{"type": "DECLINE", "decline": J{"offer_ids": []J{{"value": offer.Text("id.value")}}, "filters": J{"refuse_seconds": 0.5}}})
-		return
+		return s.call(J{"type": "DECLINE", "decline": J{"offer_ids": []J{{"value": offer.Text("id.value")}}, "filters": J{"refuse_seconds": 0.5}}})
 	}
-	s.mu.Lock()
 	s.serial++
-	task := fmt.Sprintf("%s-%d", s.name, s.serial)
-	s.agent[task] = offer.Text("agent_id.value")
-	s.mu.Unlock()
+	task, agent := fmt.Sprintf("%s-%d", s.name, s.serial), offer.Text("agent_id.value")
 	command := fmt.Sprintf("echo began >> %s; exec sleep %.1f", filepath.Join(s.dir, "starts", task), 0.2+2*rand.Float64())
-	s.note(record{Kind: "launch", Task: task, Agent: offer.Text("agent_id.value")})
-	_ = s.call(J{"type": "ACCEPT", "accept": J{ // if it fails, asking tells what became of it
+	s.note(record{Kind: "launch", Task: task, Agent: agent})
+	err := s.call(J{"type": "ACCEPT", "accept": J{
 		"offer_ids": []J{{"value": offer.Text("id.value")}}, "filters": J{"refuse_seconds": 0.1},
 		"operations": []J{{"type": "LAUNCH", "launch": J{"task_infos": []J{cluster.Task(offer, task, command)}}}},
 	}})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agent[task] = agent // only now: who asks before the master has heard of it is told that it is gone
+	if err != nil {
+		s.master = "" // and on this stream it may yet hear of it
+	}
+	return err
 }
 
 // update records a status, and answers it if it wants that. Without an answer,
