@@ -91,6 +91,7 @@ const layers = `
 	CORES < test/bench;
 	NONE < test/cluster < test/chaos, test/e2e, test/compat, test/scale;
 	PUBLIC, test/cluster < test/bench/firstlight;
+	internal/agent, internal/elect/standalone, test/cluster < test/bench/failover;
 `
 
 // impure are the imports that no value and no core may have: they are
