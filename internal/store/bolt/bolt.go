@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"strconv"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -25,7 +26,11 @@ var (
 	recordsBucket = []byte("records")
 	stateBucket   = []byte("state")
 	versionKey    = []byte("version")
+	formatKey     = []byte("format")
 )
+
+// format is how files are laid out now. One without a format is of the first.
+const format = 1
 
 // Store is one file. It is safe for concurrent use.
 type Store struct {
@@ -42,18 +47,25 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the registry %s (if the file is damaged, restore it from a backup or begin a new cluster with another --work_dir): %w", path, err)
 	}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(recordsBucket)
-		if err != nil {
-			return err
-		}
-		_, err = tx.CreateBucketIfNotExists(stateBucket)
-		return err
-	})
-	if err != nil {
+	if err := db.Update(prepare); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the registry %s: %w", path, err), db.Close())
 	}
 	return &Store{db: db}, nil
+}
+
+// prepare makes what has to be there, and refuses what it does not know.
+func prepare(tx *bbolt.Tx) error {
+	if _, err := tx.CreateBucketIfNotExists(recordsBucket); err != nil {
+		return err
+	}
+	state, err := tx.CreateBucketIfNotExists(stateBucket)
+	if err != nil {
+		return err
+	}
+	if f := state.Get(formatKey); f != nil && string(f) != strconv.Itoa(format) {
+		return fmt.Errorf("it has format %s, and this Meseta knows %d: start a newer one, or begin a new cluster with another --work_dir", f, format)
+	}
+	return state.Put(formatKey, []byte(strconv.Itoa(format)))
 }
 
 // Load returns the records as they are now.
