@@ -375,3 +375,38 @@ func TestTornIsNotDamaged(t *testing.T) {
 		}
 	}
 }
+
+// TestTruncated cuts each file short, at every length. A strict read either takes
+// it for what a crash leaves or refuses it; another always goes on, and counts
+// what it could not read.
+func TestTruncated(t *testing.T) {
+	dir := t.TempDir()
+	life(Open(OS{}, dir), nil)
+	cuts := 0
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		was, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for size := range was {
+			cuts++
+			if err := os.WriteFile(name, was[:size], 0o600); err != nil {
+				return err
+			}
+			_, strict := Open(OS{}, dir).Read(true)
+			st, err := Open(OS{}, dir).Read(false)
+			if err != nil {
+				t.Errorf("%s cut at %d: %v", name, size, err)
+			} else if (strict != nil) != (st.Errors > 0) {
+				t.Errorf("%s cut at %d: strict says %v, and otherwise there are %d errors", name, size, strict, st.Errors)
+			}
+		}
+		return os.WriteFile(name, was, 0o600)
+	})
+	if err != nil || cuts < 100 {
+		t.Fatalf("%d cuts, %v", cuts, err)
+	}
+}
