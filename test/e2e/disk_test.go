@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func newDisk(t *testing.T) *disk {
 // do runs a shell command where the disk is.
 func (d *disk) do(t *testing.T, command string) {
 	t.Helper()
-	args := append(d.in[1:], "sh", "-c", command)
+	args := append(slices.Clone(d.in[1:]), "sh", "-c", command)
 	if out, err := exec.Command(d.in[0], args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", command, err, out)
 	}
