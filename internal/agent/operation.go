@@ -22,6 +22,7 @@ import (
 //	                      └──▶ ERROR ────────▲
 type reserved struct {
 	all     resources.Resources // reservations and volumes, not allocated
+	told    resources.Resources // those that the last registration named
 	pending map[string]*operation
 }
 
@@ -67,7 +68,8 @@ func (a *Agent) applyOperation(m *messages.ApplyOperationMessage) {
 		OperationId: m.GetOperationInfo().GetId(), State: mesos.OperationState_OPERATION_FINISHED.Enum(),
 		Uuid: &mesos.UUID{Value: a.uuid()}, AgentId: a.info.GetId(),
 	}
-	if err := a.convert(m.GetOperationInfo()); err != nil {
+	err := a.convert(m.GetOperationInfo())
+	if err != nil {
 		a.log.Error("operation failed", slog.String("why", err.Error()))
 		why := err.Error()
 		st.State, st.Message = mesos.OperationState_OPERATION_ERROR.Enum(), &why
@@ -77,6 +79,9 @@ func (a *Agent) applyOperation(m *messages.ApplyOperationMessage) {
 		LatestStatus: st, Statuses: []*mesos.OperationStatus{st}, Uuid: m.GetOperationUuid(),
 	})
 	a.saveReserved()
+	if err != nil { // the master took it for done
+		a.tellMaster(a.registration())
+	}
 }
 
 // convert makes the change in what the agent has.

@@ -118,6 +118,7 @@ func (a *Agent) register() {
 // registration returns the message by which the agent asks to be admitted, with
 // resources in the old form.
 func (a *Agent) registration() proto.Message {
+	a.reserved.told = a.reserved.all
 	var m proto.Message
 	if a.id() == "" {
 		m = &messages.RegisterSlaveMessage{
@@ -241,6 +242,19 @@ func (a *Agent) readmitted(m *messages.SlaveReregisteredMessage) {
 	a.resumeUpdates()
 	for _, r := range m.GetReconciliations() {
 		a.reconcile(r)
+	}
+	a.correctReserved()
+}
+
+// correctReserved registers again if operations were done since the last
+// registration was sent. The answer was to that one or an earlier one, by which
+// the master has made its books what they were before, though it may have sent
+// the operations itself: the answer to an earlier registration made it believe
+// us back.
+func (a *Agent) correctReserved() {
+	if a.state == Running && !a.reserved.all.Equal(a.reserved.told) {
+		a.log.Info("registering again: what is reserved has changed since the last registration")
+		a.tellMaster(a.registration())
 	}
 }
 

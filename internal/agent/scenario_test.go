@@ -390,6 +390,9 @@ func (w *world) printProto(m proto.Message) string {
 		for _, x := range m.GetExecutorInfos() {
 			s += " executor " + x.GetExecutorId().GetValue()
 		}
+		if rs := m.GetCheckpointedResources(); len(rs) > 0 {
+			s += " reserved " + resources.TextAll(rs)
+		}
 		return s
 	case *messages.ExitedExecutorMessage:
 		return fmt.Sprintf("%s %s %s status %d", name, m.GetFrameworkId().GetValue(), m.GetExecutorId().GetValue(), m.GetStatus())

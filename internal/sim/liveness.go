@@ -11,6 +11,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // converge gives a healed cluster time to come to rest, and looks whether all is
@@ -137,6 +138,9 @@ func (w *world) agentUnsettled(s *master.Snapshot, a *agentNode) string {
 	}
 	if row == nil || !row.Active {
 		return fmt.Sprintf("%s is %s, which the master does not offer", a.name, id)
+	}
+	if here, known := resources.Trusted(own.Reserved), row.Total.NeedingCheckpoint(); !known.Equal(here) {
+		return fmt.Sprintf("%s has reserved %s, and the master takes it for %s", a.name, here, known)
 	}
 	for t := range own.Tasks.All() {
 		if t.Phase != agent.TaskCompleted && !executorOver(own, t.Run.Container) {

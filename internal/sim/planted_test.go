@@ -74,6 +74,10 @@ var planted = []struct{ name, file, was, is string }{
 		"a.tellMaster(a.describe())\n\ta.resumeUpdates()\n\tfor", "a.tellMaster(a.describe())\n\tfor",
 	},
 	{
+		"reservations undone by a registration that is late", "agent/register.go",
+		"\ta.correctReserved()\n", "",
+	},
+	{
 		"guaranteed resources offered away", "allocator/quota.go",
 		"a.headroom.At(i)-a.required.At(i)", "a.headroom.At(i)",
 	},
