@@ -29,6 +29,7 @@ type masterFlags struct {
 	MaxSubscribers             int
 
 	Whitelist   string
+	Reclaim     reclaimFlags
 	RegexMemory flags.Bytes
 
 	Master    master.Config
@@ -105,6 +106,7 @@ func (f *masterFlags) allocation() {
 	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional().
 		Check(f.aboveZero("offer_timeout", &f.Master.OfferTimeout))
 	f.Set.Path(&f.Whitelist, "whitelist", "", "File with the hosts, one a line, whose agents alone are offered. It is read again every 5secs. By default all are.").Optional()
+	f.Reclaim.define(f.Set)
 	f.Set.Bytes(&f.RegexMemory, "offer_constraints_re2_max_mem", flags.Bytes(f.Master.RegexLimits.MaxMemory), "How much memory a regular expression in offer constraints may take.")
 	f.Set.Int(&f.Master.RegexLimits.MaxProgram, "offer_constraints_re2_max_program_size", f.Master.RegexLimits.MaxProgram, "How many instructions a regular expression in offer constraints may have.")
 }
@@ -113,6 +115,7 @@ func (f *masterFlags) allocation() {
 func (f *masterFlags) core() master.Config {
 	cfg := f.Master
 	cfg.RegexLimits.MaxMemory = int(f.RegexMemory)
+	cfg.Reclaim = f.Reclaim.config()
 	return cfg
 }
 

@@ -46,6 +46,10 @@ type Allocator interface {
 	HoldOff(now time.Time, agents int)
 	SetWhitelist(hosts []string)
 
+	Unsatisfied(role string) resources.Quantities
+	Free() resources.Quantities
+	Wants(role string) bool
+
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time
 	Filters() map[string]int

@@ -40,6 +40,9 @@ type Config struct {
 	RootSubmissions    bool               // --root_submissions
 	RequireAgentDomain bool               // --require_agent_domain
 
+	// Reclaim says when guarantees are enforced.
+	Reclaim Reclaim
+
 	// RegexLimits bound the expressions in offer constraints.
 	RegexLimits allocator.RegexLimits
 
@@ -83,6 +86,7 @@ func DefaultConfig() Config {
 		RegistryMaxAgentAge:             14 * 24 * time.Hour,
 		RegistryMaxAgentCount:           102_400,
 		RootSubmissions:                 true,
+		Reclaim:                         Reclaim{Grace: 5 * time.Second},
 		RegexLimits:                     allocator.DefaultRegexLimits(),
 		AllocationBudget:                1000,
 		ModuleTimeout:                   5 * time.Second,

@@ -24,6 +24,7 @@ type Counters struct {
 
 	Messages MessageCounters
 	Policy   PolicyCounters
+	Reclaim  ReclaimCounters
 
 	ValidFrameworkToExecutor, InvalidFrameworkToExecutor uint64 // …_messages
 	ValidExecutorToFramework, InvalidExecutorToFramework uint64
@@ -32,6 +33,13 @@ type Counters struct {
 	ValidOperationUpdates, InvalidOperationUpdates       uint64
 	ValidOperationAcks, InvalidOperationAcks             uint64
 	DroppedMessages                                      uint64
+}
+
+// ReclaimCounters count what was done for roles below their guarantees.
+type ReclaimCounters struct {
+	Recalls uint64 // times that offers were taken back
+	Rounds  uint64 // times that tasks were revoked
+	Tasks   uint64 // revoked
 }
 
 // MessageCounters count what was received: messages_….

@@ -23,6 +23,7 @@ const (
 	offerExpired                       // offer: it was not answered in time
 	inverseExpired                     // offer: an inverse one, the same
 	recoveryOver                       // agents of an earlier leader had time to come back
+	reclaimTurn                        // look whether guarantees are met
 	registryGC                         // forget old unreachable and gone agents
 	removalAllowed                     // the rate limit lets another agent be given up
 	rankDue                            // the allocation policy is to be asked
@@ -107,6 +108,8 @@ func (m *Master) happen(d *deadline) {
 		m.rescindInverse(m.inverse[d.offer])
 	case recoveryOver:
 		m.recoveryTimeout()
+	case reclaimTurn:
+		m.reclaimForShort()
 	case registryGC:
 		m.collectGarbage()
 	case removalAllowed:

@@ -53,6 +53,7 @@ type Master struct {
 
 	quotas    map[string]*quotapb.QuotaConfig // in force; replaced, not changed
 	weights   map[string]float64              // the same
+	reclaim   reclaiming
 	recalling recall
 
 	puts    []registry.Put // not handed out yet

@@ -35,6 +35,7 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.recoverQuotas()
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
+	m.startReclaiming()
 	m.beginRanking()
 	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
 }

@@ -23,6 +23,7 @@ import (
 //
 //	master [ping=D] [pings=N] [offer=D] [completed=N] [frameworks=N]
 //	       [reregister=D] [rate=N/D] [limit=F] [roles=R,…] [verbose]
+//	       [reclaim=D] [grace=D] [reclaim-roles=R:D,…]
 //	                            start over with a master so configured
 //	elect                       the master is replaced by a new one
 //	agent NAME RESOURCES [host=H] [version=V] [reregistration=old]
@@ -122,6 +123,7 @@ func configured(t *testing.T, d *datadriven.TestData) *world {
 	cfg := DefaultConfig()
 	for key, to := range map[string]*time.Duration{
 		"ping": &cfg.AgentPingTimeout, "offer": &cfg.OfferTimeout, "reregister": &cfg.AgentReregisterTimeout,
+		"reclaim": &cfg.Reclaim.After, "grace": &cfg.Reclaim.Grace,
 	} {
 		if v := l.opt(key); v != "" {
 			*to = duration(t, v)
@@ -144,6 +146,13 @@ func configured(t *testing.T, d *datadriven.TestData) *world {
 	}
 	if v := l.opt("budget"); v != "" {
 		cfg.AllocationBudget, _ = strconv.Atoi(v)
+	}
+	for _, r := range l.list("reclaim-roles") {
+		name, after, _ := strings.Cut(r, ":")
+		if cfg.Reclaim.Roles == nil {
+			cfg.Reclaim.Roles = map[string]time.Duration{}
+		}
+		cfg.Reclaim.Roles[name] = duration(t, after)
 	}
 	cfg.Roles = l.list("roles")
 	cfg.Weights = parseWeights(l.list("weights"))

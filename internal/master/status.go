@@ -70,7 +70,7 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 		m.unwanted(msg, from, "it has no valid UUID or no status")
 		return
 	}
-	s := completeStatus(u)
+	s := m.sayReclaimed(taskKey{ids.FrameworkID(u.GetFrameworkId().GetValue()), ids.TaskID(u.GetStatus().GetTaskId().GetValue())}, completeStatus(u))
 	f := m.frameworks[ids.FrameworkID(u.GetFrameworkId().GetValue())]
 	if f == nil {
 		m.counters.InvalidStatusUpdates++

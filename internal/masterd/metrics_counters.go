@@ -44,6 +44,8 @@ func (v *view) counterMetrics(to metrics) {
 		to["master/"+name] = float64(n)
 	}
 	messageMetrics(to, &c.Messages)
+	to["master/reclaim/offer_recalls"], to["master/reclaim/rounds"] = float64(c.Reclaim.Recalls), float64(c.Reclaim.Rounds)
+	to["master/reclaim/tasks"] = float64(c.Reclaim.Tasks)
 	const policy = "allocator/meseta/policy/"
 	to[policy+"answers"], to[policy+"failures"] = float64(c.Policy.Answers), float64(c.Policy.Failures)
 	to[policy+"answers_late"] = float64(c.Policy.Late)

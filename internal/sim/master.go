@@ -67,6 +67,9 @@ func (w *world) config() master.Config {
 		cfg.Module, cfg.ModuleStops = true, r.IntN(2) == 0
 	}
 	cfg.AllocationBudget = []int{1, 2, 1000}[r.IntN(3)]
+	if r.IntN(3) == 0 {
+		cfg.Reclaim.After = []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(3)]
+	}
 	return cfg
 }
 
