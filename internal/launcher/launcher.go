@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 )
 
 // ErrGone says that there is no such container any more: its shim has ended,
@@ -36,6 +38,34 @@ type Spec struct {
 	// however it ends, the container is killed.
 	Tethered bool
 	Status   string // file that receives the raw wait status; its directory must exist
+
+	// What follows is for launchers that isolate; others do without.
+
+	Rootfs    string               // folder that becomes the container's root; "": the machine's own
+	Mounts    []Mount              // after the launcher's own, in order
+	Container *mesos.ContainerInfo // the isolation asked for, or nil
+	Resources Resources
+}
+
+// Mount is a file or a folder of the machine that a container sees.
+type Mount struct {
+	Source, Target string // absolute; Target inside the container
+	ReadOnly       bool
+}
+
+// Resources are what a container is given, and the limits up to which it may
+// take more. A limit is +Inf for none, and 0 where what is given is the limit.
+type Resources struct {
+	CPUs, CPULimit float64
+	Mem, MemLimit  float64 // megabytes
+}
+
+// Limitation is a limit that a container ran into, for which it was killed.
+type Limitation struct {
+	Reason   mesos.TaskStatus_Reason
+	Message  string
+	Resource string  // "mem", "disk"
+	Amount   float64 // what was used of it, in megabytes
 }
 
 // Launcher starts and adopts containers. It may be used by many goroutines.
@@ -70,6 +100,11 @@ type Process interface {
 	Kill() error
 	// Usage tells what the container has used.
 	Usage() Usage
+	// Update sets what the container may use from now on.
+	Update(r Resources) error
+	// Limitation says for what limit the container was killed, nil if for none. It
+	// is asked after Wait.
+	Limitation() *Limitation
 }
 
 // Usage is what a container has used, as far as its launcher can tell.
@@ -77,4 +112,6 @@ type Usage struct {
 	Processes, Threads int
 	User, System       time.Duration // CPU time, of ended children too once they were waited for
 	RSS                uint64        // bytes, shared pages counted for each process
+	// Cgroup is what the container's control groups tell, nil if there are none.
+	Cgroup *mesos.ResourceStatistics
 }

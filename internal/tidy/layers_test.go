@@ -58,7 +58,8 @@ const layers = `
 	# Layer 3, adapters: one technology each. They import neither each other nor
 	# a core, but for the values that they store and the parts that the
 	# containerizer is put together from.
-	NONE < internal/launcher < internal/launcher/posix < internal/launcher/oci;
+	api/mesos/v1 < internal/launcher < internal/launcher/posix < internal/launcher/oci;
+	internal/launcher < internal/launcher/launchertest;
 	EDGES
 		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		  internal/cni, internal/csi, internal/docker, internal/fetcher,

@@ -71,32 +71,67 @@ func (l *Launcher) Fork(spec *Spec) (launcher.Process, error) {
 	return process, nil
 }
 
+// Bundle is a container that an OCI runtime is to start below a shim: the program
+// of the spec is the runtime.
+type Bundle struct {
+	Dir         string // with pidns, a file, and the folders void and rootfs
+	PrivatePIDs bool   // make Dir/pidns a new pid namespace, with an init
+	HostRoot    bool   // make Dir/rootfs the machine's own root
+	HideUnified bool   // hide /sys/fs/cgroup/unified, which crun takes offence at
+}
+
+// ErrNotStarted says that a runtime has started nothing.
+var ErrNotStarted = errors.New("the runtime started nothing")
+
+// ForkBundle starts a container by a runtime that writes the pid of its first
+// process to pid in the bundle's folder, and ends. It fails with [ErrNotStarted]
+// when the runtime has.
+func (l *Launcher) ForkBundle(spec *Spec, b Bundle) (*Process, error) {
+	process, started, err := l.start(spec, b)
+	if err != nil {
+		return nil, err
+	}
+	if started {
+		return process, nil
+	}
+	if _, err := process.Wait(); err != nil {
+		return nil, err
+	}
+	return nil, ErrNotStarted
+}
+
 func (l *Launcher) fork(spec *Spec) (*Process, error) {
+	process, _, err := l.start(spec, Bundle{})
+	return process, err
+}
+
+// start starts a shim, and tells whether it says that its container runs.
+func (l *Launcher) start(spec *Spec, b Bundle) (p *Process, started bool, err error) {
 	status, err := os.OpenFile(spec.Status, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("create the status file of container %s: %w", spec.ID, err)
+		return nil, false, fmt.Errorf("create the status file of container %s: %w", spec.ID, err)
 	}
 	defer status.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return nil, fmt.Errorf("launch container %s: %w", spec.ID, err)
+		return nil, false, fmt.Errorf("launch container %s: %w", spec.ID, err)
 	}
 	defer null.Close()
 
 	env, err := environment(spec.Env)
 	if err != nil {
-		return nil, fmt.Errorf("launch container %s: %w", spec.ID, err)
+		return nil, false, fmt.Errorf("launch container %s: %w", spec.ID, err)
 	}
 	defer env.Close()
 
 	forked, forkedEnd, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("launch container %s: %w", spec.ID, err)
+		return nil, false, fmt.Errorf("launch container %s: %w", spec.ID, err)
 	}
 	defer forked.Close()
 
 	pidfd := -1
-	pid, err := syscall.ForkExec(l.exe, shimArgs(spec), &syscall.ProcAttr{
+	pid, err := syscall.ForkExec(l.exe, shimArgs(spec, b), &syscall.ProcAttr{
 		Dir: spec.Dir,
 		Files: []uintptr{
 			fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null),
@@ -106,10 +141,11 @@ func (l *Launcher) fork(spec *Spec) (*Process, error) {
 	})
 	forkedEnd.Close()
 	if err != nil {
-		return nil, fmt.Errorf("start the shim of container %s in %s: %w", spec.ID, spec.Dir, err)
+		return nil, false, fmt.Errorf("start the shim of container %s in %s: %w", spec.ID, spec.Dir, err)
 	}
-	_, _ = forked.Read(make([]byte, 1)) // ends when the shim has forked, or is gone: Wait tells which
-	return newProcess(spec.ID, pid, pidfd, spec.Status, true)
+	n, _ := forked.Read(make([]byte, 1)) // ends when the shim has forked, or is gone: Wait tells which
+	p, err = newProcess(spec.ID, pid, pidfd, spec.Status, true)
+	return p, n > 0, err
 }
 
 // Adopt finds a container again that an earlier agent launched, by the pid of
@@ -179,8 +215,8 @@ func environment(vars []string) (*os.File, error) {
 	return f, nil
 }
 
-func shimArgs(spec *Spec) []string {
-	args := []string{shimName, spec.ID, "-", "-", "-", "-", spec.Path}
+func shimArgs(spec *Spec, b Bundle) []string {
+	args := []string{shimName, spec.ID, "-", "-", "-", "-", "-", "-", spec.Path}
 	if u := spec.User; u != nil {
 		args[2], args[3] = strconv.FormatUint(uint64(u.UID), 10), strconv.FormatUint(uint64(u.GID), 10)
 		if len(u.Groups) > 0 {
@@ -190,7 +226,24 @@ func shimArgs(spec *Spec) []string {
 	if spec.Tethered {
 		args[5] = "tethered"
 	}
+	if b.Dir != "" {
+		args[6], args[7] = b.Dir, b.how()
+	}
 	return append(args, spec.Args...)
+}
+
+func (b Bundle) how() string {
+	how := "-"
+	if b.PrivatePIDs {
+		how += "p"
+	}
+	if b.HostRoot {
+		how += "r"
+	}
+	if b.HideUnified {
+		how += "u"
+	}
+	return how
 }
 
 // Find returns the pid of a container's shim by looking at all processes, for

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // Process is a running container: the tree below one shim.
@@ -97,3 +99,9 @@ func (p *Process) Kill() error {
 	}
 	return nil
 }
+
+// Update does nothing: plain processes are not held to anything.
+func (p *Process) Update(launcher.Resources) error { return nil }
+
+// Limitation returns nil, for the same reason.
+func (p *Process) Limitation() *launcher.Limitation { return nil }

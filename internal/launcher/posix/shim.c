@@ -11,9 +11,20 @@
 //   - the task's raw wait status is in the status file before the shim ends;
 //   - nothing of the task outlives it.
 //
-// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER PATH ARGV0 [ARG…]
+// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER BUNDLE HOW PATH ARGV0 [ARG…]
 // (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-";
-// TETHER: "tethered", or "-").
+// TETHER: "tethered", or "-"; BUNDLE: "-", or the folder of a container of an
+// OCI runtime; HOW: letters that say what is made for it).
+//
+// With a BUNDLE, PATH is an OCI runtime that starts the container, writes the
+// pid of its first process to BUNDLE/pid and ends; that process becomes our
+// child then, for we reap what descends from us, and its wait status is the
+// task's. With "p" in HOW the container gets a pid namespace that begins with a
+// process of ours: so the task is not its init, which signals would not end and
+// which had to reap; and killing that init is killing all there is. The runtime
+// finds the namespace at BUNDLE/pidns. With "r" it finds the machine's own root at
+// BUNDLE/rootfs, and with "u" no cgroups of version 2 beside those of version 1.
+// All that is in a mount namespace of the shim's, so nobody has to undo it.
 // Descriptors: 0, 1, 2 are the task's; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
 // 5 is a pipe on which the agent waits until the task has been forked, for
@@ -24,16 +35,18 @@
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 8 };
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 10 };
 
 static void fail(const char *what, const char *name) {
 	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
@@ -96,8 +109,8 @@ static void run_task(char **argv, pid_t shim) {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != shim)
 		_exit(1);
-	execvp(argv[6], argv + 7);
-	fail("Failed to execute", argv[6]);
+	execvp(argv[8], argv + 9);
+	fail("Failed to execute", argv[8]);
 }
 
 // kill_children kills what is left of the task; grandchildren come to us when
@@ -148,6 +161,82 @@ static int wait_for(pid_t task, int tether) {
 	}
 }
 
+// idle is the life of the init of a container's pid namespace: it reaps. What
+// runs in the namespace can see it, so it has an empty folder for its root and
+// lets nobody look into its memory.
+static int idle(void *argument) {
+	char **argv = argument;
+	sigset_t all;
+	int s;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
+	for (int fd = 0; fd <= TETHER_FD; fd++)
+		close(fd);
+	if (chdir(argv[6]) != 0 || chroot("void") != 0 || chdir("/") != 0)
+		_exit(1);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&all);
+	sigaddset(&all, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	for (;;) {
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		sigwait(&all, &s);
+	}
+}
+
+// prepare makes what HOW asks for.
+static void prepare(char **argv) {
+	static char stack[64 * 1024] __attribute__((aligned(16)));
+	char from[4096], to[4096];
+	pid_t init;
+	if (strcmp(argv[7], "-") == 0)
+		return;
+	if (unshare(CLONE_NEWNS) != 0 || mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+		fail("Failed to make a mount namespace for", argv[1]);
+	if (strchr(argv[7], 'u'))
+		umount2("/sys/fs/cgroup/unified", MNT_DETACH);
+	if (strchr(argv[7], 'p')) {
+		init = clone(idle, stack + sizeof stack, CLONE_NEWPID | SIGCHLD, argv);
+		if (init < 0)
+			fail("Failed to make a pid namespace for", argv[1]);
+		snprintf(from, sizeof from, "/proc/%d/ns/pid", (int)init);
+		snprintf(to, sizeof to, "%s/pidns", argv[6]);
+		if (mount(from, to, NULL, MS_BIND, NULL) != 0)
+			fail("Failed to bind the pid namespace to", to);
+	}
+	snprintf(to, sizeof to, "%s/rootfs", argv[6]);
+	if (strchr(argv[7], 'r') && mount("/", to, NULL, MS_BIND | MS_REC, NULL) != 0)
+		fail("Failed to bind the root to", to);
+}
+
+// started waits for the runtime and returns the first process of the container,
+// or 0 if there is none.
+static pid_t started(char **argv, pid_t runtime) {
+	char path[4096];
+	int status, pid = 0;
+	FILE *f;
+	while (waitpid(runtime, &status, 0) < 0)
+		if (errno != EINTR)
+			return 0;
+	if (status != 0)
+		return 0;
+	snprintf(path, sizeof path, "%s/pid", argv[6]);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	if (fscanf(f, "%d", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	return pid;
+}
+
+static void close_all_but_status(void) {
+	for (int fd = 0; fd <= FORKED_FD; fd++)
+		if (fd != STATUS_FD)
+			close(fd); // the task's pipes and files are not ours to keep open
+}
+
 static void shim(char **argv) {
 	pid_t self, task;
 	int status = 0;
@@ -158,14 +247,19 @@ static void shim(char **argv) {
 		fail("Failed to become the reaper of", argv[1]);
 	signals(SIG_IGN);
 	self = getpid();
+	prepare(argv);
 	task = fork();
 	if (task < 0)
-		fail("Failed to fork for", argv[6]);
+		fail("Failed to fork for", argv[8]);
 	if (task == 0)
 		run_task(argv, self);
-	for (int fd = 0; fd <= FORKED_FD; fd++)
-		if (fd != STATUS_FD)
-			close(fd); // the task's pipes and files are not ours to keep open
+	if (strcmp(argv[6], "-") != 0 && (task = started(argv, task)) == 0) {
+		kill_children();
+		_exit(1); // with the status file empty: nothing has run
+	}
+	if (strcmp(argv[6], "-") != 0 && write(FORKED_FD, "1", 1) < 0)
+		errno = 0; // the agent is gone: nobody is left who wants to know
+	close_all_but_status();
 	status = wait_for(task, strcmp(argv[5], "tethered") == 0 ? TETHER_FD : -1);
 	dprintf(STATUS_FD, "%d", status);
 	close(STATUS_FD);

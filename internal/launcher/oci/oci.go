@@ -1,0 +1,194 @@
+// Package oci launches containers through an OCI runtime: crun, runc, or one
+// that takes their commands.
+//
+// The runtime only starts a container and removes it. While the container runs
+// there is no process of the runtime's: it runs below the same shim as those of
+// package posix, which keeps its raw wait status, survives the agent, and costs
+// less than a megabyte:
+//
+//	agent ── meseta-shim ─┬─ init of the pid namespace, which only reaps
+//	                      └─ sh -c … ── whatever the task starts
+//
+// What isolates a container is in isolators.go: functions from what is asked for
+// to the specification that the runtime gets.
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/containerd/go-runc"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
+)
+
+// Launcher starts containers of an OCI runtime. It may be used by many goroutines.
+type Launcher struct {
+	*posix.Launcher // of shims
+
+	cfg     Config
+	runtime runc.Runc
+	cgroups cgroups
+}
+
+// Config is what all containers of a launcher share.
+type Config struct {
+	Runtime Runtime
+	Dir     string // of bundles and of what the runtime remembers; as lasting as the machine's boot
+	Options
+}
+
+// releaseTimeout bounds how long the removal of a container may take, as
+// --cgroups_destroy_timeout does.
+const releaseTimeout = time.Minute
+
+// New returns a launcher on the machine it runs on.
+func New(cfg Config) (*Launcher, error) {
+	if err := checkIsolation(cfg.Isolation, cfg.Machine); err != nil {
+		return nil, err
+	}
+	shims, err := posix.New()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, "bundles"), 0o711); err != nil {
+		return nil, fmt.Errorf("make the folder of bundles: %w", err)
+	}
+	l := &Launcher{Launcher: shims, cfg: cfg, cgroups: cgroups{machine: cfg.Machine, root: cfg.CgroupRoot}}
+	l.runtime = runc.Runc{Command: cfg.Runtime.Path, Root: filepath.Join(cfg.Dir, "state"), LogFormat: runc.JSON}
+	return l, nil
+}
+
+// Fork implements [launcher.Launcher].
+func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
+	bundle := l.bundle(spec.ID)
+	config, err := Build(spec, bundle, &l.cfg.Options)
+	if err != nil {
+		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
+	}
+	if err := makeBundle(bundle, config); err != nil {
+		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
+	}
+	return l.start(spec, posix.Bundle{
+		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "",
+	}, spec.ID, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), spec.ID)
+}
+
+// Exec implements [launcher.Launcher].
+func (l *Launcher) Exec(container string, spec *launcher.Spec) (launcher.Process, error) {
+	bundle := l.bundle(spec.ID)
+	if err := os.MkdirAll(bundle, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of process %s: %w", spec.ID, err)
+	}
+	outer, err := readConfig(l.bundle(container))
+	if err != nil {
+		return nil, fmt.Errorf("enter container %s: %w", container, err)
+	}
+	file := filepath.Join(bundle, "process.json")
+	if err := writeJSON(file, processLike(outer.Process, spec)); err != nil {
+		return nil, fmt.Errorf("specify process %s: %w", spec.ID, err)
+	}
+	return l.start(spec, posix.Bundle{Dir: bundle}, container,
+		"exec", "--detach", "--pid-file", filepath.Join(bundle, "pid"), "--process", file, container)
+}
+
+// start has a shim start the runtime. container is the one whose cgroups count.
+func (l *Launcher) start(spec *launcher.Spec, b posix.Bundle, container string, args ...string) (launcher.Process, error) {
+	b.HideUnified = l.cfg.Machine.Hybrid
+	log := filepath.Join(b.Dir, "log")
+	shim := *spec
+	shim.User, shim.Env, shim.Dir = nil, []string{"PATH=" + os.Getenv("PATH")}, b.Dir
+	shim.Path = l.cfg.Runtime.Path
+	shim.Args = append([]string{l.cfg.Runtime.Path, "--root", l.runtime.Root, "--log", log, "--log-format", "json"}, args...)
+	process, err := l.ForkBundle(&shim, b)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", l.cfg.Runtime.Name(), errors.Join(err, lastError(log)))
+		return nil, errors.Join(err, l.Release(spec.ID))
+	}
+	return l.watch(process, spec.ID, container), nil
+}
+
+// Adopt implements [launcher.Launcher].
+func (l *Launcher) Adopt(id string, pid int, status string) (launcher.Process, error) {
+	adopted, err := l.Launcher.Adopt(id, pid, status)
+	if err != nil {
+		return nil, err
+	}
+	return l.watch(adopted, id, id), nil
+}
+
+// Release implements [launcher.Launcher].
+func (l *Launcher) Release(id string) error {
+	bundle := l.bundle(id)
+	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(l.runtime.Root, id)); err == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+		defer cancel()
+		if err := l.runtime.Delete(ctx, id, &runc.DeleteOpts{Force: true}); err != nil {
+			return fmt.Errorf("%s cannot delete container %s: %w", l.cfg.Runtime.Name(), id, err)
+		}
+	}
+	if err := l.cgroups.remove(id); err != nil {
+		return fmt.Errorf("remove the cgroups of container %s: %w", id, err)
+	}
+	return os.RemoveAll(bundle)
+}
+
+func (l *Launcher) bundle(id string) string { return filepath.Join(l.cfg.Dir, "bundles", id) }
+
+// makeBundle makes the folder that the shim and the runtime work in.
+func makeBundle(dir string, config *specs.Spec) error {
+	for _, sub := range []string{"void", "rootfs"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o711); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pidns"), nil, 0o600); err != nil {
+		return err
+	}
+	return writeJSON(filepath.Join(dir, "config.json"), config)
+}
+
+func writeJSON(path string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+func readConfig(bundle string) (*specs.Spec, error) {
+	text, err := os.ReadFile(filepath.Join(bundle, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	config := &specs.Spec{}
+	return config, json.Unmarshal(text, config)
+}
+
+// lastError returns what a runtime has written to its log last, the reason why it
+// failed.
+func lastError(log string) error {
+	text, err := os.ReadFile(log)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	var entry struct {
+		Msg string `json:"msg"`
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &entry); err != nil {
+		return errors.New(lines[len(lines)-1])
+	}
+	return errors.New(entry.Msg)
+}

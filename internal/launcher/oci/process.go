@@ -1,0 +1,124 @@
+package oci
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"sync/atomic"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/launcher"
+)
+
+// process is a container that runs, or a process in one.
+type process struct {
+	launcher.Process // the shim and what is below it
+
+	l         *Launcher
+	id        string
+	container string // whose groups it is in: itself, but for further processes
+	events    *os.File
+	limited   atomic.Pointer[launcher.Limitation]
+}
+
+// watch looks out for the container's running out of memory. Where that is not
+// told, the counter says so at the end.
+func (l *Launcher) watch(shim launcher.Process, id, container string) *process {
+	p := &process{Process: shim, l: l, id: id, container: container}
+	if id != container {
+		return p
+	}
+	events, err := l.cgroups.oomEvents(id)
+	if err != nil {
+		return p
+	}
+	p.events = events
+	go p.listen()
+	return p
+}
+
+// listen kills the container when it has run out of memory: what is left of it
+// may be of no use any more.
+func (p *process) listen() {
+	buffer := make([]byte, 4096)
+	for {
+		if _, err := p.events.Read(buffer); err != nil {
+			return // closed by Wait
+		}
+		if p.outOfMemory() {
+			_ = p.Kill() // Wait tells, and the agent kills again what it destroys
+			return
+		}
+	}
+}
+
+// Wait implements [launcher.Process].
+func (p *process) Wait() (int, error) {
+	status, err := p.Process.Wait()
+	if p.events != nil {
+		p.events.Close()
+	}
+	if p.id == p.container {
+		p.outOfMemory()
+	}
+	return status, err
+}
+
+// outOfMemory notes it if the container has run out of memory.
+func (p *process) outOfMemory() bool {
+	if p.l.cgroups.oomKills(p.id) == 0 {
+		return false
+	}
+	limit, most := p.l.cgroups.memory(p.id)
+	stat := p.l.cgroups.text("memory", p.id, "memory.stat")
+	p.limited.CompareAndSwap(nil, &launcher.Limitation{
+		Reason:   mesos.TaskStatus_REASON_CONTAINER_LIMITATION_MEMORY,
+		Message:  fmt.Sprintf("Memory limit exceeded: Requested: %s Maximum Used: %s\n\nMEMORY STATISTICS: \n%s\n", bytesText(limit), bytesText(most), stat),
+		Resource: "mem", Amount: float64(most) / (1 << 20),
+	})
+	return true
+}
+
+// bytesText returns a number of bytes as Mesos writes it: in the largest unit of
+// which it is a multiple.
+func bytesText(n uint64) string {
+	units := []string{"B", "KB", "MB", "GB", "TB"}
+	i := 0
+	for n != 0 && n%1024 == 0 && i < len(units)-1 {
+		n, i = n/1024, i+1
+	}
+	return strconv.FormatUint(n, 10) + units[i]
+}
+
+// Limitation implements [launcher.Process].
+func (p *process) Limitation() *launcher.Limitation { return p.limited.Load() }
+
+// Usage implements [launcher.Process].
+func (p *process) Usage() launcher.Usage {
+	u := p.Process.Usage()
+	if p.id == p.container {
+		u.Cgroup = p.l.cgroups.statistics(p.id)
+	}
+	return u
+}
+
+// Update implements [launcher.Process]. A hard limit of memory is only raised: to
+// lower it may kill what is in the middle of something.
+func (p *process) Update(r launcher.Resources) error {
+	o := &p.l.cfg.Options
+	resources := update(o.Isolation, r, o)
+	if m := resources.Memory; m != nil {
+		now, _ := p.l.cgroups.memory(p.id)
+		if *m.Limit >= 0 && now != 0 && uint64(*m.Limit) < now && now < math.MaxInt64 {
+			m.Limit, m.Swap = nil, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if err := p.l.runtime.Update(ctx, p.id, resources); err != nil {
+		return fmt.Errorf("%s cannot update container %s: %w", p.l.cfg.Runtime.Name(), p.id, err)
+	}
+	return nil
+}

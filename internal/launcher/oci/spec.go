@@ -1,0 +1,139 @@
+package oci
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/meseta-project/meseta/internal/launcher"
+)
+
+// Options are what an operator sets for all containers, and what the machine has.
+type Options struct {
+	Machine    Machine
+	Isolation  []string // names of isolators
+	CgroupRoot string   // --cgroups_root: folder, in each hierarchy, of the containers'
+	CFS        bool     // --cgroups_enable_cfs: what a container gets of the CPU is all that it gets
+	LimitSwap  bool     // --cgroups_limit_swap
+	PidsMax    int      // --cgroups_pids_max: 0 for no limit
+	// Effective and Bounding are the capabilities of containers that ask for none,
+	// and the most that those get which ask; nil: a modest set.
+	Effective, Bounding []string
+	SeccompDir          string // --seccomp_config_dir
+	SeccompProfile      string // --seccomp_profile_name: "" for none by default
+	Devices             []Device
+	ShmSize             uint64   // --default_container_shm_size, bytes; 0: half the memory
+	Hidden              []string // folders of the machine that containers do not see, but for their sandbox
+}
+
+// Build returns the specification of a container in a bundle. It looks at
+// nothing but its arguments and the seccomp profile that they name.
+func Build(c *launcher.Spec, bundle string, o *Options) (*specs.Spec, error) {
+	s := &specs.Spec{
+		Version: specs.Version,
+		Root:    &specs.Root{Path: cmp.Or(c.Rootfs, filepath.Join(bundle, "rootfs"))},
+		Process: firstProcess(c),
+		Linux: &specs.Linux{
+			CgroupsPath: filepath.Join("/", o.CgroupRoot, c.ID),
+			Resources:   &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}},
+			Namespaces:  []specs.LinuxNamespace{{Type: specs.MountNamespace}},
+			MaskedPaths: slices.Clone(masked), ReadonlyPaths: slices.Clone(readOnly),
+		},
+	}
+	s.Version = "1.0.2" // what the oldest runtimes take
+	everything(o).apply(s.Process)
+	if o.Machine.Unified {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	}
+	mounts(c, o, s)
+	for _, name := range o.Isolation {
+		isolator, ok := isolators[name]
+		if !ok {
+			return nil, unknown(name)
+		}
+		if err := isolator.apply(&container{c, o, bundle}, s); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// masked and readOnly are what of /proc and /sys tells of the machine, or changes
+// it.
+var (
+	masked = []string{
+		"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+		"/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+	}
+	readOnly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// firstProcess returns the first process of a container.
+func firstProcess(c *launcher.Spec) *specs.Process {
+	p := &specs.Process{Args: c.Args, Env: c.Env, Cwd: c.Dir, Capabilities: &specs.LinuxCapabilities{}}
+	if len(p.Args) > 0 && c.Path != p.Args[0] {
+		p.Args = append([]string{c.Path}, c.Args[1:]...) // a runtime takes its program from here
+	}
+	if u := c.User; u != nil {
+		p.User = specs.User{UID: u.UID, GID: u.GID, AdditionalGids: u.Groups}
+	}
+	return p
+}
+
+// processLike returns a further process of a container: with rights no other than
+// those of its first.
+func processLike(first *specs.Process, c *launcher.Spec) *specs.Process {
+	p := firstProcess(c)
+	p.Capabilities, p.NoNewPrivileges, p.Rlimits = first.Capabilities, first.NoNewPrivileges, first.Rlimits
+	p.OOMScoreAdj = first.OOMScoreAdj
+	if c.User == nil {
+		p.User = first.User
+	}
+	return p
+}
+
+// mounts are those of every container: a /dev of its own, /sys that cannot be
+// written, and what the container was given. A folder that is hidden is empty
+// but for the sandbox.
+func mounts(c *launcher.Spec, o *Options, s *specs.Spec) {
+	s.Mounts = []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
+		{Destination: "/dev/shm", Type: "bind", Source: "/dev/shm", Options: []string{"bind", "nosuid", "noexec", "nodev"}},
+		// Bound, since the kernel refuses the same file system in the same place, and
+		// without what is mounted below, which are the cgroups.
+		{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"bind", "nosuid", "noexec", "nodev", "ro"}},
+	}
+	if !o.has("namespaces/pid") || c.Container.GetLinuxInfo().GetSharePidNamespace() {
+		s.Mounts[0].Type, s.Mounts[0].Source, s.Mounts[0].Options = "bind", "/proc", []string{"bind", "nosuid", "noexec", "nodev"}
+	}
+	if c.Rootfs == "" {
+		for _, dir := range o.Hidden {
+			s.Mounts = append(s.Mounts, specs.Mount{
+				Destination: dir, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755", "size=1024k"},
+			})
+		}
+		s.Mounts = append(s.Mounts, bind(launcher.Mount{Source: c.Dir, Target: c.Dir}))
+	}
+	for _, m := range c.Mounts {
+		s.Mounts = append(s.Mounts, bind(m))
+	}
+}
+
+func (o *Options) has(isolator string) bool { return slices.Contains(o.Isolation, isolator) }
+
+func bind(m launcher.Mount) specs.Mount {
+	options := []string{"rbind", "rprivate", "nosuid", "nodev"}
+	if m.ReadOnly {
+		options = append(options, "ro")
+	}
+	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options}
+}
+
+// privatePIDs reports whether a container has a pid namespace of its own.
+func privatePIDs(s *specs.Spec) bool {
+	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace })
+}
