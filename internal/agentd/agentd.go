@@ -28,6 +28,7 @@ import (
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/libprocess"
 	"github.com/meseta-project/meseta/internal/mailbox"
 	"github.com/meseta-project/meseta/internal/meta"
@@ -56,6 +57,7 @@ type Config struct {
 	Disk     Disk
 	Strict   bool // --strict
 	Fetcher  Fetcher
+	Launcher launcher.Launcher // nil: plain processes
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
 	RuntimeDir string
@@ -107,7 +109,7 @@ type Server struct {
 
 // New prepares a server; [Server.Run] makes it live.
 func New(cfg Config) (*Server, error) {
-	boxes, err := containerizer.New(containerizer.Config{RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser}, cfg.Fetcher)
+	boxes, err := containerizer.New(containerizer.Config{RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher}, cfg.Fetcher)
 	if err != nil {
 		return nil, err
 	}

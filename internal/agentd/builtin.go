@@ -23,8 +23,9 @@ type commandHost struct {
 }
 
 type exit struct {
-	status int
-	known  bool
+	status  int
+	known   bool
+	limited *launcher.Limitation // for what limit it was killed
 }
 
 func newCommand(c *container) *commandHost {
@@ -41,7 +42,7 @@ func recoverCommand(c *container, process launcher.Process) *commandHost {
 	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.c.s.random(), c.s.log)
 	if process == nil {
 		status, known := c.s.containerizer.Status(c.id())
-		h.exited <- exit{status, known}
+		h.exited <- exit{status, known, nil}
 		return h
 	}
 	h.watch(process)
@@ -65,6 +66,10 @@ func (c *container) runCommand(h *commandHost) {
 			h.core.Step(c.s.clock(), command.Event{Event: event})
 		case e := <-h.exited:
 			h.over = true
+			if e.limited != nil {
+				c.over(e) // the agent tells the framework why, not the executor
+				return
+			}
 			h.core.Step(c.s.clock(), command.Exited{Status: int32(e.status), Known: e.known})
 		case <-timer.C:
 			h.core.Step(c.s.clock(), command.Tick{})
@@ -132,7 +137,7 @@ func (h *commandHost) watch(process launcher.Process) {
 	h.c.s.processes.Store(h.c.id(), process)
 	go func() {
 		status, err := process.Wait()
-		h.exited <- exit{status, err == nil}
+		h.exited <- exit{status, err == nil, process.Limitation()}
 	}()
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/meseta-project/meseta/internal/containerizer"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // container is one container and the goroutine that owns it: the only kind of
@@ -47,10 +48,11 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 		} else {
 			s.spawn(func() { s.endOrphan(a.Container) })
 		}
-	case agent.Update: // plain processes have no limits to update
+	case agent.Update:
 		if c, ok := s.containers.Load(a.Container); ok {
 			c.(*container).setVolumes(a.Resources.Proto())
 		}
+		s.spawn(func() { s.updateContainer(a) })
 	case agent.MakeVolume:
 		s.makeVolume(a.Path)
 	case agent.EmptyVolume:
@@ -74,6 +76,7 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 		s: s, spec: spec, events: make(chan *executorpb.Event, eventsMax),
 		make: &containerizer.Spec{
 			ID: spec.Run.Container, Sandbox: spec.Sandbox, User: spec.User, URIs: spec.URIs, Tethered: !spec.Checkpoint,
+			Container: spec.Container, Resources: allowance(resources.Trusted(spec.Resources), spec.Limits),
 		},
 	}
 	c.make.Volumes = s.volumes(spec.Resources...)
@@ -169,7 +172,12 @@ func (c *container) waitFor(process launcher.Process) {
 	stop := context.AfterFunc(c.ended, func() { c.kill(process) })
 	status, err := process.Wait()
 	stop()
-	c.exited(int32(status), err == nil)
+	c.over(exit{status, err == nil, process.Limitation()})
+}
+
+// over tells how a container ended.
+func (c *container) over(e exit) {
+	c.s.tell(agent.ContainerExited{Container: c.id(), Status: int32(e.status), Known: e.known, Limited: limitation(e.limited)})
 }
 
 func (c *container) kill(process launcher.Process) {

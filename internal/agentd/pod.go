@@ -37,6 +37,7 @@ type podNews struct {
 	process   launcher.Process // it was started
 	input     pod.Input
 	end       bool
+	limited   *launcher.Limitation // for what limit it was killed, and with it the pod
 }
 
 // podSandbox is the mode of a pod's own sandbox: the agent's, so that no task
@@ -91,11 +92,17 @@ func (c *container) runPod(h *podHost) {
 		case event := <-c.events:
 			h.core.Step(c.s.clock(), pod.Event{Event: event})
 		case n := <-h.news:
+			if n.limited != nil {
+				h.alive--
+				delete(h.processes, n.container)
+				h.destroy(exit{int(syscall.SIGKILL), true, n.limited})
+				return
+			}
 			h.hear(n)
 		case <-timer.C:
 			h.core.Step(c.s.clock(), pod.Tick{})
 		case <-c.ended.Done():
-			h.destroy()
+			h.destroy(exit{status: int(syscall.SIGKILL), known: true})
 			return
 		}
 	}
@@ -162,7 +169,8 @@ func (h *podHost) launch(a pod.Action) {
 	c := h.c
 	spec := &containerizer.Spec{
 		ID: a.Container, Sandbox: a.Sandbox, User: c.spec.User, URIs: a.Task.GetCommand().GetUris(), Tethered: !c.spec.Checkpoint,
-		Volumes: c.s.volumes(a.Task.GetResources()...),
+		Volumes:   c.s.volumes(a.Task.GetResources()...),
+		Container: a.Task.GetContainer(), Resources: taskAllowance(c.make.Resources, a.Task),
 	}
 	defer h.dropVolumes(spec)
 	if user := a.Task.GetCommand().GetUser(); user != "" && c.spec.User != "" {
@@ -216,7 +224,10 @@ func (h *podHost) watch(id ids.ContainerID, process launcher.Process) {
 	defer h.c.s.processes.Delete(id)
 	h.news <- podNews{container: id, process: process, input: pod.Started{Container: id, PID: process.PID()}}
 	status, err := process.Wait()
-	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: err == nil}, end: true}
+	if err := h.c.s.containerizer.Release(id); err != nil {
+		h.c.s.log.Warn("cannot clean up after a task", attr("container", id), attrErr(err))
+	}
+	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: err == nil}, end: true, limited: process.Limitation()}
 }
 
 // adopt stays with a process that an earlier agent started, if it is there.
@@ -235,9 +246,9 @@ func (h *podHost) adopt(t pod.Recovered) {
 	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: known}, end: true}
 }
 
-// destroy kills all tasks and tells the agent that the container is gone; the
-// executor has no say any more.
-func (h *podHost) destroy() {
+// destroy kills all tasks and tells the agent that the container is gone, and how;
+// the executor has no say any more.
+func (h *podHost) destroy(e exit) {
 	for _, process := range h.processes {
 		h.c.kill(process)
 	}
@@ -248,7 +259,7 @@ func (h *podHost) destroy() {
 		}
 		h.hear(n)
 	}
-	h.c.exited(int32(syscall.SIGKILL), true)
+	h.c.over(e)
 }
 
 // drain waits for the tasks' goroutines, whose tasks are over.

@@ -1,9 +1,13 @@
 package agentd
 
 import (
+	"cmp"
 	"net/http"
 	"os"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agent"
@@ -126,7 +130,10 @@ func (v *view) nestedLimits(id ids.ContainerID) resources.Resources {
 func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.ResourceStatistics {
 	now, used := wire.Seconds(v.server.clock()), v.server.usage(id)
 	out := &mesos.ResourceStatistics{Timestamp: &now}
-	if used.Processes > 0 {
+	switch {
+	case used.Cgroup != nil:
+		proto.Merge(out, used.Cgroup)
+	case used.Processes > 0:
 		user, system := used.User.Seconds(), used.System.Seconds()
 		out.CpusUserTimeSecs, out.CpusSystemTimeSecs, out.MemRssBytes = &user, &system, &used.RSS
 	}
@@ -139,6 +146,27 @@ func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.
 	return out
 }
 
+// addStatistics adds up what the control groups of a pod's tasks tell.
+func addStatistics(a, b *mesos.ResourceStatistics) *mesos.ResourceStatistics {
+	if a == nil || b == nil {
+		return cmp.Or(a, b)
+	}
+	sum := a.CloneVT().ProtoReflect()
+	b.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch f.Kind() {
+		case protoreflect.DoubleKind:
+			sum.Set(f, protoreflect.ValueOfFloat64(sum.Get(f).Float()+v.Float()))
+		case protoreflect.Uint64Kind:
+			sum.Set(f, protoreflect.ValueOfUint64(sum.Get(f).Uint()+v.Uint()))
+		case protoreflect.Uint32Kind:
+			sum.Set(f, protoreflect.ValueOfUint32(uint32(sum.Get(f).Uint()+v.Uint())))
+		default: // there are no others
+		}
+		return true
+	})
+	return sum.Interface().(*mesos.ResourceStatistics)
+}
+
 func megabytes(a resources.Amount) uint64 { return uint64(a.Float64() * (1 << 20)) }
 
 // usage sums what the processes of a container, and of those within it, use.
@@ -149,6 +177,7 @@ func (s *Server) usage(id ids.ContainerID) launcher.Usage {
 			u := process.(launcher.Process).Usage()
 			sum.Processes, sum.Threads = sum.Processes+u.Processes, sum.Threads+u.Threads
 			sum.User, sum.System, sum.RSS = sum.User+u.User, sum.System+u.System, sum.RSS+u.RSS
+			sum.Cgroup = addStatistics(sum.Cgroup, u.Cgroup)
 		}
 		return true
 	})

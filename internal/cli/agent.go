@@ -67,8 +67,12 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
+	containers, err := f.Isolation.open(f.Set, f.RuntimeDir, []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}, log.Logger)
+	if err != nil {
+		return nil, err
+	}
 	server, err := agentd.New(agentd.Config{
-		Agent: cfg, Listener: listener, Detector: leader,
+		Agent: cfg, Listener: listener, Detector: leader, Launcher: containers,
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
 		Fetcher: fetcher.New(fetcher.Config{
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
@@ -120,6 +124,7 @@ func (f *agentFlags) config(at netip.AddrPort) (agent.Config, error) {
 	cfg.BootID = agentd.BootID()
 	cfg.WorkDir, cfg.LauncherDir = f.WorkDir, f.LauncherDir
 	cfg.SwitchUser = f.Agent.SwitchUser && os.Getuid() == 0
+	cfg.Limits = f.Isolation.limits(f.Set)
 	cfg.Cleanup = f.Recover == "cleanup"
 	cfg.Additive = f.Reconfiguration == "additive"
 	cfg.Environment = append(cfg.Environment, agent.Variable{Name: "LIBPROCESS_IP", Value: at.Addr().String()})

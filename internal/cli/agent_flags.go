@@ -23,6 +23,7 @@ type agentFlags struct {
 	DiskWatch, FetcherStall                  time.Duration
 	FetcherCacheDir, FrameworksHome          string
 	FetcherCacheSize                         flags.Bytes
+	Isolation                                isolationFlags
 
 	Agent          agent.Config
 	Images         imageFlags
@@ -60,8 +61,7 @@ func (f *agentFlags) inventory() {
 
 func (f *agentFlags) executors() {
 	f.Set.Group("Executors and tasks")
-	f.Set.Choice(new(string), "launcher", "posix", []string{"posix"}, "How processes are launched: posix is a process tree of its own, without privileges.")
-	f.Set.Choice(new(string), "isolation", "posix/cpu,posix/mem", []string{"posix/cpu,posix/mem", "posix/mem,posix/cpu", "process"}, "What keeps tasks apart: with posix/cpu and posix/mem their use is measured and not limited.")
+	f.Isolation.define(f.Set)
 	f.Set.Choice(new(string), "containerizers", "mesos", []string{"mesos"}, "What makes containers: mesos stands for the agent itself.")
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
 	f.Set.Duration(&f.Agent.ExecutorRegistrationTimeout, "executor_registration_timeout", time.Minute, "How long an executor has to subscribe.")

@@ -42,7 +42,9 @@ type Spec struct {
 	Volumes []Volume
 	// Tethered kills the container when the agent's process ends: it is for
 	// frameworks that do not checkpoint.
-	Tethered bool
+	Tethered  bool
+	Container *mesos.ContainerInfo // the isolation asked for, or nil
+	Resources launcher.Resources
 }
 
 // Fetcher brings files into a sandbox, with no more rights than the user has.
@@ -53,8 +55,9 @@ type Fetcher interface {
 
 // Config is what all containers of an agent share.
 type Config struct {
-	RuntimeDir string // holds containers/ID/{pid,status}; made when the first container is
-	SwitchUser bool   // run as Spec.User; else as the agent's own user, whatever is asked
+	RuntimeDir string            // holds containers/ID/{pid,status}; made when the first container is
+	Launcher   launcher.Launcher // nil: plain processes
+	SwitchUser bool              // run as Spec.User; else as the agent's own user, whatever is asked
 }
 
 // Containerizer makes containers of plain processes. It is safe for concurrent
@@ -65,8 +68,11 @@ type Containerizer struct {
 	fetcher  Fetcher
 }
 
-// New returns a containerizer over the posix launcher.
+// New returns a containerizer over its launcher.
 func New(cfg Config, fetcher Fetcher) (*Containerizer, error) {
+	if cfg.Launcher != nil {
+		return &Containerizer{cfg: cfg, launcher: cfg.Launcher, fetcher: fetcher}, nil
+	}
 	trees, err := posix.New()
 	if err != nil {
 		return nil, err
@@ -127,6 +133,7 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	process, err := c.launcher.Fork(&launcher.Spec{
 		ID: string(spec.ID), Path: path, Args: args, Env: withPath(env), Dir: spec.Sandbox,
 		User: who, Tethered: spec.Tethered, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
+		Container: spec.Container, Resources: spec.Resources, Mounts: mounts(spec.Volumes),
 	})
 	if err != nil {
 		return nil, err
@@ -145,25 +152,45 @@ func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (launcher.Process, er
 }
 
 // End kills a container by what its runtime folder says of it, waits for its end
-// and forgets it. One that has ended, or that nothing is known of, is forgotten.
+// and forgets it, with those nested in it. One that has ended, or that nothing is
+// known of, is forgotten.
 func (c *Containerizer) End(id ids.ContainerID) error {
-	text, err := os.ReadFile(filepath.Join(c.runtimeDir(id), "pid"))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("look for the process of container %s: %w", id, err)
-	}
-	if pid, err := strconv.Atoi(string(text)); err == nil {
-		process, err := c.Adopt(id, pid)
-		if err == nil {
-			if err := process.Kill(); err != nil {
-				return err
-			}
-			_, err = process.Wait()
+	for _, nested := range c.nested(id) {
+		if err := c.End(nested); err != nil {
+			return err
 		}
-		if err != nil && !errors.Is(err, launcher.ErrGone) {
+	}
+	if pid, ok := c.PID(id); ok {
+		if err := c.endProcess(id, pid); err != nil && !errors.Is(err, launcher.ErrGone) {
 			return err
 		}
 	}
 	return c.Cleanup(id)
+}
+
+func (c *Containerizer) endProcess(id ids.ContainerID, pid int) error {
+	process, err := c.Adopt(id, pid)
+	if err != nil {
+		return err
+	}
+	if err := process.Kill(); err != nil {
+		return err
+	}
+	_, err = process.Wait()
+	return err
+}
+
+// nested returns the containers within a container that something is known of.
+func (c *Containerizer) nested(id ids.ContainerID) []ids.ContainerID {
+	entries, err := os.ReadDir(filepath.Join(c.runtimeDir(id), "containers"))
+	if err != nil {
+		return nil // there are none
+	}
+	all := make([]ids.ContainerID, 0, len(entries))
+	for _, e := range entries {
+		all = append(all, id+"."+ids.ContainerID(e.Name()))
+	}
+	return all
 }
 
 // Status returns the raw wait status of a container that has ended, if known.
@@ -171,13 +198,23 @@ func (c *Containerizer) Status(id ids.ContainerID) (status int, known bool) {
 	return posix.ReadStatus(filepath.Join(c.runtimeDir(id), "status"))
 }
 
-// Cleanup forgets a container that has ended. Its sandbox stays.
+// Cleanup forgets a container that has ended, and those nested in it. Its sandbox
+// stays.
 func (c *Containerizer) Cleanup(id ids.ContainerID) error {
+	for _, nested := range c.nested(id) {
+		if err := c.Cleanup(nested); err != nil {
+			return err
+		}
+	}
 	if err := c.launcher.Release(string(id)); err != nil {
 		return err // what is known of it is needed to try again
 	}
 	return os.RemoveAll(c.runtimeDir(id))
 }
+
+// Release removes what a nested container that has ended leaves outside of its
+// folders. Its status is known until its root is cleaned up.
+func (c *Containerizer) Release(id ids.ContainerID) error { return c.launcher.Release(string(id)) }
 
 // runtimeDir returns containers/PARENT/containers/CHILD for PARENT.CHILD.
 func (c *Containerizer) runtimeDir(id ids.ContainerID) string {

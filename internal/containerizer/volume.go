@@ -106,3 +106,13 @@ func isLink(sandbox *os.Root, v Volume) bool {
 	to, err := sandbox.Readlink(v.At)
 	return err == nil && to == v.Path
 }
+
+// mounts are those of volumes in containers that do not see the agent's folders:
+// where the links in the sandbox lead to.
+func mounts(volumes []Volume) []launcher.Mount {
+	all := make([]launcher.Mount, 0, len(volumes))
+	for _, v := range volumes {
+		all = append(all, launcher.Mount{Source: v.Path, Target: v.Path})
+	}
+	return all
+}

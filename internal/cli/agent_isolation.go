@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/flags"
+	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
+	"github.com/meseta-project/meseta/internal/wire"
+)
+
+// isolationFlags are how an agent keeps containers apart.
+type isolationFlags struct {
+	Launcher, Isolation, Runtime, Hierarchy string
+	Options                                 oci.Options
+	Shm                                     flags.Bytes
+	effective, bounding                     *mesos.CapabilityInfo
+	devices                                 *mesos.DeviceWhitelist
+}
+
+// measured are the isolators that plain processes have.
+var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix"}
+
+func (f *isolationFlags) define(set *flags.Set) {
+	set.Choice(&f.Launcher, "launcher", "posix", []string{"posix", "oci", "linux"}, "How processes are launched: posix is a process tree of its own, without privileges; oci is a container of an OCI runtime, and needs root. linux is another name for oci.")
+	set.String(&f.Isolation, "isolation", "posix/cpu,posix/mem", "What keeps tasks apart, a list. With posix/cpu and posix/mem their use is measured and not limited. Others are for --launcher=oci, which they imply: see docs/operator/containers.md. With --launcher=oci and without this there is a default.")
+	set.String(&f.Runtime, "oci_runtime", "", "The OCI runtime, a name or a path. By default crun, or else runc, whichever is in PATH.").Optional()
+	set.Path(&f.Hierarchy, "cgroups_hierarchy", "/sys/fs/cgroup", "Where control groups are mounted.")
+	set.String(&f.Options.CgroupRoot, "cgroups_root", "mesos", "Folder, in each hierarchy of control groups, of those of containers.")
+	set.Bool(&f.Options.CFS, "cgroups_enable_cfs", false, "Let containers use no more CPU than they were given, also where there is some to spare.")
+	set.Bool(&f.Options.LimitSwap, "cgroups_limit_swap", false, "Count swap as memory.")
+	set.Count(&f.Options.PidsMax, "cgroups_pids_max", 4096, "How many processes and threads a container can have, with the isolator cgroups/pids; 0 for any number.")
+	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
+	set.JSON(decodeInto(&f.effective), "effective_capabilities", `Capabilities of containers that ask for none, with the isolator linux/capabilities, as JSON: {"capabilities": ["NET_RAW"]}.`)
+	set.JSON(decodeInto(&f.bounding), "bounding_capabilities", "The most capabilities that containers can ask for, likewise.")
+	set.JSON(decodeInto(&f.devices), "allowed_devices", `Devices that containers may use beside the usual ones, as JSON: {"allowed_devices": [{"device": {"path": "/dev/fuse"}, "access": {"read": true, "write": true}}]}.`)
+	set.Path(&f.Options.SeccompDir, "seccomp_config_dir", "", "Folder of seccomp profiles, in Docker's format.").Optional()
+	set.String(&f.Options.SeccompProfile, "seccomp_profile_name", "", "Profile of containers that name none, with the isolator linux/seccomp.").Optional()
+}
+
+// decodeInto returns a decoder of JSON into a message that it makes.
+func decodeInto[T any, M interface {
+	*T
+	proto.Message
+}](to *M) func([]byte) error {
+	return func(text []byte) error {
+		*to = new(T)
+		return wire.UnmarshalJSON(text, *to)
+	}
+}
+
+// open returns the launcher, nil for plain processes. hidden are the agent's own
+// folders.
+func (f *isolationFlags) open(set *flags.Set, dir string, hidden []string, log *slog.Logger) (launcher.Launcher, error) {
+	if f.plain() && f.Launcher == "posix" {
+		return nil, nil //nolint:nilnil // none is a launcher too
+	}
+	if f.Launcher == "posix" && set.Loaded("launcher") {
+		return nil, fmt.Errorf("--isolation=%s needs --launcher=oci", f.Isolation)
+	}
+	if os.Getuid() != 0 {
+		return nil, fmt.Errorf("--launcher=oci needs root; start the agent as root, or with --launcher=posix --isolation=%s", strings.Join(measured[:2], ","))
+	}
+	cfg, err := f.config(set, dir, hidden)
+	if err != nil {
+		return nil, err
+	}
+	made, err := oci.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("containers are isolated", slog.String("runtime", cfg.Runtime.Path), slog.String("version", cfg.Runtime.Version),
+		slog.String("machine", cfg.Machine.Allows()), slog.String("isolation", strings.Join(cfg.Isolation, ",")))
+	return made, nil
+}
+
+// plain reports whether all isolators are those of plain processes.
+func (f *isolationFlags) plain() bool {
+	for name := range strings.SplitSeq(f.Isolation, ",") {
+		if !slices.Contains(measured, strings.TrimSpace(name)) {
+			return false
+		}
+	}
+	return true
+}
+
+// limits reports whether containers can be held to limits of their own.
+func (f *isolationFlags) limits(set *flags.Set) bool {
+	return strings.Contains(f.Isolation, "cgroups") || f.Launcher != "posix" && !set.Loaded("isolation")
+}
+
+func (f *isolationFlags) config(set *flags.Set, dir string, hidden []string) (oci.Config, error) {
+	runtime, err := oci.FindRuntime(context.Background(), f.Runtime)
+	if err != nil {
+		return oci.Config{}, err
+	}
+	o := f.Options
+	if o.Machine, err = oci.LookAround(f.Hierarchy); err != nil {
+		return oci.Config{}, err
+	}
+	o.Isolation = oci.DefaultIsolation
+	if set.Loaded("isolation") {
+		if o.Isolation, err = oci.Isolators(f.Isolation, o.Machine); err != nil {
+			return oci.Config{}, fmt.Errorf("--isolation: %w", err)
+		}
+	}
+	if o.Devices, err = oci.DevicesOf(f.devices); err != nil {
+		return oci.Config{}, fmt.Errorf("--allowed_devices: %w", err)
+	}
+	o.Effective, o.Bounding, o.ShmSize = oci.CapabilityNames(f.effective), oci.CapabilityNames(f.bounding), uint64(f.Shm)
+	o.Hidden = slices.DeleteFunc(hidden, func(dir string) bool {
+		_, err := os.Stat(dir)
+		return errors.Is(err, os.ErrNotExist)
+	})
+	return oci.Config{Runtime: runtime, Dir: filepath.Join(dir, "oci"), Options: o}, nil
+}
