@@ -47,7 +47,9 @@ func (p *process) listen() {
 		if _, err := p.events.Read(buffer); err != nil {
 			return // closed by Wait
 		}
-		if p.outOfMemory() {
+		// The event of version 1 comes before the kernel counts what it kills.
+		if !p.l.cfg.Machine.Unified || p.l.cgroups.oomKills(p.id) > 0 {
+			p.outOfMemory()
 			_ = p.Kill() // Wait tells, and the agent kills again what it destroys
 			return
 		}
@@ -60,17 +62,14 @@ func (p *process) Wait() (int, error) {
 	if p.events != nil {
 		p.events.Close()
 	}
-	if p.id == p.container {
+	if p.id == p.container && p.l.cgroups.oomKills(p.id) > 0 {
 		p.outOfMemory()
 	}
 	return status, err
 }
 
-// outOfMemory notes it if the container has run out of memory.
-func (p *process) outOfMemory() bool {
-	if p.l.cgroups.oomKills(p.id) == 0 {
-		return false
-	}
+// outOfMemory notes that the container has run out of memory.
+func (p *process) outOfMemory() {
 	limit, most := p.l.cgroups.memory(p.id)
 	stat := p.l.cgroups.text("memory", p.id, "memory.stat")
 	p.limited.CompareAndSwap(nil, &launcher.Limitation{
@@ -78,7 +77,6 @@ func (p *process) outOfMemory() bool {
 		Message:  fmt.Sprintf("Memory limit exceeded: Requested: %s Maximum Used: %s\n\nMEMORY STATISTICS: \n%s\n", bytesText(limit), bytesText(most), stat),
 		Resource: "mem", Amount: float64(most) / (1 << 20),
 	})
-	return true
 }
 
 // bytesText returns a number of bytes as Mesos writes it: in the largest unit of

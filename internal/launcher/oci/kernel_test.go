@@ -1,0 +1,295 @@
+package oci
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/launcher"
+)
+
+// machine is one launcher on this machine, for tests of what isolators do there.
+type testMachine struct {
+	*Launcher
+	t *testing.T
+	n int
+}
+
+func onKernel(t *testing.T, test func(m *testMachine), change func(*Config)) {
+	eachRuntime(t, func(t *testing.T, name string) {
+		cfg := config(t, name)
+		if change != nil {
+			change(&cfg)
+		}
+		test(&testMachine{Launcher: open(t, cfg), t: t})
+	})
+}
+
+// fork starts a shell command with its sandbox as the working directory.
+func (m *testMachine) fork(command string, change func(*launcher.Spec)) (launcher.Process, *launcher.Spec) {
+	m.t.Helper()
+	m.n++
+	dir := m.t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "out"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer out.Close()
+	spec := &launcher.Spec{
+		ID: "k" + strconv.Itoa(m.n), Path: "/bin/sh", Args: []string{"/bin/sh", "-c", command}, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+		Dir: dir, Stdout: out, Stderr: out, Status: filepath.Join(m.t.TempDir(), "status"), Resources: launcher.Resources{CPUs: 1, Mem: 64},
+	}
+	if change != nil {
+		change(spec)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "ready"), 0o666); err != nil {
+		m.t.Fatal(err)
+	}
+	p, err := m.Fork(spec)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() {
+		if err := m.Release(spec.ID); err != nil {
+			m.t.Error(err)
+		}
+	})
+	return p, spec
+}
+
+// run returns how a command ended and what it printed.
+func (m *testMachine) run(command string, change func(*launcher.Spec)) (launcher.Process, syscall.WaitStatus, string) {
+	m.t.Helper()
+	p, spec := m.fork(command, change)
+	status, err := p.Wait()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(spec.Dir, "out"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return p, syscall.WaitStatus(status), strings.TrimSpace(string(text))
+}
+
+// prints checks what a command prints.
+func (m *testMachine) prints(command, want string, change func(*launcher.Spec)) {
+	m.t.Helper()
+	if _, _, got := m.run(command, change); got != want {
+		m.t.Errorf("%s printed %q, want %q", command, got, want)
+	}
+}
+
+// fails checks that a command cannot be done.
+func (m *testMachine) fails(command string, change func(*launcher.Spec)) {
+	m.t.Helper()
+	if _, status, got := m.run(command, change); status == 0 {
+		m.t.Errorf("%s was possible: %q", command, got)
+	}
+}
+
+const hog = `x=aaaaaaaaaaaaaaaa; while :; do x="$x$x"; done`
+
+func TestMemoryHog(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		for name, command := range map[string]string{"itself": hog, "a child, of which the shell does not end": "sh -c '" + hog + "'; sleep 1000"} {
+			p, status, _ := m.run(command, func(s *launcher.Spec) { s.Resources.Mem = 40 })
+			limit := p.Limitation()
+			if limit == nil {
+				t.Fatalf("%s: no limitation; wait status %#x", name, int(status))
+			}
+			if status.Signal() != syscall.SIGKILL || limit.Reason != mesos.TaskStatus_REASON_CONTAINER_LIMITATION_MEMORY {
+				t.Errorf("%s: wait status %#x, %v", name, int(status), limit.Reason)
+			}
+			if want := "Memory limit exceeded: Requested: 40MB Maximum Used: 40MB\n\nMEMORY STATISTICS: \n"; !strings.HasPrefix(limit.Message, want) {
+				t.Errorf("%s: message %q", name, limit.Message)
+			}
+			if limit.Resource != "mem" || limit.Amount != 40 {
+				t.Errorf("%s: amount %v of %s", name, limit.Amount, limit.Resource)
+			}
+		}
+	}, nil)
+}
+
+func TestWithinMemoryThereIsNoLimitation(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		if p, status, _ := m.run("kill -9 $$", nil); status.Signal() != syscall.SIGKILL || p.Limitation() != nil {
+			t.Errorf("wait status %#x, %+v", int(status), p.Limitation())
+		}
+	}, nil)
+}
+
+// What a container used is compared with the periods that it was let run in, so
+// the machine's load does not matter.
+func TestCPUQuota(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; echo up > ready; exec sleep 1000", func(s *launcher.Spec) { s.Resources.CPUs = 0.2 })
+		if _, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil {
+			t.Fatal(err)
+		}
+		used := p.Usage().Cgroup
+		allowed := float64(used.GetCpusNrPeriods()+1) * 0.020
+		if got := used.GetCpusUserTimeSecs() + used.GetCpusSystemTimeSecs(); used.GetCpusNrThrottled() == 0 || got > 1.1*allowed+0.02 {
+			t.Errorf("used %.3f s in %d periods, throttled in %d; allowed are %.3f s", got, used.GetCpusNrPeriods(), used.GetCpusNrThrottled(), allowed)
+		}
+		m.end(p)
+	}, func(c *Config) { c.CFS = true })
+}
+
+func (m *testMachine) end(p launcher.Process) {
+	m.t.Helper()
+	if err := p.Kill(); err != nil {
+		m.t.Fatal(err)
+	}
+	if _, err := p.Wait(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func TestForkBomb(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		_, status, got := m.run("i=0; while [ $i -lt 60 ]; do sleep 1000 & i=$((i+1)); done", nil)
+		if status == 0 || !strings.Contains(got, "Cannot fork") {
+			t.Errorf("wait status %#x, printed %q", int(status), got)
+		}
+	}, func(c *Config) { c.PidsMax = 20 })
+}
+
+func TestUpdate(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork("exec sleep 1000", nil)
+		defer m.end(p)
+		for _, step := range []struct {
+			mem, cpus    float64
+			limit, share uint64
+		}{{128, 2, 128 << 20, 2048}, {64, 0.5, 128 << 20, 512}} { // a hard limit is never lowered
+			if err := p.Update(launcher.Resources{CPUs: step.cpus, Mem: step.mem}); err != nil {
+				t.Fatal(err)
+			}
+			limit, _ := m.cgroups.memory(spec.ID)
+			share, ok := m.cgroups.number("cpu", spec.ID, "cpu.shares")
+			if limit != step.limit || ok && share != step.share {
+				t.Errorf("%+v: limit %d, shares %d", step, limit, share)
+			}
+		}
+	}, nil)
+}
+
+func TestStatistics(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork("sleep 1000 & echo up > ready; wait", nil)
+		if _, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil {
+			t.Fatal(err)
+		}
+		got := p.Usage().Cgroup
+		if got.GetProcesses() != 2 || got.GetThreads() != 2 || got.GetMemTotalBytes() == 0 || got.CpusUserTimeSecs == nil || got.MemRssBytes == nil {
+			t.Errorf("%v", got)
+		}
+		m.end(p)
+	}, nil)
+}
+
+func TestNamespaces(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		m.prints("cd /proc; set -- [0-9]*; echo $#; tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1", "2\ninit", nil) // the shell, and the init
+		m.prints("ls -A /dev/shm; df -B1M --output=size /dev/shm | tail -1 | tr -d ' '", "5", func(s *launcher.Spec) { s.Container = linux(&mesos.LinuxInfo{ShmSize: new(uint32(5))}) })
+		pid := strconv.Itoa(os.Getpid())
+		m.fails("kill -0 "+pid, nil)
+		m.prints("kill -0 "+pid+" && echo ok", "ok", func(s *launcher.Spec) {
+			s.Container = linux(&mesos.LinuxInfo{SharePidNamespace: new(true), IpcMode: mesos.LinuxInfo_SHARE_PARENT.Enum()})
+		})
+	}, nil)
+}
+
+func TestRights(t *testing.T) {
+	nobody := &launcher.User{UID: 65534, GID: 65534}
+	onKernel(t, func(m *testMachine) {
+		m.prints("grep -e CapEff -e CapBnd /proc/self/status | cut -f2", "00000000a80425fb\n00000000a80425fb", nil)
+		m.prints("grep CapEff /proc/self/status | cut -f2", "0000000000002000", func(s *launcher.Spec) {
+			s.User, s.Container = nobody, linux(&mesos.LinuxInfo{EffectiveCapabilities: caps(mesos.CapabilityInfo_NET_RAW)})
+		})
+		m.prints("grep NoNewPrivs /proc/self/status | cut -f2", "1", nil)
+		soft, hard := uint64(50), uint64(60)
+		m.prints("ulimit -S -n; ulimit -H -n", "50\n60", func(s *launcher.Spec) {
+			s.Container = &mesos.ContainerInfo{RlimitInfo: &mesos.RLimitInfo{Rlimits: []*mesos.RLimitInfo_RLimit{
+				{Type: mesos.RLimitInfo_RLimit_RLMT_NOFILE.Enum(), Soft: &soft, Hard: &hard},
+			}}}
+		})
+	}, func(c *Config) { c.Isolation = append(slices.Clip(c.Isolation), "linux/nnp") })
+}
+
+func TestSeccomp(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		m.fails("mkdir made", nil)
+		m.prints("mkdir made && echo made", "made", func(s *launcher.Spec) {
+			s.Container = linux(&mesos.LinuxInfo{Seccomp: &mesos.SeccompInfo{Unconfined: new(true)}})
+		})
+	}, func(c *Config) {
+		c.Isolation = append(slices.Clip(c.Isolation), "linux/seccomp")
+		c.SeccompDir, c.SeccompProfile = t.TempDir(), "strict.json"
+		if err := os.WriteFile(filepath.Join(c.SeccompDir, c.SeccompProfile), []byte(profileText), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestDevices(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		m.prints("echo x > /dev/null && head -c1 /dev/zero | wc -c; [ -c /dev/fuse ] && echo listed", "1\nlisted", nil)
+		m.fails("mknod /dev/disk b 7 0 && head -c1 /dev/disk", nil)
+		m.fails("mknod /dev/memory c 1 1 && head -c1 /dev/memory", nil)
+	}, func(c *Config) {
+		c.Isolation = append(slices.Clip(c.Isolation), "linux/devices")
+		c.Devices = []Device{{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, Access: "rw", Mode: 0o666}}
+	})
+}
+
+// What a task that is root may try against the machine and its neighbours.
+func TestEscapes(t *testing.T) {
+	work := t.TempDir()
+	other := filepath.Join(work, "other")
+	if err := os.WriteFile(other, []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	onKernel(t, func(m *testMachine) {
+		var script strings.Builder
+		for _, attempt := range []string{
+			"echo x > /proc/sys/kernel/hostname", "echo 1 > /proc/sysrq-trigger", "echo core > /proc/sys/kernel/core_pattern",
+			"echo 1 > /sys/kernel/mm/ksm/run", "mkdir /sys/fs/cgroup/x", "head -c1 /proc/kcore | grep -q .", "mount -t tmpfs x /mnt",
+			"mount -o remount,rw /sys", "mount -t cgroup -o memory x /mnt", "umount -l /proc/sys", "umount " + work, "cat " + other,
+			"ls /proc/1/root/", "cat /proc/1/environ", "readlink /proc/1/exe", "nsenter -t 1 -m true", "unshare -m true", "chroot /proc/1/root true",
+			"kill -9 1; [ ! -e /proc/1 ]", "reboot -f",
+		} {
+			fmt.Fprintf(&script, "(%s) 2>/dev/null && echo 'possible: %s'\n", attempt, attempt)
+		}
+		m.prints(script.String()+"echo tried", "tried", nil)
+		_, status, _ := m.run("touch here && ls -d $PWD", nil)
+		if status != 0 {
+			t.Error("the sandbox cannot be used")
+		}
+	}, func(c *Config) { c.Hidden = []string{work} })
+}
+
+func TestSandboxInsideOfWhatIsHidden(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		sandbox := filepath.Join(m.cfg.Hidden[0], "sandbox")
+		for _, dir := range []string{sandbox, filepath.Join(m.cfg.Hidden[0], "another")} {
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, _ := m.fork("ls .. > file", func(s *launcher.Spec) { s.Dir = sandbox })
+		if _, err := p.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(filepath.Join(sandbox, "file")); err != nil || string(text) != "sandbox\n" {
+			t.Errorf("it sees %q, %v", text, err)
+		}
+	}, func(c *Config) { c.Hidden = []string{t.TempDir()} })
+}
