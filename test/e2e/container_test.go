@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// launches is how many containers TestContainersLeaveNothing makes with each
+// runtime, seed what is done to them.
+var (
+	launches = flag.Int("launches", 25, "containers to launch and kill with each runtime")
+	seed     = flag.Uint64("seed", 1, "what happens to them")
+)
+
+// eachRuntime runs a test with an agent of each OCI runtime.
+func eachRuntime(t *testing.T, test func(t *testing.T, c *containers)) {
+	for _, runtime := range []string{"crun", "runc"} {
+		t.Run(runtime, func(t *testing.T) {
+			if _, err := exec.LookPath(runtime); err != nil || os.Getuid() != 0 {
+				cluster.Unavailable(t, "containers need root and %s", runtime)
+			}
+			c := &containers{root: fmt.Sprintf("meseta-e2e-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))}
+			t.Cleanup(func() { c.removeGroups(t) })
+			c.Master = cluster.StartMaster(t)
+			c.agent = cluster.StartAgent(t, c.Master, "--launcher=oci", "--oci_runtime="+runtime, "--cgroups_root="+c.root)
+			test(t, c)
+		})
+	}
+}
+
+// containers is a cluster of one agent that isolates.
+type containers struct {
+	Master, agent *cluster.Node
+	root          string // of control groups
+}
+
+func (c *containers) removeGroups(t *testing.T) {
+	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + c.root)
+	for _, dir := range groups {
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// left returns what containers have left on the machine.
+func (c *containers) left() error {
+	var left []string
+	for _, pattern := range []string{
+		"/sys/fs/cgroup/*/" + c.root + "/*", "/sys/fs/cgroup/" + c.root + "/*",
+		filepath.Join(c.agent.WorkDir, "run/oci/bundles/*"), filepath.Join(c.agent.WorkDir, "run/oci/state/*"),
+		filepath.Join(c.agent.WorkDir, "run/containers/*"),
+	} {
+		found, _ := filepath.Glob(pattern)
+		for _, path := range found {
+			if info, err := os.Stat(path); err == nil && info.IsDir() {
+				left = append(left, path)
+			}
+		}
+	}
+	for _, pid := range cluster.Inside(c.agent.WorkDir) {
+		left = append(left, fmt.Sprintf("process %d", pid))
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Contains(string(mounts), c.agent.WorkDir) {
+		left = append(left, "a mount")
+	}
+	shims, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range shims {
+		if text, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(text), "meseta-shim") && strings.Contains(string(text), c.agent.WorkDir) {
+			left = append(left, filepath.Dir(path))
+		}
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("left: %q", left)
+	}
+	return nil
+}
+
+func (c *containers) checkNothingLeft(t *testing.T) {
+	t.Helper()
+	cluster.Eventually(t, soon, c.left)
+}
+
+// TestContainerAgentKilled kills the agent under running containers: they go on,
+// and what ended meanwhile is told with its exit status.
+func TestContainerAgentKilled(t *testing.T) {
+	t.Parallel()
+	eachRuntime(t, func(t *testing.T, c *containers) {
+		s, ends := cluster.Subscribe(t, c.Master, durable("survivor")), newGate(t)
+		offer := s.AwaitOffer()
+		own := cluster.Task(offer, "own", "")
+		delete(own, "command")
+		own["executor"] = cluster.Executor("executor")
+		s.Launch(offer, 0, cluster.Task(offer, "runs", "exec sleep 1000"), cluster.Task(offer, "ends", ends.command()+"; exit 3"), own)
+		awaitAll(t, s, "TASK_RUNNING", "runs", "ends", "own")
+		c.agent.Kill9()
+		ends.open(t)
+		c.agent.Restart(t)
+		status := s.AwaitState("ends", "TASK_FAILED")
+		if got := status.Text("message"); got != "Command exited with status 3" {
+			t.Errorf("message %q", got)
+		}
+		for _, task := range []string{"runs", "own"} {
+			cluster.Eventually(t, soon, func() error { return reconciled(s, task, "TASK_RUNNING") })
+		}
+		s.Kill("runs")
+		s.AwaitState("runs", "TASK_KILLED")
+		s.Teardown()
+		c.checkNothingLeft(t)
+	})
+}
+
+// TestContainerMemory runs a task that wants more memory than it has.
+func TestContainerMemory(t *testing.T) {
+	t.Parallel()
+	eachRuntime(t, func(t *testing.T, c *containers) {
+		s := cluster.Subscribe(t, c.Master, durable("hungry"))
+		offer := s.AwaitOffer()
+		s.Launch(offer, 0, cluster.Task(offer, "hog", "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"))
+		status := s.AwaitState("hog", "TASK_FAILED")
+		if status.Text("reason") != "REASON_CONTAINER_LIMITATION_MEMORY" || !strings.HasPrefix(status.Text("message"), "Memory limit exceeded: Requested: ") {
+			t.Errorf("%v", status)
+		}
+		if got := status.At("limitation.resources"); got == nil {
+			t.Error("the amount is not told")
+		}
+		s.Teardown()
+		c.checkNothingLeft(t)
+	})
+}
+
+// TestContainersLeaveNothing launches and kills containers of all sorts while the
+// agent is killed, and looks at what is left of them on the machine.
+func TestContainersLeaveNothing(t *testing.T) {
+	t.Parallel()
+	eachRuntime(t, func(t *testing.T, c *containers) {
+		r := rand.New(rand.NewPCG(*seed, *seed))
+		s := cluster.Subscribe(t, c.Master, durable("messy"))
+		commands := []string{"true", "exec sleep 1000", "setsid sleep 1000 & sleep 1000", "trap '' TERM; sleep 1000 & wait; wait", "exit 3", "kill -9 $$"}
+		const each = 5
+		for n := 0; n < *launches; n += each {
+			offer := s.AwaitOffer()
+			var tasks []J
+			for i := range each {
+				tasks = append(tasks, cluster.Task(offer, fmt.Sprintf("t%d", n+i), commands[r.IntN(len(commands))]))
+			}
+			s.Launch(offer, 0, tasks...)
+			if r.IntN(2) == 0 { // else the agent dies while it launches
+				s.Await("UPDATE", nil)
+			}
+			c.agent.Kill9()
+			c.agent.Restart(t)
+			cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
+			for range each {
+				s.Kill(fmt.Sprintf("t%d", r.IntN(n+each)))
+			}
+		}
+		s.Teardown()
+		c.checkNothingLeft(t)
+	})
+}
