@@ -62,13 +62,14 @@ const layers = `
 	internal/launcher < internal/launcher/launchertest;
 	EDGES
 		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
-		  internal/cni, internal/csi, internal/docker, internal/fetcher,
+		  internal/cni, internal/csi, internal/fetcher,
 		  internal/health, internal/image, internal/launcher/posix;
+	internal/launcher, EDGES < internal/docker;
 	internal/meta, EDGES < internal/checkpoint;
 	allocation/module, allocation/allocationtest, EDGES < internal/module;
 	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;
 	internal/store/journal < internal/store/zookeeper, internal/store/etcd;
-	internal/fetcher, internal/launcher/oci, internal/image < internal/containerizer;
+	internal/docker, internal/fetcher, internal/launcher/oci, internal/image < internal/containerizer;
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
 		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer, internal/module
