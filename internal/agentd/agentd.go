@@ -25,6 +25,7 @@ import (
 
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -61,8 +62,10 @@ type Config struct {
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
 	RuntimeDir string
-	Images     Images   // nil: there are none
-	ImageGC    *ImageGC // nil: images are removed only when somebody asks for it
+	Docker     *docker.Engine // nil: there is none
+	DockerOnly bool           // make no other containers than the Docker Engine's
+	Images     Images         // nil: there are none
+	ImageGC    *ImageGC       // nil: images are removed only when somebody asks for it
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch      time.Duration
 	Authentication Authentication
@@ -109,7 +112,10 @@ type Server struct {
 
 // New prepares a server; [Server.Run] makes it live.
 func New(cfg Config) (*Server, error) {
-	boxes, err := containerizer.New(containerizer.Config{RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher}, cfg.Fetcher)
+	boxes, err := containerizer.New(containerizer.Config{
+		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
+		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly,
+	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +169,9 @@ func (s *Server) Run(ctx context.Context) error {
 	running, err := s.containerizer.Known()
 	if err != nil {
 		return err
+	}
+	if err := s.containerizer.Recover(running); err != nil {
+		s.log.Warn("cannot look after what earlier lives left", attrErr(err))
 	}
 	s.findProcesses(state)
 	left := s.trash()

@@ -11,6 +11,7 @@ import (
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/resources"
@@ -80,6 +81,9 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 		},
 	}
 	c.make.Volumes = s.volumes(spec.Resources...)
+	if spec.Container != nil && spec.Container.GetType() == mesos.ContainerInfo_DOCKER {
+		c.make.Docker = &docker.Spec{Container: spec.Container, Resources: spec.Resources, Limits: spec.Limits}
+	}
 	if spec.Builtin == agent.PodBuiltin { // the tasks have sandboxes of their own
 		c.make.User, c.make.Volumes = "", s.volumes(spec.Executor.GetResources()...)
 	}
@@ -154,13 +158,21 @@ func (c *container) prepare() error {
 }
 
 func (c *container) start() (launcher.Process, error) {
-	return c.s.containerizer.Start(c.make, c.spec.Command, environment(c.spec))
+	return c.s.containerizer.Start(c.make, c.spec.Command, c.environment())
 }
 
-func environment(spec *agent.ContainerSpec) []string {
-	env := make([]string, 0, len(spec.Environment)+1)
-	for _, v := range spec.Environment {
-		env = append(env, v.Name+"="+v.Value)
+// environment returns that of the process. A task in a container of the Docker
+// Engine's gets only what is the task's own; the rest names what is not inside.
+func (c *container) environment() []string {
+	own := map[string]bool{"MESOS_ALLOCATION_ROLE": true}
+	for _, v := range c.spec.Command.GetEnvironment().GetVariables() {
+		own[v.GetName()] = true
+	}
+	env := make([]string, 0, len(c.spec.Environment)+1)
+	for _, v := range c.spec.Environment {
+		if c.make.Docker == nil || c.spec.Builtin != agent.CommandBuiltin || own[v.Name] {
+			env = append(env, v.Name+"="+v.Value)
+		}
 	}
 	return env
 }

@@ -63,6 +63,11 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
 	}
+	f.Docker.CFS = f.Isolation.Options.CFS
+	engine, err := f.Docker.open(log.Logger)
+	if err != nil {
+		return nil, err
+	}
 	images, err := f.openImages(log.Logger)
 	if err != nil {
 		return nil, err
@@ -79,7 +84,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 			Home: f.FrameworksHome, Helper: []string{"/proc/self/exe", fetchCommand},
 		}),
 		Authentication: authentication,
-		Images:         images, ImageGC: f.Images.GC,
+		Docker:         engine, DockerOnly: f.Docker.only(),
+		Images: images, ImageGC: f.Images.GC,
 		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})

@@ -27,6 +27,7 @@ type agentFlags struct {
 
 	Agent          agent.Config
 	Images         imageFlags
+	Docker         dockerFlags
 	Authentication agentAuthenticationFlags
 }
 
@@ -62,7 +63,7 @@ func (f *agentFlags) inventory() {
 func (f *agentFlags) executors() {
 	f.Set.Group("Executors and tasks")
 	f.Isolation.define(f.Set)
-	f.Set.Choice(new(string), "containerizers", "mesos", []string{"mesos"}, "What makes containers: mesos stands for the agent itself.")
+	f.Docker.define(f.Set)
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
 	f.Set.Duration(&f.Agent.ExecutorRegistrationTimeout, "executor_registration_timeout", time.Minute, "How long an executor has to subscribe.")
 	f.Set.Duration(&f.Agent.ExecutorReregistration, "executor_reregistration_timeout", 2*time.Second, "How long executors have to come back after the agent was restarted. At most 15secs.")

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
@@ -45,6 +46,9 @@ type Spec struct {
 	Tethered  bool
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources launcher.Resources
+	// Docker says what the Docker Engine is asked for; nil: the container is not
+	// the Engine's. Of its fields those are set that no other here stands for.
+	Docker *docker.Spec
 }
 
 // Fetcher brings files into a sandbox, with no more rights than the user has.
@@ -58,6 +62,8 @@ type Config struct {
 	RuntimeDir string            // holds containers/ID/{pid,status}; made when the first container is
 	Launcher   launcher.Launcher // nil: plain processes
 	SwitchUser bool              // run as Spec.User; else as the agent's own user, whatever is asked
+	Docker     *docker.Engine    // nil: there is none
+	DockerOnly bool              // make no other containers
 }
 
 // Containerizer makes containers of plain processes. It is safe for concurrent
@@ -83,6 +89,9 @@ func New(cfg Config, fetcher Fetcher) (*Containerizer, error) {
 // Prepare makes the sandbox, with empty stdout and stderr, and fetches the URIs.
 // ctx ends a fetch that nobody waits for any more.
 func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
+	if err := c.unsupported(spec); err != nil {
+		return err
+	}
 	who, err := c.user(spec)
 	if err != nil {
 		return err
@@ -93,6 +102,16 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 	if err := c.AddVolumes(spec, spec.Volumes); err != nil {
 		return err
 	}
+	if err := c.fetch(ctx, spec); err != nil {
+		return err
+	}
+	if spec.Docker != nil {
+		return c.pullDocker(ctx, spec)
+	}
+	return nil
+}
+
+func (c *Containerizer) fetch(ctx context.Context, spec *Spec) error {
 	if len(spec.URIs) == 0 {
 		return nil
 	}
@@ -110,6 +129,9 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 // Start runs a command in a prepared container. env is complete but for PATH,
 // which is added if it is missing.
 func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []string) (launcher.Process, error) {
+	if spec.Docker != nil {
+		return c.startDocker(spec, command, env)
+	}
 	who, err := c.user(spec)
 	if err != nil {
 		return nil, err
@@ -148,6 +170,9 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 // its processes have ended meanwhile it fails with [launcher.ErrGone]; [Status]
 // then tells how they ended.
 func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (launcher.Process, error) {
+	if record := c.dockerOf(id); record != nil {
+		return c.adoptDocker(id, record)
+	}
 	return c.launcher.Adopt(string(id), pid, filepath.Join(c.runtimeDir(id), "status"))
 }
 
@@ -206,15 +231,20 @@ func (c *Containerizer) Cleanup(id ids.ContainerID) error {
 			return err
 		}
 	}
-	if err := c.launcher.Release(string(id)); err != nil {
+	if err := c.Release(id); err != nil {
 		return err // what is known of it is needed to try again
 	}
 	return os.RemoveAll(c.runtimeDir(id))
 }
 
-// Release removes what a nested container that has ended leaves outside of its
-// folders. Its status is known until its root is cleaned up.
-func (c *Containerizer) Release(id ids.ContainerID) error { return c.launcher.Release(string(id)) }
+// Release removes what a container that has ended leaves outside of its folders.
+// The status of a nested one is known until its root is cleaned up.
+func (c *Containerizer) Release(id ids.ContainerID) error {
+	if c.dockerOf(id) != nil {
+		return c.cfg.Docker.Release(string(id))
+	}
+	return c.launcher.Release(string(id))
+}
 
 // runtimeDir returns containers/PARENT/containers/CHILD for PARENT.CHILD.
 func (c *Containerizer) runtimeDir(id ids.ContainerID) string {
@@ -298,6 +328,9 @@ func (c *Containerizer) PID(id ids.ContainerID) (int, bool) {
 		return 0, false
 	}
 	text, err := os.ReadFile(filepath.Join(c.runtimeDir(id), "pid"))
+	if err != nil && c.dockerOf(id) != nil {
+		return c.cfg.Docker.PID(string(id))
+	}
 	if err != nil {
 		return posix.Find(string(id))
 	}

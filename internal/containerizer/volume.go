@@ -21,7 +21,7 @@ type Volume struct {
 // write there: no link of its own making leads out of the sandbox, and what is in
 // a volume's place already is an error.
 func (c *Containerizer) AddVolumes(spec *Spec, volumes []Volume) error {
-	if len(volumes) == 0 {
+	if len(volumes) == 0 || spec.Docker != nil { // the Engine mounts them
 		return nil
 	}
 	who, err := c.user(spec)

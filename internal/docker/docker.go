@@ -73,10 +73,14 @@ type Spec struct {
 	Sandbox   string   // absolute, on the host
 	Resources []*mesos.Resource
 	Limits    map[string]*mesos.Value_Scalar
+	Mounts    []Mount // beside the container's own volumes
 	// Stdout and Stderr receive what the container writes. They are closed when it
 	// has ended, or by a Launch that fails.
 	Stdout, Stderr io.WriteCloser
 }
+
+// Mount is a folder of the host that a container sees below its sandbox.
+type Mount struct{ Host, At string }
 
 // New returns an engine. The Engine need not be there yet.
 func New(cfg Config) (*Engine, error) {

@@ -168,6 +168,12 @@ func (r *request) volumes(spec *Spec, mapped string) error {
 		r.host.Binds = append(r.host.Binds, source+":"+target+":"+mode)
 	}
 	r.host.Binds = append(r.host.Binds, spec.Sandbox+":"+mapped)
+	for _, m := range spec.Mounts {
+		if !filepath.IsLocal(m.At) {
+			return fmt.Errorf("the volume at '%s' is not below the sandbox: give a relative container_path", m.At)
+		}
+		r.host.Binds = append(r.host.Binds, m.Host+":"+path.Join(mapped, m.At))
+	}
 	return r.drive(spec.Container.GetDocker().GetVolumeDriver(), "Only one volume driver per task is supported")
 }
 

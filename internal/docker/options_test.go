@@ -99,6 +99,12 @@ func TestOptions(t *testing.T) {
 				volume("/host", "/in", mesos.Volume_RO), volume("/host", "in", mesos.Volume_RW), volume("sub", "/in2", mesos.Volume_RW), driver("v", "d"),
 			}
 		}, []string{`"Binds":["/host:/in:ro","/host:/mnt/mesos/sandbox/in:rw","/work/box/sub:/in2:rw","v:/v:rw","/work/box:/mnt/mesos/sandbox"]`, `"VolumeDriver":"d"`}},
+		"persistent volume": {func(_ *mesos.ContainerInfo, s *Spec) {
+			s.Mounts = []Mount{{"/work/volumes/v", "data"}}
+		}, []string{`"Binds":["/work/box:/mnt/mesos/sandbox","/work/volumes/v:/mnt/mesos/sandbox/data"]`}},
+		"volume elsewhere": {func(_ *mesos.ContainerInfo, s *Spec) {
+			s.Mounts = []Mount{{"/work/volumes/v", "/etc"}}
+		}, []string{"!is not below the sandbox"}},
 		"both relative": {func(c *mesos.ContainerInfo, _ *Spec) {
 			c.Volumes = []*mesos.Volume{volume("a", "b", mesos.Volume_RW)}
 		}, []string{"!are relative"}},

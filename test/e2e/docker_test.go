@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// dockered returns a task in a container of the Docker Engine's.
+func dockered(offer cluster.Value, id, command string, info J) J {
+	task := cluster.Task(offer, id, command)
+	docker := J{"image": "box:1", "network": "NONE"}
+	maps.Copy(docker, info)
+	task["container"] = J{"type": "DOCKER", "docker": docker}
+	return task
+}
+
+func sandboxText(t *testing.T, agent *cluster.Node, task, name string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(agent.WorkDir, "slaves", "*", "frameworks", "*", "executors", task, "runs", "latest", name))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s of %s: %v, %v", name, task, found, err)
+	}
+	text, err := os.ReadFile(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestDocker runs tasks in containers of a real Docker Engine, kills the agent in
+// between, and looks for what is left behind.
+func TestDocker(t *testing.T) {
+	t.Parallel()
+	engine := cluster.StartDocker(t)
+	engine.Load(t)
+	c := cluster.New(t, 0)
+	agent := cluster.StartAgent(t, c.Master, "--containerizers=docker,mesos", "--docker_socket="+engine.Socket, "--docker_remove_delay=1secs")
+	s := cluster.Subscribe(t, c.Master, durable("docker"))
+
+	t.Run("life", func(t *testing.T) { dockerLife(t, s, agent) })
+	t.Run("refused", func(t *testing.T) { dockerRefused(t, s) })
+	t.Run("killed", func(t *testing.T) { dockerKilled(t, s, agent) })
+	t.Run("recovered", func(t *testing.T) { dockerRecovered(t, s, agent) })
+	t.Run("orphans", func(t *testing.T) {
+		cluster.Eventually(t, cluster.Patience, func() error {
+			for _, name := range engine.Names() {
+				if strings.HasPrefix(name, "mesos-") {
+					return os.ErrExist
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// dockerLife runs a task with fetched files, an environment, and an exit status.
+func dockerLife(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
+	script := filepath.Join(t.TempDir(), "words")
+	if err := os.WriteFile(script, []byte("fetched\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	offer := s.AwaitOffer()
+	task := dockered(offer, "life", `cat $MESOS_SANDBOX/words; echo $A; ls /etc; echo oops >&2; exit 3`, nil)
+	task["command"].(J)["uris"] = []J{{"value": script}}
+	task["command"].(J)["environment"] = J{"variables": []J{{"name": "A", "value": "b"}}}
+	s.Launch(offer, 0, task)
+	if got := s.AwaitState("life", "TASK_FAILED").Text("message"); got != "Command exited with status 3" {
+		t.Errorf("message %q", got)
+	}
+	if got := sandboxText(t, agent, "life", "stdout"); !strings.HasPrefix(got, "fetched\nb\nbox\n") {
+		t.Errorf("stdout %q", got)
+	}
+	if got := sandboxText(t, agent, "life", "stderr"); !strings.HasSuffix(got, "oops\n") {
+		t.Errorf("stderr %q", got)
+	}
+}
+
+func dockerRefused(t *testing.T, s *cluster.Scheduler) {
+	offer := s.AwaitOffer()
+	s.Launch(offer, 0, dockered(offer, "refused", "true", J{"parameters": []J{{"key": "no-such", "value": "x"}}}))
+	if got := s.AwaitState("refused", "TASK_FAILED").Text("message"); !strings.Contains(got, "'no-such' is not supported") {
+		t.Errorf("message %q", got)
+	}
+}
+
+func dockerKilled(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
+	offer := s.AwaitOffer()
+	task := dockered(offer, "killed", "trap '' TERM; while :; do sleep 0.1; done", nil)
+	task["kill_policy"] = J{"grace_period": J{"nanoseconds": 200_000_000}}
+	s.Launch(offer, 0, task)
+	s.AwaitState("killed", "TASK_RUNNING")
+	containers := cluster.MustGet(t, agent.URL+"/containers").List("")
+	if len(containers) != 1 || containers[0].Number("statistics.mem_rss_bytes") == 0 {
+		t.Errorf("containers %v", containers)
+	}
+	s.Kill("killed")
+	s.AwaitState("killed", "TASK_KILLED")
+}
+
+// dockerRecovered kills the agent while two tasks run, of which one ends before
+// the agent is back.
+func dockerRecovered(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
+	offer := s.AwaitOffer()
+	await := "; while [ ! -e $MESOS_SANDBOX/go ]; do sleep 0.1; done; echo after; exit 0"
+	s.Launch(offer, 0, dockered(offer, "ends", "echo before"+await, nil), dockered(offer, "runs", "echo before"+await, nil))
+	awaitAll(t, s, "TASK_RUNNING", "ends", "runs")
+	opens := func(task string) {
+		found, _ := filepath.Glob(filepath.Join(agent.WorkDir, "slaves", "*", "frameworks", "*", "executors", task, "runs", "latest"))
+		if len(found) != 1 || os.WriteFile(filepath.Join(found[0], "go"), nil, 0o644) != nil {
+			t.Fatal("no sandbox of ", task, found)
+		}
+	}
+	agent.Kill9()
+	opens("ends")
+	agent.Restart(t)
+	s.AwaitState("ends", "TASK_FINISHED")
+	opens("runs")
+	s.AwaitState("runs", "TASK_FINISHED")
+	for _, task := range []string{"ends", "runs"} {
+		if got := sandboxText(t, agent, task, "stdout"); got != "before\nafter\n" {
+			t.Errorf("%s wrote %q", task, got)
+		}
+		if slices.Contains(s.History(task), "TASK_LOST") {
+			t.Errorf("%s: %v", task, s.History(task))
+		}
+	}
+}
+
+// TestDockerNotEnabled: who asks for what the agent has not is told so.
+func TestDockerNotEnabled(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
+	offer := s.AwaitOffer()
+	s.Launch(offer, 0, dockered(offer, "t", "true", nil))
+	if got := s.AwaitState("t", "TASK_FAILED").Text("message"); !strings.Contains(got, "None of the enabled containerizers (mesos)") {
+		t.Errorf("message %q", got)
+	}
+}
+
+// TestPruneImages is the call, on an agent without images and on one with.
+func TestPruneImages(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	store := filepath.Join(t.TempDir(), "store")
+	agent := cluster.StartAgent(t, c.Master, "--image_providers=DOCKER", "--docker_store_dir="+store)
+	for _, node := range []*cluster.Node{c.Agents[0], agent} {
+		reply, err := cluster.Post(node.URL+"/api/v1", nil, J{"type": "PRUNE_IMAGES", "prune_images": J{"excluded_images": []J{{"type": "DOCKER", "docker": J{"name": "busybox"}}}}})
+		if err != nil || reply.Status != http.StatusOK {
+			t.Errorf("%v, %v", reply, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(store, "layers")); err != nil {
+		t.Error(err)
+	}
+}
