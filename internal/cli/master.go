@@ -16,6 +16,7 @@ import (
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/masterd"
+	"github.com/meseta-project/meseta/internal/module"
 	"github.com/meseta-project/meseta/internal/store/bolt"
 	"github.com/meseta-project/meseta/internal/store/memory"
 	"github.com/meseta-project/meseta/internal/version"
@@ -27,6 +28,7 @@ type openMaster struct {
 	*masterd.Server
 	info    *mesos.MasterInfo
 	backend *backend
+	module  *module.Module // that decides the order, or nil
 }
 
 // open listens and opens what elects the leader and keeps the registry.
@@ -48,15 +50,22 @@ func (f *masterFlags) open(log *logs) (*openMaster, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	server := masterd.New(masterd.Config{
+	policy, err := f.policy(log.Logger)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close(), backend.close())
+	}
+	cfg := masterd.Config{
 		Master: f.core(), Whitelist: f.whitelist(), Allocator: allocator.New(f.Allocator, newRand()),
 		Info: info, Listener: listener, Elector: backend.elector, Store: backend.store,
 		FetchTimeout: f.FetchTimeout, StoreTimeout: f.StoreTimeout,
 		Cluster: f.Cluster, Flags: shown(f.Set.Values()), MaxSubscribers: f.MaxSubscribers, Seed: seed,
 		Authentication: authentication,
 		LogFile:        log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
-	})
-	return &openMaster{server, info, backend}, nil
+	}
+	if policy != nil {
+		cfg.Ranker = policy
+	}
+	return &openMaster{masterd.New(cfg), info, backend, policy}, nil
 }
 
 // run serves until ctx is done, and closes what is open.
@@ -71,6 +80,9 @@ func (m *openMaster) run(ctx context.Context) error {
 	err := m.Run(ctx)
 	cancel(nil)
 	watching.Wait()
+	if m.module != nil {
+		err = errors.Join(err, m.module.Close())
+	}
 	return errors.Join(err, m.backend.close())
 }
 

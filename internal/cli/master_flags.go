@@ -23,6 +23,7 @@ type masterFlags struct {
 	networkFlags
 	ha             haFlags
 	authentication authenticationFlags
+	allocator      allocatorFlags
 
 	WorkDir, Registry, Cluster string
 	FetchTimeout, StoreTimeout time.Duration
@@ -78,7 +79,7 @@ func (f *masterFlags) allocation() {
 	f.Set.Duration(&f.Allocator.Interval, "allocation_interval", time.Second, "Time between two rounds of offers to all.").
 		Check(f.aboveZero("allocation_interval", &f.Allocator.Interval))
 	f.Set.Func(f.minAllocatable, "min_allocatable_resources", "cpus:0.01|mem:32", "resources", "An offer has at least one of these, which are separated by |.")
-	f.Set.Choice(new(string), "allocator", "hierarchical", []string{"hierarchical", "HierarchicalDRF"}, "The allocation module.")
+	f.allocator.define(f.Set)
 	order := map[string]sorter.Order{"drf": sorter.DRF, "random": sorter.Random}
 	choose := func(dst *sorter.Order) func(string) error {
 		return func(text string) error {
