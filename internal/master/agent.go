@@ -59,6 +59,7 @@ type agent struct {
 	offers     map[ids.OfferID]*offer
 	frameworks map[ids.FrameworkID]*framework // that ran something here
 	operations map[string]*operation          // by UUID
+	concluded  []string                       // operations acknowledged since it last registered
 	killed     map[taskKey]bool               // tasks that a framework asked to kill
 
 	inverse        map[ids.OfferID]*inverseOffer

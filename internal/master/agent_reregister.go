@@ -125,7 +125,7 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 		m.rescindAll(a) // they may be of what is no more
 	}
 	m.move(a, from)
-	a.caps = agentCapsOf(msg.AgentCapabilities)
+	a.caps, a.concluded = agentCapsOf(msg.AgentCapabilities), nil
 	a.version = msg.GetResourceVersionUuid().GetValue()
 	row := m.editAgent(a)
 	row.Info, row.Version, row.Total = upgradedInfo(msg.Slave), msg.GetVersion(), total

@@ -2,6 +2,7 @@ package master
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -76,8 +77,23 @@ func (m *Master) passOn(o *operation, msg *messages.UpdateOperationStatusMessage
 		m.acknowledgeTo(o, msg.Status.Uuid)
 	}
 	if over {
-		m.removeOperation(o)
+		m.concludeOperation(o)
 	}
+}
+
+// mostConcluded bounds how many operations are remembered that are over.
+const mostConcluded = 256
+
+// concludeOperation takes an operation off the books whose outcome is
+// acknowledged. The agent may have listed it before it heard of that; until it
+// registers again, in which case it may not have, it is not put there again.
+func (m *Master) concludeOperation(o *operation) {
+	a := o.agent
+	m.removeOperation(o)
+	if len(a.concluded) == mostConcluded {
+		a.concluded = slices.Delete(a.concluded, 0, 1)
+	}
+	a.concluded = append(a.concluded, o.key())
 }
 
 func withOperationID(s *mesos.OperationStatus, id *mesos.OperationID) *mesos.OperationStatus {
@@ -111,7 +127,7 @@ func (m *Master) acknowledgeOperation(f *framework, call *schedulerpb.Call_Ackno
 	}
 	m.counters.ValidOperationAcks++
 	if isTerminalOperation(s.GetState()) {
-		m.removeOperation(o)
+		m.concludeOperation(o)
 	}
 	m.acknowledgeTo(o, s.Uuid)
 }
@@ -217,7 +233,8 @@ func (m *Master) reconcileAgentOperations(a *agent, known []*mesos.Operation) {
 		}
 	}
 	for _, p := range known {
-		if a.operations[string(p.GetUuid().GetValue())] == nil {
+		key := string(p.GetUuid().GetValue())
+		if a.operations[key] == nil && !slices.Contains(a.concluded, key) {
 			m.addOperation(a, p)
 		}
 	}
