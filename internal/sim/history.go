@@ -37,7 +37,7 @@ type history struct {
 
 // Counts is how much of what a run has seen.
 type Counts struct {
-	Launched, Ended, Updates, Offers, Accepted, Rescinded, Quotas int
+	Launched, Ended, Updates, Offers, Accepted, Rescinded, Quotas, Operations int
 }
 
 // taskHistory is what became of one task.
@@ -212,6 +212,9 @@ func (h *history) masterSends(m *masterNode, msg master.Message) {
 			id := ids.AgentID(reg.SlaveId.GetValue())
 			h.admitted[id] = true
 			h.recorded(id)
+		}
+		if op, ok := msg.Message.(*messages.ApplyOperationMessage); ok && op.FrameworkId != nil {
+			h.counts.Operations++
 		}
 		if run, ok := msg.Message.(*messages.RunTaskMessage); ok {
 			h.launchedBy(ids.TaskID(run.Task.TaskId.GetValue()))

@@ -107,6 +107,9 @@ func (w *world) unsettled() string {
 			return why
 		}
 	}
+	for o := range snapshot.Operations.All() {
+		return fmt.Sprintf("the master has operation %s on %s, %s", o.Info.GetType(), o.Agent, o.Latest.GetState())
+	}
 	for t := range snapshot.Tasks.All() {
 		if t.Place == master.Running {
 			return fmt.Sprintf("the master has task %s, %s", t.ID, state(t.State))
@@ -139,8 +142,11 @@ func (w *world) agentUnsettled(s *master.Snapshot, a *agentNode) string {
 	if row == nil || !row.Active {
 		return fmt.Sprintf("%s is %s, which the master does not offer", a.name, id)
 	}
-	if here, known := resources.Trusted(own.Reserved), row.Total.NeedingCheckpoint(); !known.Equal(here) {
-		return fmt.Sprintf("%s has reserved %s, and the master takes it for %s", a.name, here, known)
+	if here, known := resources.Trusted(own.Reserved), row.Total.NeedingCheckpoint(); !here.IsEmpty() || !known.IsEmpty() {
+		return fmt.Sprintf("%s has reserved %s, and the master takes it for %s; operators free all that it knows of", a.name, here, known)
+	}
+	if n := len(own.Operations); n > 0 {
+		return fmt.Sprintf("%s waits for the outcomes of %d operations to be acknowledged", a.name, n)
 	}
 	for t := range own.Tasks.All() {
 		if t.Phase != agent.TaskCompleted && !executorOver(own, t.Run.Container) {

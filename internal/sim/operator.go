@@ -66,8 +66,8 @@ func (w *world) freeLater() {
 	w.after(5*time.Second, func() {
 		if m := w.leader; m != nil && m.core != nil {
 			for row := range m.core.Snapshot().Agents.All() {
-				if reserved := row.Total.Filter(resources.Resource.IsDynamicallyReserved); !reserved.IsEmpty() {
-					w.free(m, row.ID, reserved)
+				for r := range row.Total.Filter(resources.Resource.IsDynamicallyReserved).All() {
+					w.free(m, row.ID, resources.Of(r))
 				}
 			}
 		}
@@ -75,13 +75,19 @@ func (w *world) freeLater() {
 	})
 }
 
-// free has an operator free reserved resources of an agent.
+// free has an operator free reserved resources of an agent, or delete the
+// volumes there.
 func (w *world) free(m *masterNode, id ids.AgentID, reserved resources.Resources) {
+	on := &mesos.AgentID{Value: (*string)(&id)}
 	call := &masterpb.Call{
-		Type: masterpb.Call_UNRESERVE_RESOURCES.Enum(),
-		UnreserveResources: &masterpb.Call_UnreserveResources{
-			AgentId: &mesos.AgentID{Value: (*string)(&id)}, Resources: reserved.Proto(),
-		},
+		Type:               masterpb.Call_UNRESERVE_RESOURCES.Enum(),
+		UnreserveResources: &masterpb.Call_UnreserveResources{AgentId: on, Resources: reserved.Proto()},
+	}
+	if volumes := reserved.PersistentVolumes(); !volumes.IsEmpty() {
+		call = &masterpb.Call{
+			Type:           masterpb.Call_DESTROY_VOLUMES.Enum(),
+			DestroyVolumes: &masterpb.Call_DestroyVolumes{AgentId: on, Volumes: volumes.Proto()},
+		}
 	}
 	w.note("%s    <- operator %s on %s", m.name, call.GetType(), id)
 	m.tell(master.OperatorCall{Principal: operator, Call: call})

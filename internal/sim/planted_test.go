@@ -78,6 +78,10 @@ var planted = []struct{ name, file, was, is string }{
 		"\ta.correctReserved()\n", "",
 	},
 	{
+		"operations that are over put back on the books", "master/operation_status.go",
+		" && !slices.Contains(a.concluded, key)", "",
+	},
+	{
 		"guaranteed resources offered away", "allocator/quota.go",
 		"a.headroom.At(i)-a.required.At(i)", "a.headroom.At(i)",
 	},

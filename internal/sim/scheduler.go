@@ -14,29 +14,30 @@ import (
 // remembers, also when its process dies, what it has launched and what it was
 // told. Its master's address it knows from the election.
 type schedulerNode struct {
-	w       *world
-	name    string
-	traits  traits
-	id      ids.FrameworkID // "" until it knows
-	reborn  int             // how often it had to begin as a new framework
-	leader  *masterNode
-	alive   bool
-	life    int
-	stream  *stream // nil: not subscribed
-	trying  bool
-	gone    bool // it wants nothing any more
-	todo    int  // tasks to launch yet
-	made    int  // tasks, ever
-	tasks   map[ids.TaskID]*wanted
-	order   []*wanted
-	current []*wanted // of the framework that it is now
-	offers  map[string]*mesos.Offer
-	held    []string // IDs of offers, in order
-	execs   map[ids.AgentID]*mesos.ExecutorInfo
-	nexec   int
-	hoard   bool // keeps what it is offered, and wants no tasks
-	quiet   bool // has suppressed offers
-	backoff time.Duration
+	w           *world
+	name        string
+	traits      traits
+	id          ids.FrameworkID // "" until it knows
+	reborn      int             // how often it had to begin as a new framework
+	leader      *masterNode
+	alive       bool
+	life        int
+	stream      *stream // nil: not subscribed
+	trying      bool
+	gone        bool // it wants nothing any more
+	todo        int  // tasks to launch yet
+	made        int  // tasks, ever
+	tasks       map[ids.TaskID]*wanted
+	order       []*wanted
+	current     []*wanted // of the framework that it is now
+	offers      map[string]*mesos.Offer
+	held        []string // IDs of offers, in order
+	execs       map[ids.AgentID]*mesos.ExecutorInfo
+	nexec       int
+	noperations int
+	hoard       bool // keeps what it is offered, and wants no tasks
+	quiet       bool // has suppressed offers
+	backoff     time.Duration
 }
 
 // traits are what a framework is like.
@@ -242,6 +243,8 @@ func (s *schedulerNode) event(st *stream, e *schedulerpb.Event) {
 		s.forgetOffer(e.Rescind.OfferId.GetValue())
 	case schedulerpb.Event_UPDATE:
 		s.updated(e.Update.Status)
+	case schedulerpb.Event_UPDATE_OPERATION_STATUS:
+		s.operationUpdated(e.UpdateOperationStatus.Status)
 	case schedulerpb.Event_FAILURE:
 		s.failed(e.Failure)
 	case schedulerpb.Event_ERROR:

@@ -48,12 +48,13 @@ func (s *schedulerNode) answer(id string) {
 		s.suppressIfDone()
 		return
 	}
+	before := s.operations(&p)
 	ops, launched := s.launches(&p)
-	if len(launched) == 0 {
+	if len(launched)+len(before) == 0 {
 		s.decline(o)
 		return
 	}
-	s.accept(o, ops, launched)
+	s.accept(o, append(before, ops...), launched)
 }
 
 // launches makes tasks out of what an offer has.

@@ -81,6 +81,7 @@ func (c *Counts) add(o Counts) {
 	c.Accepted += o.Accepted
 	c.Rescinded += o.Rescinded
 	c.Quotas += o.Quotas
+	c.Operations += o.Operations
 }
 
 // TestRepeats: the same seed is the same run, whoever reads along.

@@ -150,11 +150,7 @@ type purse struct {
 // take takes CPUs and memory, in MB, out of the purse; nil if there is not
 // enough.
 func (p *purse) take(cpus, mem float64) []*mesos.Resource {
-	if p.left == nil {
-		for _, r := range p.offer.Resources {
-			p.left = append(p.left, r.CloneVT())
-		}
-	}
+	p.all()
 	if p.sum("cpus") < cpus-1e-9 || p.sum("mem") < mem-1e-9 {
 		return nil
 	}
