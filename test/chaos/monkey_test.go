@@ -79,7 +79,7 @@ func (m *monkey) strike() {
 		pid := to.Pid()
 		m.later(to, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 	case to.kind == "agent" && n < 7:
-		m.killTask(to)
+		m.harmTask(to)
 	case to.hold == "":
 	case n < 9:
 		m.note("cut off " + to.kind)
@@ -90,12 +90,21 @@ func (m *monkey) strike() {
 	}
 }
 
-// killTask kills one of the processes that an agent runs.
-func (m *monkey) killTask(agent *member) {
-	if all := cluster.Inside(agent.work); len(all) > 0 {
-		m.note("kill task")
-		_ = syscall.Kill(all[m.rand.IntN(len(all))], syscall.SIGKILL)
+// harmTask kills or stops one of the processes that an agent runs.
+func (m *monkey) harmTask(agent *member) {
+	all := cluster.Inside(agent.work)
+	if len(all) == 0 {
+		return
 	}
+	pid := all[m.rand.IntN(len(all))]
+	if m.rand.IntN(2) == 0 {
+		m.note("kill task")
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+		return
+	}
+	m.note("stop task")
+	_ = syscall.Kill(pid, syscall.SIGSTOP)
+	m.later(&member{}, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 }
 
 // deafen has what a member sends to another lost, and not what it is sent.
