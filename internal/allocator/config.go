@@ -36,6 +36,10 @@ type Config struct {
 	// nothing keep those that do from every agent for as long as they take to
 	// decline it.
 	Patience int
+	// OfferBudget is how many offers a framework may hold that it has not
+	// answered; it gets no more until it answers some. 0 is any number, as in Mesos
+	// (--max_offers_per_framework).
+	OfferBudget int
 	// RecoveryFactor and RecoveryTimeout bound how long a new leader waits for
 	// agents before it offers anything where there are quotas.
 	RecoveryFactor  float64

@@ -22,6 +22,7 @@ const (
 	FrameworkAway      Reason = "framework disconnected"
 	FrameworkNotBack   Reason = "framework not back"    // known from its tasks only
 	NoRoles            Reason = "no roles"              // it is subscribed to none
+	BudgetHeld         Reason = "offers unanswered"     // it holds as many as it may
 	RoleSuppressed     Reason = "role suppressed"       // by the framework
 	ServedAfterOthers  Reason = "served after others"   // it declined many offers in a row
 	LowerRanksFirst    Reason = "lower ranks first"     // others are served before it, by the policy's word
@@ -80,6 +81,12 @@ func (a *Allocator) beyondAgents(s *subscription, now time.Time) (found []Findin
 	}
 	if s.suppressed {
 		found = append(found, Finding{Reason: RoleSuppressed, Message: "the framework has suppressed offers in the role; REVIVE ends that"})
+	}
+	if a.atBudget(s.framework) {
+		found = append(found, Finding{
+			Reason:  BudgetHeld,
+			Message: fmt.Sprintf("the framework has not answered %d offers, as many as it may hold (--max_offers_per_framework)", s.framework.outstanding),
+		})
 	}
 	if now.Before(s.behind) {
 		found = append(found, Finding{

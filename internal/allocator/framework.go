@@ -13,11 +13,12 @@ import (
 
 // A framework is one that the master has added and not removed.
 type framework struct {
-	id     ids.FrameworkID
-	info   Framework
-	can    capabilities
-	active bool
-	subs   map[string]*subscription // by role
+	id          ids.FrameworkID
+	info        Framework
+	can         capabilities
+	active      bool
+	subs        map[string]*subscription // by role
+	outstanding int                      // offers that it has not answered
 }
 
 // A subscription is a framework in a role: what is offered to. It stays, not

@@ -139,6 +139,10 @@ func (a *Allocator) offerRole(v *visit, r *role) {
 		if a.skips(v, s) {
 			continue
 		}
+		if a.atBudget(s.framework) {
+			v.waits = true // until it answers
+			continue
+		}
 		a.work -= fitCost
 		rs, why := a.fit(v.agent, s, available, v.stage, a.rng)
 		if why != fits {
@@ -168,6 +172,7 @@ func (v *visit) remark(s *subscription, why verdict) {
 // offer makes an offer.
 func (a *Allocator) offer(v *visit, s *subscription, rs resources.Resources) {
 	o := Offer{Framework: s.framework.id, Role: s.role.name, Agent: v.agent.id, Resources: rs.AllocatedTo(s.role.name)}
+	s.framework.outstanding++
 	v.offers, v.bare = append(v.offers, o), append(v.bare, rs)
 	n := len(v.charges)
 	v.charges = slices.Grow(v.charges, 1)[:n+1] // with the vectors of an earlier charge

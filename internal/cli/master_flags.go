@@ -106,6 +106,7 @@ func (f *masterFlags) allocation() {
 	f.Set.Func(f.roles, "roles", "", "roles", "The only roles that frameworks may have beside *, separated by commas. By default any.")
 	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional().
 		Check(f.aboveZero("offer_timeout", &f.Master.OfferTimeout))
+	f.Set.Func(f.offerBudget, "max_offers_per_framework", "", "number", "How many unanswered offers a framework may hold: it gets no more until it answers some. By default any number, as in Mesos.")
 	f.Set.Path(&f.Whitelist, "whitelist", "", "File with the hosts, one a line, whose agents alone are offered. It is read again every 5secs. By default all are.").Optional()
 	f.Reclaim.define(f.Set)
 	f.Set.Bytes(&f.RegexMemory, "offer_constraints_re2_max_mem", flags.Bytes(f.Master.RegexLimits.MaxMemory), "How much memory a regular expression in offer constraints may take.")
@@ -127,6 +128,15 @@ func (f *masterFlags) whitelist() string {
 		return ""
 	}
 	return f.Whitelist
+}
+
+func (f *masterFlags) offerBudget(text string) error {
+	n, err := strconv.Atoi(text)
+	if err == nil && n < 1 {
+		err = errors.New("must be at least 1")
+	}
+	f.Allocator.OfferBudget = n
+	return err
 }
 
 // aboveZero refuses a flag that is set to no time at all.

@@ -30,6 +30,7 @@ type Allocator interface {
 	ActivateAgent(ids.AgentID)
 	DeactivateAgent(ids.AgentID)
 
+	Answered(f ids.FrameworkID)
 	Accepted(f ids.FrameworkID, role string)
 	Recover(now time.Time, f ids.FrameworkID, a ids.AgentID, rs resources.Resources, filters *mesos.Filters)
 	Allocate(f ids.FrameworkID, a ids.AgentID, rs resources.Resources)

@@ -158,6 +158,7 @@ func (m *Master) removeOffer(o *offer) {
 	delete(m.offers, o.row.ID)
 	delete(o.framework.offers, o.row.ID)
 	delete(o.agent.offers, o.row.ID)
+	m.alloc.Answered(o.framework.id)
 	fr, ar := m.editFramework(o.framework), m.editAgent(o.agent)
 	fr.Offered, ar.Offered = fr.Offered.Sub(o.row.Resources), ar.Offered.Sub(o.row.Resources)
 	m.offerRows.remove(o.row.ID)
