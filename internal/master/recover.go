@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -25,6 +26,10 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.now, m.elected, m.registry, m.info = now, now, r, info
 	m.shown = forFrameworks(info)
 	m.id = ids.MasterID(info.GetId())
+	if missing := lacking(info, r.MinimumCapabilities()); len(missing) > 0 {
+		m.out.Fatal = "Master is missing the following minimum capabilities: " + strings.Join(missing, ", ") +
+			"; the registry has what needs them: start a newer master"
+	}
 	for _, a := range r.Agents() {
 		m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info
 		m.recoveredList = append(m.recoveredList, a.Info)
@@ -38,6 +43,16 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.startReclaiming()
 	m.beginRanking()
 	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
+}
+
+// lacking returns which of the capabilities that the registry needs a master has
+// not: it would ignore what it does not know of.
+func lacking(info *mesos.MasterInfo, needed []string) []string {
+	return slices.DeleteFunc(needed, func(name string) bool {
+		return slices.ContainsFunc(info.GetCapabilities(), func(c *mesos.MasterInfo_Capability) bool {
+			return c.GetType().String() == name
+		})
+	})
 }
 
 // recoveredInfos returns the agents of an earlier leader that are not back, by

@@ -25,7 +25,7 @@ import (
 //	       [reregister=D] [rate=N/D] [limit=F] [roles=R,…] [verbose]
 //	       [reclaim=D] [grace=D] [reclaim-roles=R:D,…]
 //	                            start over with a master so configured
-//	elect                       the master is replaced by a new one
+//	elect [older]               the master is replaced by a new one, that knows no quotas
 //	agent NAME RESOURCES [host=H] [version=V] [reregistration=old]
 //	register|reregister|unregister NAME; exit NAME (its connection breaks);
 //	mute|unmute NAME            it answers no pings; it does
@@ -171,7 +171,12 @@ func duration(t *testing.T, s string) time.Duration {
 }
 
 var commands = map[string]func(*world, line){
-	"elect": func(w *world, _ line) { w.elect() },
+	"elect": func(w *world, l line) {
+		if l.HasArg("older") {
+			w.caps = nil
+		}
+		w.elect()
+	},
 	"agent": func(w *world, l line) {
 		host := l.opt("host")
 		if host == "" {

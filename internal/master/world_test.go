@@ -36,6 +36,7 @@ type world struct {
 	uuids      int
 	conns      ConnID
 	requests   RequestID
+	caps       []*mesos.MasterInfo_Capability
 	demands    []RankDemand
 	waits      map[RequestID]bool // whose success is printed
 
@@ -77,6 +78,7 @@ func newWorld(cfg Config) *world {
 		agentNames: map[ids.UPID]string{},
 		frameworks: map[string]*testFramework{},
 		waits:      map[RequestID]bool{},
+		caps:       []*mesos.MasterInfo_Capability{{Type: mesos.MasterInfo_Capability_QUOTA_V2.Enum()}},
 	}
 	w.elect()
 	return w
@@ -102,10 +104,11 @@ func (w *world) elect() {
 		panic(err)
 	}
 	w.m.Recover(w.now, r, &mesos.MasterInfo{
-		Id:       new(fmt.Sprintf("m%d", w.leader)),
-		Ip:       new(uint32(1)),
-		Port:     new(uint32(5050)),
-		Hostname: new("master.test"),
+		Id:           new(fmt.Sprintf("m%d", w.leader)),
+		Ip:           new(uint32(1)),
+		Port:         new(uint32(5050)),
+		Hostname:     new("master.test"),
+		Capabilities: w.caps,
 	})
 	w.settle()
 }

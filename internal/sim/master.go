@@ -111,7 +111,8 @@ func (m *masterNode) lead() {
 		m.w.note("%s    leads as %s", m.name, id)
 		m.core.Recover(m.clock.now(), r, &mesos.MasterInfo{
 			Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
-			Pid: (*string)(new(m.pid())),
+			Pid:          (*string)(new(m.pid())),
+			Capabilities: []*mesos.MasterInfo_Capability{{Type: mesos.MasterInfo_Capability_QUOTA_V2.Enum()}},
 		})
 		m.w.history.recovered(m, r)
 		m.pump()
