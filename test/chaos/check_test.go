@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // order is how far a task is in a state that only ever goes up, for updates that
@@ -30,8 +31,14 @@ func (a *account) fault(format string, args ...any) {
 	a.faults = append(a.faults, a.task+": "+fmt.Sprintf(format, args...))
 }
 
-// over says whether an agent told of the end and was answered.
-func (a *account) over() bool { return a.endUUID != "" && !a.unacked[a.endUUID] }
+// over says whether the end was told, and answered if it wanted that.
+func (a *account) over() bool { return a.end != "" && (a.endUUID == "" || !a.unacked[a.endUUID]) }
+
+// forgotten says whether a record is the answer to a question about a task of
+// which the master knows nothing.
+func (r *record) forgotten() bool {
+	return r.UUID == "" && strings.Contains(r.Why, "REASON_RECONCILIATION") && (r.State == "TASK_GONE" || r.State == "TASK_UNREACHABLE")
+}
 
 // accounts goes through a history.
 func accounts(h *history) map[string]*account {
@@ -70,7 +77,7 @@ func (a *account) update(r record) {
 	case a.launches == 0:
 		a.fault("%s of a task that nobody launched", r.State)
 	case again: // at least once: it may come more often
-	case a.over() && r.UUID == "" && r.State == "TASK_GONE":
+	case a.over() && r.forgotten():
 		// The scheduler asked before it knew, and the master has forgotten: it may,
 		// once the end is acknowledged.
 	case a.end != "" && !ends[r.State]:

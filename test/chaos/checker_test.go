@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// asked is why a scheduler is told something that it has asked for.
+const asked = "SOURCE_MASTER REASON_RECONCILIATION"
+
 // good is the life of a task.
 func good() *history {
 	return &history{
@@ -44,11 +47,16 @@ func TestCheckerAccepts(t *testing.T) {
 			{Kind: "update", Task: "t", State: "TASK_FINISHED", UUID: "1"},
 			{Kind: "ack", Task: "t", UUID: "1"},
 		}},
+		"dropped, and asked about when its agent was away": {records: []record{
+			{Kind: "launch", Task: "t"},
+			{Kind: "update", Task: "t", State: "TASK_DROPPED"},
+			{Kind: "update", Task: "t", State: "TASK_UNREACHABLE", Why: asked},
+		}},
 		"asked about after its end": {starts: map[string]int{"t": 1}, records: []record{
 			{Kind: "launch", Task: "t"},
 			{Kind: "update", Task: "t", State: "TASK_FINISHED", UUID: "1"},
 			{Kind: "ack", Task: "t", UUID: "1"},
-			{Kind: "update", Task: "t", State: "TASK_GONE"},
+			{Kind: "update", Task: "t", State: "TASK_GONE", Why: asked},
 		}},
 		"nothing": {},
 	} {
@@ -76,9 +84,11 @@ func TestCheckerCatches(t *testing.T) {
 		"TASK_RUNNING after TASK_FINISHED":   func(h *history) { h.add("update", "TASK_RUNNING", "") },
 		"TASK_UNREACHABLE after":             func(h *history) { h.add("update", "TASK_UNREACHABLE", "") },
 		"TASK_STARTING came after a later":   func(h *history) { h.records[1].UUID, h.records[4], h.records[1] = "2", h.records[1], h.records[4] },
-		"TASK_FINISHED, then TASK_GONE":      func(h *history) { h.records[9], h.records[10].State = h.records[8], "TASK_GONE" },
-		"kind \"typo\"":                      func(h *history) { h.add("typo", "", "") },
-		"not acknowledged":                   func(h *history) { h.add("update", "TASK_FINISHED", "3") }, // again, after its answer
+		"TASK_FINISHED, then TASK_GONE": func(h *history) {
+			h.records[9].Kind, h.records[10].State, h.records[10].Why = "update", "TASK_GONE", asked
+		},
+		"kind \"typo\"":    func(h *history) { h.add("typo", "", "") },
+		"not acknowledged": func(h *history) { h.add("update", "TASK_FINISHED", "3") }, // again, after its answer
 	} {
 		h := good()
 		plant(h)
