@@ -69,9 +69,19 @@ func (s *Server) standBy(ctx context.Context) {
 // followLeader keeps in mind who leads.
 func (s *Server) followLeader(ctx context.Context) {
 	for leader := range s.cfg.Elector.Detect(ctx) {
-		s.leader.Store(leader)
 		s.log.Info("leader detected", attr("leader", leader.GetPid()))
+		if s.wasMe(leader) {
+			leader = nil
+		}
+		s.leader.Store(leader)
 	}
+}
+
+// wasMe says whether a leader is an earlier life of this master, of which the
+// election has yet to learn that it is over. Nobody leads then: who is sent to
+// that address finds a standby.
+func (s *Server) wasMe(leader *mesos.MasterInfo) bool {
+	return leader != nil && leader.GetPid() == s.cfg.Info.GetPid() && leader.GetId() != s.cfg.Info.GetId()
 }
 
 // isReady says whether this master leads and has read the registry.

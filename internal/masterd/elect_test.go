@@ -3,8 +3,12 @@ package masterd
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"iter"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +62,41 @@ func TestStandbyAnswers(t *testing.T) {
 		}
 		if compared < 10 {
 			t.Errorf("%s: only %d answers compared", file, compared)
+		}
+	}
+}
+
+// heralds is an elector that nobody is elected by.
+type heralds []*mesos.MasterInfo
+
+func (h heralds) Detect(context.Context) iter.Seq[*mesos.MasterInfo] { return slices.Values(h) }
+
+func (h heralds) Contend(context.Context, *mesos.MasterInfo) (<-chan struct{}, error) {
+	return nil, errLost
+}
+
+// TestEarlierLife: a master that was started again while its earlier life is still
+// taken for the leader does not send anybody to itself.
+func TestEarlierLife(t *testing.T) {
+	const here, elsewhere = "master@10.0.0.1:5050", "master@10.0.0.2:5050"
+	for _, x := range []struct {
+		id, pid string
+		want    int
+	}{
+		{"earlier", here, http.StatusServiceUnavailable},
+		{"another", elsewhere, http.StatusTemporaryRedirect},
+	} {
+		s, handler := standby(nil)
+		s.log = slog.New(slog.DiscardHandler)
+		s.cfg.Info.Pid = new(here)
+		s.cfg.Elector = heralds{{Id: &x.id, Pid: &x.pid, Hostname: new("host"), Port: new(uint32(5050))}}
+		s.followLeader(t.Context())
+		for _, path := range []string{"/redirect", "/state"} {
+			got := httptest.NewRecorder()
+			handler.ServeHTTP(got, httptest.NewRequest(http.MethodGet, path, nil))
+			if got.Code != x.want {
+				t.Errorf("%s of a standby, led by %s: %d, want %d", path, x.pid, got.Code, x.want)
+			}
 		}
 	}
 }
