@@ -1,0 +1,166 @@
+package oci
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
+)
+
+// launchers are those that figures are wanted of.
+func launchers(b *testing.B, run func(b *testing.B, l launcher.Launcher)) {
+	b.Run("posix", func(b *testing.B) {
+		l, err := posix.New()
+		if err != nil {
+			b.Fatal(err)
+		}
+		run(b, l)
+	})
+	for _, name := range known {
+		b.Run(name, func(b *testing.B) { run(b, open(b, config(b, name))) })
+	}
+}
+
+func sleeper(b *testing.B, id string) *launcher.Spec {
+	b.Helper()
+	dir := b.TempDir()
+	return &launcher.Spec{
+		ID: id, Path: "/bin/sleep", Args: []string{"/bin/sleep", "1000"}, Env: []string{"PATH=/bin"}, Dir: dir,
+		Status: filepath.Join(dir, "status"), Resources: launcher.Resources{CPUs: 0.1, Mem: 32},
+	}
+}
+
+func destroy(b *testing.B, l launcher.Launcher, id string, p launcher.Process) {
+	if err := p.Kill(); err != nil {
+		b.Error(err)
+	}
+	if _, err := p.Wait(); err != nil {
+		b.Error(err)
+	}
+	if err := l.Release(id); err != nil {
+		b.Error(err)
+	}
+}
+
+// BenchmarkLaunch is from the wish to the running process.
+func BenchmarkLaunch(b *testing.B) {
+	launchers(b, func(b *testing.B, l launcher.Launcher) {
+		spec := sleeper(b, "bench")
+		for b.Loop() {
+			p, err := l.Fork(spec)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			destroy(b, l, spec.ID, p)
+			b.StartTimer()
+		}
+	})
+}
+
+// BenchmarkBare is the same bundle started by the runtime alone, as by hand, for
+// what the launcher adds.
+func BenchmarkBare(b *testing.B) {
+	for _, name := range known {
+		b.Run(name, func(b *testing.B) {
+			l := open(b, config(b, name))
+			spec := sleeper(b, "bare")
+			bundle := l.bundle(spec.ID)
+			root := b.TempDir()
+			mount := func(args ...string) {
+				if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+					b.Fatalf("%v: %s", err, out)
+				}
+			}
+			mount("mount", "--bind", "/", root)
+			b.Cleanup(func() { mount("umount", root) })
+			if l.cfg.Machine.Hybrid && name == "crun" {
+				b.Skip("crun does not start where both versions of control groups have controllers")
+			}
+			spec.Rootfs = root
+			o := l.cfg.Options
+			o.Isolation = without(o.Isolation, "namespaces/pid")
+			s, err := Build(spec, bundle, &o)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := makeBundle(bundle, s); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				// Without pipes, which the container would keep open.
+				if err := exec.Command(l.cfg.Runtime.Path, "--root", l.runtime.Root, "run", "--detach", "--bundle", bundle, spec.ID).Run(); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if out, err := exec.Command(l.cfg.Runtime.Path, "--root", l.runtime.Root, "delete", "--force", spec.ID).CombinedOutput(); err != nil {
+					b.Fatalf("%v: %s", err, out)
+				}
+				b.StartTimer()
+			}
+			if err := l.Release(spec.ID); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+}
+
+func without(names []string, one string) []string {
+	var rest []string
+	for _, n := range names {
+		if n != one {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
+// BenchmarkThousand launches containers, eight at a time as an agent would, and
+// destroys them: MESETA_CONTAINERS of them, a thousand unless told.
+func BenchmarkThousand(b *testing.B) {
+	n := 1000
+	if text := os.Getenv("MESETA_CONTAINERS"); text != "" {
+		if _, err := fmt.Sscan(text, &n); err != nil {
+			b.Fatal(err)
+		}
+	}
+	launchers(b, func(b *testing.B, l launcher.Launcher) {
+		for b.Loop() {
+			running := make([]launcher.Process, n)
+			start := b.Elapsed()
+			eightAtATime(n, func(i int) {
+				p, err := l.Fork(sleeper(b, fmt.Sprintf("t%d", i)))
+				if err != nil {
+					b.Error(err)
+				}
+				running[i] = p
+			})
+			up := b.Elapsed()
+			eightAtATime(n, func(i int) {
+				if running[i] != nil {
+					destroy(b, l, fmt.Sprintf("t%d", i), running[i])
+				}
+			})
+			b.ReportMetric((up - start).Seconds(), "s-launch")
+			b.ReportMetric((b.Elapsed() - up).Seconds(), "s-destroy")
+		}
+	})
+}
+
+func eightAtATime(n int, do func(i int)) {
+	var work sync.WaitGroup
+	tokens := make(chan struct{}, 8)
+	for i := range n {
+		tokens <- struct{}{}
+		work.Go(func() {
+			do(i)
+			<-tokens
+		})
+	}
+	work.Wait()
+}
