@@ -61,11 +61,12 @@ type Config struct {
 	Launcher launcher.Launcher // nil: plain processes
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
-	RuntimeDir string
-	Docker     *docker.Engine // nil: there is none
-	DockerOnly bool           // make no other containers than the Docker Engine's
-	Images     Images         // nil: there are none
-	ImageGC    *ImageGC       // nil: images are removed only when somebody asks for it
+	RuntimeDir   string
+	Docker       *docker.Engine // nil: there is none
+	DockerOnly   bool           // make no other containers than the Docker Engine's
+	Images       Images         // nil: there are none
+	ImageGC      *ImageGC       // nil: images are removed only when somebody asks for it
+	SandboxQuota SandboxQuota
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch      time.Duration
 	Authentication Authentication
@@ -188,6 +189,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(s.persister.run)
 	work.Go(func() { s.serve(cancel) })
 	work.Go(func() { s.watchDisk(ctx) })
+	work.Go(func() { s.watchSandboxes(ctx) })
 	work.Go(func() { s.watchImages(ctx) })
 	s.act(&recovered)
 	work.Go(func() { s.detect(ctx) })

@@ -157,7 +157,7 @@ func (h *commandHost) destroy() {
 		h.c.kill(h.process)
 		<-h.exited
 	}
-	h.c.exited(int32(syscall.SIGKILL), true)
+	h.c.over(exit{status: int(syscall.SIGKILL), known: true})
 }
 
 // deliver is how the agent's events come in; see streams.

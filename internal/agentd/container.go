@@ -1,10 +1,12 @@
 package agentd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -25,8 +27,10 @@ type container struct {
 	make *containerizer.Spec
 	// volumes guards those of make, which change while the container runs.
 	volumes sync.Mutex
-	events  chan *executorpb.Event // for the built-in executor
-	ended   context.Context        //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
+	disk    atomic.Int64                        // megabytes that the sandbox may take, 0 for any
+	beyond  atomic.Pointer[launcher.Limitation] // for what the agent ended it
+	events  chan *executorpb.Event              // for the built-in executor
+	ended   context.Context                     //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
 	end     context.CancelFunc
 }
 
@@ -52,6 +56,7 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 	case agent.Update:
 		if c, ok := s.containers.Load(a.Container); ok {
 			c.(*container).setVolumes(a.Resources.Proto())
+			c.(*container).setDisk(a.Resources.Proto())
 		}
 		s.spawn(func() { s.updateContainer(a) })
 	case agent.MakeVolume:
@@ -87,6 +92,7 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 	if spec.Builtin == agent.PodBuiltin { // the tasks have sandboxes of their own
 		c.make.User, c.make.Volumes = "", s.volumes(spec.Executor.GetResources()...)
 	}
+	c.setDisk(spec.Resources)
 	c.ended, c.end = context.WithCancel(context.Background())
 	s.containers.Store(c.id(), c)
 	return c
@@ -189,6 +195,7 @@ func (c *container) waitFor(process launcher.Process) {
 
 // over tells how a container ended.
 func (c *container) over(e exit) {
+	e.limited = cmp.Or(e.limited, c.beyond.Load())
 	c.s.tell(agent.ContainerExited{Container: c.id(), Status: int32(e.status), Known: e.known, Limited: limitation(e.limited)})
 }
 

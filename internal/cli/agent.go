@@ -86,7 +86,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		Authentication: authentication,
 		Docker:         engine, DockerOnly: f.Docker.only(),
 		Images: images, ImageGC: f.Images.GC,
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Flags: shown(f.Set.Values()), Seed: seed,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/agentd"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/oci"
@@ -26,10 +28,11 @@ type isolationFlags struct {
 	Shm                                     flags.Bytes
 	effective, bounding                     *mesos.CapabilityInfo
 	devices                                 *mesos.DeviceWhitelist
+	Quota                                   agentd.SandboxQuota
 }
 
 // measured are the isolators that plain processes have.
-var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix"}
+var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix", "disk/du", "posix/disk"}
 
 func (f *isolationFlags) define(set *flags.Set) {
 	set.Choice(&f.Launcher, "launcher", "posix", []string{"posix", "oci", "linux"}, "How processes are launched: posix is a process tree of its own, without privileges; oci is a container of an OCI runtime, and needs root. linux is another name for oci.")
@@ -41,6 +44,8 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bool(&f.Options.LimitSwap, "cgroups_limit_swap", false, "Count swap as memory.")
 	set.Count(&f.Options.PidsMax, "cgroups_pids_max", 4096, "How many processes and threads a container can have, with the isolator cgroups/pids; 0 for any number.")
 	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
+	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "End containers whose sandboxes take more disk than they were given, with the isolator disk/du.")
+	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes are measured for that.")
 	set.JSON(decodeInto(&f.effective), "effective_capabilities", `Capabilities of containers that ask for none, with the isolator linux/capabilities, as JSON: {"capabilities": ["NET_RAW"]}.`)
 	set.JSON(decodeInto(&f.bounding), "bounding_capabilities", "The most capabilities that containers can ask for, likewise.")
 	set.JSON(decodeInto(&f.devices), "allowed_devices", `Devices that containers may use beside the usual ones, as JSON: {"allowed_devices": [{"device": {"path": "/dev/fuse"}, "access": {"read": true, "write": true}}]}.`)
@@ -92,6 +97,13 @@ func (f *isolationFlags) plain() bool {
 		}
 	}
 	return true
+}
+
+// quota returns whether sandboxes are measured, which needs an isolator and a flag.
+func (f *isolationFlags) quota() agentd.SandboxQuota {
+	q := f.Quota
+	q.Enforce = q.Enforce && (strings.Contains(f.Isolation, "disk/du") || strings.Contains(f.Isolation, "posix/disk"))
+	return q
 }
 
 // limits reports whether containers can be held to limits of their own.

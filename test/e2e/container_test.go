@@ -168,3 +168,19 @@ func TestContainersLeaveNothing(t *testing.T) {
 		c.checkNothingLeft(t)
 	})
 }
+
+// TestDiskQuota runs a task that fills its sandbox.
+func TestDiskQuota(t *testing.T) {
+	t.Parallel()
+	master := cluster.StartMaster(t)
+	cluster.StartAgent(t, master, "--isolation=posix/cpu,posix/mem,disk/du", "--enforce_container_disk_quota", "--container_disk_watch_interval=50ms")
+	s := cluster.Subscribe(t, master, durable("fat"))
+	offer := s.AwaitOffer()
+	task := cluster.Task(offer, "fat", "head -c 3000000 /dev/zero > file; exec sleep 1000")
+	task["resources"] = append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 2}})
+	s.Launch(offer, 0, task)
+	status := s.AwaitState("fat", "TASK_FAILED")
+	if status.Text("reason") != "REASON_CONTAINER_LIMITATION_DISK" || !strings.HasPrefix(status.Text("message"), "Disk usage (") {
+		t.Errorf("%v", status)
+	}
+}

@@ -48,6 +48,8 @@ var isolators = map[string]isolator{
 	"posix/rlimits":      {"", "", rlimits},
 	"filesystem/linux":   {"", "", nothing}, // there always is a mount namespace
 	"filesystem/posix":   {"", "", nothing},
+	"disk/du":            {"", "", nothing}, // the agent measures sandboxes
+	"posix/disk":         {"", "", nothing}, // its older name
 	"posix/cpu":          {"", "", nothing}, // measured, in any case
 	"posix/mem":          {"", "", nothing},
 }
