@@ -1,47 +1,51 @@
 package allocator
 
 import (
-	roles "github.com/meseta-project/meseta/internal/role"
-	"github.com/meseta-project/meseta/internal/sorter"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
 )
 
-// Unsatisfied returns how much a top-level role with those below it is short of
-// its guarantees; what is offered to it counts as had.
-func (a *Allocator) Unsatisfied(role string) resources.Quantities {
-	t := a.trees[role]
-	if t == nil {
-		return resources.Quantities{}
-	}
-	return a.quantities(t.unsatisfied)
-}
+// A Taker reports whether frameworks of a top-level role would be offered, to
+// satisfy its guarantee, what is available on an agent if freed, unreserved and
+// allocated to nobody, were so as well. It holds until the allocator is told
+// something.
+type Taker func(agent ids.AgentID, freed resources.Resources) bool
 
-// Free returns what nobody has and what counts for quotas when it is given to
-// somebody, on agents that are offered. It is nothing while there are no quotas.
-func (a *Allocator) Free() resources.Quantities {
-	if a.quotas == 0 {
-		return resources.Quantities{}
+// Taker returns who would take what is freed for a top-level role: nil if no
+// framework in it wants offers, or nothing is owed to it.
+func (a *Allocator) Taker(top string) Taker {
+	t := a.trees[top]
+	if t == nil || !t.owed || a.paused {
+		return nil
 	}
-	free := append(sorter.Vector(nil), a.headroom...)
-	for _, ag := range a.byNum {
-		if ag != nil && !ag.active {
-			free.Sub(ag.open)
-		}
-	}
-	return a.quantities(free)
-}
-
-// Wants reports whether a framework is active, and has not suppressed offers, in
-// a top-level role or one below it.
-func (a *Allocator) Wants(role string) bool {
-	for _, f := range a.frameworks {
-		if !f.active {
+	var wanting []*subscription
+	for _, r := range a.roles {
+		if r.tree != t {
 			continue
 		}
-		for name, s := range f.subs {
-			if roles.Top(name) == role && s.wanted && !s.suppressed {
-				return true
+		for _, s := range r.members {
+			if s.wanted && !s.suppressed && s.framework.active {
+				wanting = append(wanting, s)
 			}
+		}
+	}
+	if len(wanting) == 0 {
+		return nil
+	}
+	return func(agent ids.AgentID, freed resources.Resources) bool {
+		ag := a.agents[agent]
+		return ag != nil && a.anyTakes(ag, wanting, freed)
+	}
+}
+
+func (a *Allocator) anyTakes(ag *agent, wanting []*subscription, freed resources.Resources) bool {
+	if !ag.active || a.whitelist != nil && !a.whitelist[ag.info.GetHostname()] {
+		return false
+	}
+	for _, s := range wanting {
+		rs := availableTo(ag, s).Add(freed)
+		if _, why := a.fit(ag, s, rs, guarantees, nil); why == fits {
+			return true
 		}
 	}
 	return false

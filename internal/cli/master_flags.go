@@ -30,7 +30,6 @@ type masterFlags struct {
 	MaxSubscribers             int
 
 	Whitelist   string
-	Reclaim     reclaimFlags
 	RegexMemory flags.Bytes
 
 	Master    master.Config
@@ -107,8 +106,12 @@ func (f *masterFlags) allocation() {
 	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional().
 		Check(f.aboveZero("offer_timeout", &f.Master.OfferTimeout))
 	f.Set.Func(f.offerBudget, "max_offers_per_framework", "", "number", "How many unanswered offers a framework may hold: it gets no more until it answers some. By default any number, as in Mesos.")
+	f.Set.Bool(&f.Master.Reclaim, "reclaim", false, "Take resources back for roles that are below their guarantees: rescind offers, then end tasks of those furthest above theirs. Meseta's own.")
+	f.Set.Duration(&f.Master.ReclaimAfter, "reclaim_after", f.Master.ReclaimAfter, "How long a role is below its guarantee, and wants offers, before resources are taken back for it. Meseta's own.").
+		Check(f.aboveZero("reclaim_after", &f.Master.ReclaimAfter))
+	f.Set.Duration(&f.Master.ReclaimGracePeriod, "reclaim_grace_period", f.Master.ReclaimGracePeriod, "How long tasks that are ended for others have to end, if they have no kill policy of their own. Meseta's own.")
+	f.Set.Func(f.reclaimRoles, "reclaim_roles", "", "roles", "The top-level roles for which resources are taken back, separated by commas. By default all with guarantees. Meseta's own.")
 	f.Set.Path(&f.Whitelist, "whitelist", "", "File with the hosts, one a line, whose agents alone are offered. It is read again every 5secs. By default all are.").Optional()
-	f.Reclaim.define(f.Set)
 	f.Set.Bytes(&f.RegexMemory, "offer_constraints_re2_max_mem", flags.Bytes(f.Master.RegexLimits.MaxMemory), "How much memory a regular expression in offer constraints may take.")
 	f.Set.Int(&f.Master.RegexLimits.MaxProgram, "offer_constraints_re2_max_program_size", f.Master.RegexLimits.MaxProgram, "How many instructions a regular expression in offer constraints may have.")
 }
@@ -117,7 +120,6 @@ func (f *masterFlags) allocation() {
 func (f *masterFlags) core() master.Config {
 	cfg := f.Master
 	cfg.RegexLimits.MaxMemory = int(f.RegexMemory)
-	cfg.Reclaim = f.Reclaim.config()
 	return cfg
 }
 
@@ -156,6 +158,21 @@ func (f *masterFlags) roles(text string) error {
 			return err
 		}
 		f.Master.Roles = append(f.Master.Roles, name)
+	}
+	return nil
+}
+
+// reclaimRoles takes roles that quotas may be set for.
+func (f *masterFlags) reclaimRoles(text string) error {
+	f.Master.ReclaimRoles = nil
+	for name := range strings.SplitSeq(text, ",") {
+		if err := role.Validate(name); err != nil {
+			return err
+		}
+		if strings.Contains(name, "/") {
+			return fmt.Errorf("--reclaim_roles: %q is not a top-level role; name the role that has the quota", name)
+		}
+		f.Master.ReclaimRoles = append(f.Master.ReclaimRoles, name)
 	}
 	return nil
 }

@@ -44,12 +44,9 @@ type Allocator interface {
 	SetQuota(role string, q allocator.Quota)
 	Consumed(role string) resources.Quantities
 	InTheWay(role string, offered resources.Resources) bool
+	Taker(top string) allocator.Taker
 	HoldOff(now time.Time, agents int)
 	SetWhitelist(hosts []string)
-
-	Unsatisfied(role string) resources.Quantities
-	Free() resources.Quantities
-	Wants(role string) bool
 
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time

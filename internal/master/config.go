@@ -40,11 +40,21 @@ type Config struct {
 	RootSubmissions    bool               // --root_submissions
 	RequireAgentDomain bool               // --require_agent_domain
 
-	// Reclaim says when guarantees are enforced.
-	Reclaim Reclaim
-
 	// RegexLimits bound the expressions in offer constraints.
 	RegexLimits allocator.RegexLimits
+
+	// Reclaim: roles that are below their guarantees get resources back from those
+	// above theirs (--reclaim).
+	Reclaim bool
+	// ReclaimAfter is for how long a role is below its guarantee before that
+	// (--reclaim_after).
+	ReclaimAfter time.Duration
+	// ReclaimGracePeriod is how long tasks without a kill policy of their own have
+	// to end (--reclaim_grace_period).
+	ReclaimGracePeriod time.Duration
+	// ReclaimRoles are the roles for which it is done; empty: all with guarantees
+	// (--reclaim_roles).
+	ReclaimRoles []string
 
 	// AllocationBudget is how many candidate agents the allocator works
 	// through in one call of Effects.
@@ -86,9 +96,10 @@ func DefaultConfig() Config {
 		RegistryMaxAgentAge:             14 * 24 * time.Hour,
 		RegistryMaxAgentCount:           102_400,
 		RootSubmissions:                 true,
-		Reclaim:                         Reclaim{Grace: 5 * time.Second},
 		RegexLimits:                     allocator.DefaultRegexLimits(),
 		AllocationBudget:                1000,
+		ReclaimAfter:                    5 * time.Minute,
+		ReclaimGracePeriod:              30 * time.Second,
 		ModuleTimeout:                   5 * time.Second,
 		RankInterval:                    time.Second,
 	}

@@ -35,13 +35,6 @@ type Counters struct {
 	DroppedMessages                                      uint64
 }
 
-// ReclaimCounters count what was done for roles below their guarantees.
-type ReclaimCounters struct {
-	Recalls uint64 // times that offers were taken back
-	Rounds  uint64 // times that tasks were revoked
-	Tasks   uint64 // revoked
-}
-
 // MessageCounters count what was received: messages_….
 type MessageCounters struct {
 	RegisterFramework, ReregisterFramework, UnregisterFramework, DeactivateFramework,
@@ -54,6 +47,12 @@ type MessageCounters struct {
 // PolicyCounters count answers of the allocation policy: allocator/meseta/policy/….
 type PolicyCounters struct {
 	Answers, Failures, Late uint64
+}
+
+// ReclaimCounters count what was taken back for roles that were below their
+// guarantees: allocator/meseta/reclaim/….
+type ReclaimCounters struct {
+	Rounds, Offers, Tasks uint64
 }
 
 // A TaskStateKey says why a task is in a state. Reason is -1 if none was given.

@@ -23,11 +23,11 @@ const (
 	offerExpired                       // offer: it was not answered in time
 	inverseExpired                     // offer: an inverse one, the same
 	recoveryOver                       // agents of an earlier leader had time to come back
-	reclaimTurn                        // look whether guarantees are met
 	registryGC                         // forget old unreachable and gone agents
 	removalAllowed                     // the rate limit lets another agent be given up
 	rankDue                            // the allocation policy is to be asked
 	rankOverdue                        // it has not answered
+	reclaimDue                         // it is to be looked who is below a guarantee
 )
 
 type deadline struct {
@@ -108,8 +108,6 @@ func (m *Master) happen(d *deadline) {
 		m.rescindInverse(m.inverse[d.offer])
 	case recoveryOver:
 		m.recoveryTimeout()
-	case reclaimTurn:
-		m.reclaimForShort()
 	case registryGC:
 		m.collectGarbage()
 	case removalAllowed:
@@ -118,6 +116,8 @@ func (m *Master) happen(d *deadline) {
 		m.rankDue()
 	case rankOverdue:
 		m.rankingOverdue()
+	case reclaimDue:
+		m.reclaimDue()
 	default:
 		invariant.Fail("unknown kind of deadline", "kind", d.kind)
 	}

@@ -53,8 +53,10 @@ type Master struct {
 
 	quotas    map[string]*quotapb.QuotaConfig // in force; replaced, not changed
 	weights   map[string]float64              // the same
-	reclaim   reclaiming
 	recalling recall
+
+	starving    map[string]*starved // roles below their guarantees
+	reclaimNext int                 // agent at which the next plan begins
 
 	puts    []registry.Put // not handed out yet
 	batch   uint64         // number of the batch that puts will be

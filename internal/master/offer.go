@@ -194,7 +194,6 @@ func (m *Master) decline(f *framework, call *schedulerpb.Call_Decline) {
 		if o == nil { // answered, rescinded, or another's
 			continue
 		}
-		m.hasDeclined(o.row.Role)
 		m.discard(o, filtersOr(call.Filters))
 		m.editFramework(f).Counters.OffersDeclined++
 	}

@@ -1,7 +1,7 @@
 package master
 
 import (
-	"cmp"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -9,341 +9,299 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
-	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/resources"
 )
 
-// Reclaiming gives a top-level role what it is guaranteed when others have it
-// (docs/design/reclaiming.md):
+// A top-level role with a guarantee, where reclaiming is on:
 //
-//	met ──▶ short ──after so long──▶ offers are taken back ──still short──▶ tasks are revoked
-//	 ▲        │▲                                                                │ as many as it takes
-//	 └────────┘└────────── it declines an offer: it was not that ──────────────┘
+//	content ─▶ starved ─▶ recalling ─▶ revoking ─▶ starved, for longer
+//	   ▲          │           │            │
+//	   └──────────┴───────────┴────────────┘ it has its guarantee
 //
-// A role is short while it has less than it is guaranteed, a framework of it wants
-// offers, and none has declined any: what is declined was there to be had.
-// What has been revoked is held for the roles that are short by the allocator,
-// which offers nobody else what guarantees need.
-
-// Reclaim says whether and when guarantees are enforced against tasks.
-type Reclaim struct {
-	// After is how long a role has to be short; 0 is for ever: tasks are never
-	// revoked for it (--reclaim, --reclaim_after).
-	After time.Duration
-	// Roles differ from that (--reclaim_roles).
-	Roles map[string]time.Duration
-	// Grace is the longest that a revoked task has to end (--reclaim_grace_period).
-	Grace time.Duration
+// It is starved while it uses less than it is guaranteed and one of its
+// frameworks wants offers. After a time, offers that are in the way are
+// rescinded; what is lacking then is revoked in one round. Rounds that bring it
+// nothing come at twice the distance, and after some of them no more, until it
+// uses more than before. See docs/design/reclaiming.md.
+type starved struct {
+	since    time.Time            // it is below its guarantee
+	due      time.Time            // of the next round
+	recalled bool                 // offers were rescinded in this one
+	used     resources.Quantities // when the last round was made
+	vain     int                  // rounds in a row that brought nothing
 }
 
-func (r *Reclaim) on() bool { return r.After > 0 || len(r.Roles) > 0 }
+// reclaimInterval is how often it is looked who is starved.
+const reclaimInterval = time.Second
 
-func (r *Reclaim) after(role string) time.Duration {
-	if d, ok := r.Roles[role]; ok {
-		return d
-	}
-	return r.After
-}
+// maxVainRounds is after how many of them a role is taken not to want what it
+// is guaranteed.
+const maxVainRounds = 3
 
-const (
-	// reclaimInterval is how often guarantees are looked after.
-	reclaimInterval = time.Second
-	// reclaimPatience is how long, beside its grace period, a revoked task is
-	// taken to be ending. One that is still there then is given up: another is
-	// revoked in its place.
-	reclaimPatience = time.Minute
-	// maxReclaimed bounds how many tasks are revoked at once.
-	maxReclaimed = 1000
-)
+// patienceToEnd is how much longer than its grace period a revoked task may take
+// to end before it is not counted upon.
+const patienceToEnd = time.Minute
 
-// reclaiming is what is remembered of roles that are short, and of what was done
-// for them. Both are bounded: by the roles with quotas, and by the tasks.
-type reclaiming struct {
-	short    map[string]*shortage
-	declined map[string]time.Time // when a framework of a role last said no
-	revoked  map[taskKey]*revocation
-}
-
-type shortage struct {
-	since    time.Time
-	recalled bool // offers were taken back
-}
-
-// A revocation is a task that was asked to end.
+// A revocation is why a task is ended for another role.
 type revocation struct {
-	until time.Time // when it is given up
-	has   resources.Quantities
-	why   string
+	role  string // the starved one
+	text  string
+	until time.Time // its resources are counted upon
 }
 
-// startReclaiming looks after guarantees from now on, if it is to.
+// reclaims reports whether reclaiming is on for a role with a guarantee.
+func (m *Master) reclaims(name string) bool {
+	return len(m.cfg.ReclaimRoles) == 0 || slices.Contains(m.cfg.ReclaimRoles, name)
+}
+
+// startReclaiming begins to look for starved roles.
 func (m *Master) startReclaiming() {
-	m.reclaim = reclaiming{short: map[string]*shortage{}, declined: map[string]time.Time{}, revoked: map[taskKey]*revocation{}}
-	if m.cfg.Reclaim.on() {
-		m.after(reclaimInterval, deadline{kind: reclaimTurn})
+	m.starving = map[string]*starved{}
+	if m.cfg.Reclaim {
+		m.after(reclaimInterval, deadline{kind: reclaimDue})
 	}
 }
 
-// hasDeclined notes that a framework of a role turned something down.
-func (m *Master) hasDeclined(name string) {
-	if m.cfg.Reclaim.on() && m.quotas[role.Top(name)] != nil {
-		m.reclaim.declined[role.Top(name)] = m.now
+// reclaimDue looks at all roles with guarantees, and reclaims for one of them at
+// most. While agents of an earlier leader may come back nobody knows who is
+// starved.
+func (m *Master) reclaimDue() {
+	m.after(reclaimInterval, deadline{kind: reclaimDue})
+	if len(m.recovered) > 0 || len(m.quotas) == 0 {
+		clear(m.starving)
+		return
 	}
-}
-
-// reclaimForShort enforces guarantees that have not been met for too long.
-func (m *Master) reclaimForShort() {
-	m.after(reclaimInterval, deadline{kind: reclaimTurn})
-	m.forgetReclaimed()
-	need, whom := resources.Quantities{}, ""
+	offered := m.offeredByTree()
+	maps.DeleteFunc(m.starving, func(name string, _ *starved) bool { return m.quotas[name] == nil })
 	for _, name := range slices.Sorted(maps.Keys(m.quotas)) {
-		s := m.shortageOf(name)
-		switch {
-		case s == nil || m.now.Sub(s.since) < m.cfg.Reclaim.after(name):
-		case !s.recalled:
-			s.recalled = true
-			m.log.Info("taking offers back for a role below its guarantee", slog.String("role", name))
-			m.counters.Reclaim.Recalls++
-			m.recall(false)
-		case len(m.recalling.offers) == 0:
-			need = need.Add(m.alloc.Unsatisfied(name))
-			whom = cmp.Or(whom, name)
+		s := m.hunger(name, m.alloc.Consumed(name).Sub(offered[name]))
+		if s == nil || m.now.Before(s.due) || s.vain >= maxVainRounds {
+			continue
+		}
+		if m.reclaimFor(name, s, offered) {
+			return
 		}
 	}
-	need = need.Sub(m.alloc.Free()).Sub(m.ending())
-	if !need.IsEmpty() {
-		m.revoke(whom, need)
-	}
 }
 
-// shortageOf returns since when a role is short, or nil if it is not, or nothing
-// is reclaimed for it.
-func (m *Master) shortageOf(name string) *shortage {
-	r := &m.reclaim
-	if m.cfg.Reclaim.after(name) == 0 || m.alloc.Unsatisfied(name).IsEmpty() || !m.alloc.Wants(name) {
-		delete(r.short, name)
+// hunger keeps account of a role that uses so much. It returns nil if that is
+// not starved.
+func (m *Master) hunger(name string, used resources.Quantities) *starved {
+	guarantee := quotaOf(m.quotas[name]).Guarantees
+	if !m.reclaims(name) || used.Contains(guarantee) {
+		delete(m.starving, name)
 		return nil
 	}
-	s := r.short[name]
-	if at := r.declined[name]; s == nil || at.After(s.since) {
-		s = &shortage{since: m.now}
-		r.short[name] = s
+	s := m.starving[name]
+	switch {
+	case s == nil:
+		s = &starved{since: m.now, due: m.now.Add(m.cfg.ReclaimAfter), used: used}
+		m.starving[name] = s
+	case !m.wants(name):
+		s.since, s.due, s.recalled = m.now, m.now.Add(m.cfg.ReclaimAfter<<s.vain), false
+	case s.vain > 0 && !s.used.Contains(used):
+		s.vain, s.used = 0, used
+		s.due = m.now.Add(m.cfg.ReclaimAfter)
 	}
 	return s
 }
 
-// forgetReclaimed forgets tasks that are over, or that do not end, and roles
-// without quotas.
-func (m *Master) forgetReclaimed() {
-	for key, v := range m.reclaim.revoked {
-		f := m.frameworks[key.framework]
-		if f == nil || f.tasks[key.task] == nil {
-			delete(m.reclaim.revoked, key)
-		} else if t := f.tasks[key.task]; t.released || m.now.After(v.until) {
-			v.has = resources.Quantities{} // it is free, or nobody waits for it any more
+// wants reports whether a framework of the tree below a role wants offers.
+func (m *Master) wants(name string) bool {
+	for _, f := range m.frameworks {
+		if f.state != active {
+			continue
+		}
+		for _, r := range f.row.Roles() {
+			if role.Top(r) == name && !slices.Contains(f.row.Suppressed, r) {
+				return true
+			}
 		}
 	}
-	for name := range m.reclaim.short {
-		if m.quotas[name] == nil {
-			delete(m.reclaim.short, name)
-		}
-	}
-	for name := range m.reclaim.declined {
-		if m.quotas[name] == nil {
-			delete(m.reclaim.declined, name)
-		}
-	}
+	return false
 }
 
-// ending returns what tasks hold that were asked to end.
-func (m *Master) ending() resources.Quantities {
-	var all resources.Quantities
-	for _, v := range m.reclaim.revoked {
-		all = all.Add(v.has)
+// ending returns the tasks that somebody has asked to end, or that an earlier
+// leader may have, and that have not.
+func (m *Master) ending() (all []*task) {
+	for _, a := range m.agents {
+		for key := range a.killed {
+			if t := a.tasks[key]; t != nil && !t.released {
+				all = append(all, t)
+			}
+		}
+	}
+	for _, f := range m.frameworks {
+		if f.row.Counters.Active[mesos.TaskState_TASK_KILLING] == 0 {
+			continue
+		}
+		for _, t := range f.tasks {
+			if t.row.State == mesos.TaskState_TASK_KILLING && !t.released && !t.agent.killed[t.key()] {
+				all = append(all, t)
+			}
+		}
 	}
 	return all
 }
 
-// revoke ends tasks of others until what is needed comes free.
-func (m *Master) revoke(name string, need resources.Quantities) {
-	holders := m.holders()
-	victims := choose(need, holders)
-	for _, v := range victims {
-		m.revokeTask(v, name)
+// reclaimFor takes the next step for a starved role, and reports whether there
+// was one to take.
+func (m *Master) reclaimFor(name string, s *starved, offered map[string]resources.Quantities) bool {
+	ending := m.ending()
+	lacking := quotaOf(m.quotas[name]).Guarantees.Sub(m.alloc.Consumed(name))
+	for _, t := range ending {
+		if r := t.revoked; r != nil && r.role == name && m.now.Before(r.until) {
+			lacking = lacking.Sub(quotaAmount(t.row.Resources))
+		}
 	}
-	for _, h := range holders {
-		invariant.Check(h.has.Contains(h.had.Min(h.guaranteed)), "no role is reclaimed from below its guarantee", "role", h.name)
+	taker := m.alloc.Taker(name)
+	if lacking.IsEmpty() || taker == nil {
+		return false
 	}
-	if len(victims) > 0 {
-		m.counters.Reclaim.Rounds++
-		m.log.Warn("tasks are revoked for a role below its guarantee", slog.String("role", name),
-			slog.String("short_of", need.String()), slog.Int("tasks", len(victims)))
+	if !s.recalled {
+		s.recalled = true
+		m.recall(false)
+		m.recalling.reclaims = true
+		return true
+	}
+	m.revokeRound(name, s, m.planFor(lacking, taker, offered, ending))
+	return true
+}
+
+// revokeRound revokes what was chosen, and sets when to do so again.
+func (m *Master) revokeRound(name string, s *starved, chosen []*victim) {
+	s.recalled = false
+	s.due = m.now.Add(m.cfg.ReclaimAfter << s.vain)
+	if len(chosen) == 0 { // a look at other agents costs nobody anything
+		return
+	}
+	m.counters.Reclaim.Rounds++
+	s.used = m.alloc.Consumed(name).Sub(m.offeredByTree()[name])
+	s.vain++
+	s.due = m.now.Add(m.cfg.ReclaimAfter << s.vain)
+	for _, v := range chosen {
+		for _, t := range v.tasks {
+			m.revoke(t, name, s.since)
+		}
 	}
 }
 
-// revokeTask asks a task to end, within the grace period or its own if that is
-// shorter.
-func (m *Master) revokeTask(t *task, name string) {
-	why := "Reclaimed for role '" + name + "', which has been below its guarantee for " +
-		durationText(m.cfg.Reclaim.after(name)) + "; role '" + role.Top(t.row.Role) + "' is above its own"
-	m.reclaim.revoked[t.key()] = &revocation{
-		until: m.now.Add(m.cfg.Reclaim.Grace + reclaimPatience), has: t.row.Resources.Filter(countsForQuota).ScalarQuantities(), why: why,
+// planFor chooses what to revoke, from a part of the agents: as many as the
+// allocator may visit in one step. The next plan goes on with the ones behind.
+func (m *Master) planFor(lacking resources.Quantities, taker allocator.Taker, offered map[string]resources.Quantities, ending []*task) []*victim {
+	p := &revocationPlan{
+		lacking: lacking,
+		total:   m.capacity(),
+		stakes:  map[string]*stake{},
+		used:    map[ids.FrameworkID]resources.Quantities{},
+		takes:   taker,
 	}
-	m.counters.Reclaim.Tasks++
-	t.agent.killed[t.key()] = true
+	var victims []*victim
+	agents := inOrder(m.agents)
+	for range min(len(agents), m.cfg.AllocationBudget) {
+		m.reclaimNext %= len(agents)
+		victims = append(victims, victimsOn(agents[m.reclaimNext])...)
+		m.reclaimNext++
+	}
+	for _, v := range victims {
+		if p.stakes[v.role] == nil {
+			p.stakes[v.role] = m.stakeOf(v.role, offered, ending)
+		}
+		p.used[v.framework] = quotaAmount(m.frameworks[v.framework].row.Allocated)
+	}
+	return p.run(victims)
+}
+
+func (m *Master) stakeOf(top string, offered map[string]resources.Quantities, ending []*task) *stake {
+	s := &stake{used: m.alloc.Consumed(top).Sub(offered[top])}
+	if config := m.quotas[top]; config != nil {
+		s.guarantee = quotaOf(config).Guarantees
+	}
+	for _, t := range ending {
+		if role.Top(t.row.Role) == top {
+			s.used = s.used.Sub(quotaAmount(t.row.Resources))
+		}
+	}
+	return s
+}
+
+// quotaAmount returns what of quotas resources use up.
+func quotaAmount(rs resources.Resources) resources.Quantities {
+	return rs.Filter(countsForQuota).ScalarQuantities()
+}
+
+// victimsOn returns what could be revoked on an agent. Tasks of one of Mesos's
+// own executors are in groups that end together, so they are one victim.
+func victimsOn(a *agent) (all []*victim) {
+	if !a.row.Connected || !a.row.Active {
+		return nil
+	}
+	groups := map[executorKey]*victim{}
+	for _, t := range inOrder(a.tasks) {
+		key := executorKey{t.framework.id, a.id, t.row.Executor}
+		e := a.executors[key]
+		grouped := e != nil && e.row.Info.GetType() == mesos.ExecutorInfo_DEFAULT
+		v := groups[key]
+		if !grouped || v == nil {
+			v = &victim{agent: a.id, framework: t.framework.id, role: role.Top(t.row.Role)}
+			all = append(all, v)
+		}
+		if grouped {
+			groups[key] = v
+		}
+		v.add(t)
+	}
+	return slices.DeleteFunc(all, func(v *victim) bool { return v.gone })
+}
+
+// add makes a task part of a victim, which is none if one of its tasks is
+// ending, or over.
+func (v *victim) add(t *task) {
+	v.gone = v.gone || t.released || t.agent.killed[t.key()] || t.row.State == mesos.TaskState_TASK_KILLING ||
+		role.Top(t.row.Role) != v.role
+	v.serial = max(v.serial, t.row.Serial)
+	gives := t.row.Resources.Filter(func(r resources.Resource) bool { return r.IsScalar() && countsForQuota(r) }).Unallocated()
+	v.gives, v.amount = v.gives.Add(gives), v.amount.Add(gives.ScalarQuantities())
+	v.tasks = append(v.tasks, t)
+}
+
+// revoke ends a task for a starved role. A kill policy of its own stands.
+func (m *Master) revoke(t *task, name string, since time.Time) {
+	grace := m.cfg.ReclaimGracePeriod
 	kill := &messages.KillTaskMessage{FrameworkId: frameworkID(t.framework.id), TaskId: t.row.Desc.TaskId}
-	if own := t.row.Desc.KillPolicy.GetGracePeriod(); own == nil || time.Duration(own.GetNanoseconds()) > m.cfg.Reclaim.Grace {
-		kill.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: new(m.cfg.Reclaim.Grace.Nanoseconds())}}
+	if own := t.row.Desc.KillPolicy; own.GetGracePeriod() != nil {
+		grace = time.Duration(own.GetGracePeriod().GetNanoseconds())
+	} else {
+		kill.KillPolicy = &mesos.KillPolicy{GracePeriod: &mesos.DurationInfo{Nanoseconds: new(grace.Nanoseconds())}}
 	}
+	t.revoked = &revocation{
+		role: name,
+		text: fmt.Sprintf("Reclaimed for role '%s', which has been below its guarantee for %s",
+			name, durationText(m.now.Sub(since).Truncate(time.Second))),
+		until: m.now.Add(grace + patienceToEnd),
+	}
+	t.agent.killed[t.key()] = true
+	m.counters.Reclaim.Tasks++
+	m.log.Info("revoking a task", slog.String("framework_id", string(t.framework.id)), slog.String("task_id", string(t.row.ID)),
+		slog.String("agent_id", string(t.agent.id)), slog.String("for_role", name), slog.Duration("grace_period", grace))
 	m.send(t.agent, kill)
 }
 
-// sayReclaimed returns a revoked task's status with the reason why it ends.
-// Statuses are shared: another is returned.
-func (m *Master) sayReclaimed(key taskKey, s *mesos.TaskStatus) *mesos.TaskStatus {
-	v := m.reclaim.revoked[key]
-	if v == nil || s.GetState() != mesos.TaskState_TASK_KILLING && s.GetState() != mesos.TaskState_TASK_KILLED {
+// marked returns a task's status, which says so if the task ends because it was
+// revoked.
+func (t *task) marked(s *mesos.TaskStatus) *mesos.TaskStatus {
+	state := s.GetState()
+	if t == nil || t.revoked == nil || state != mesos.TaskState_TASK_KILLED && state != mesos.TaskState_TASK_KILLING {
 		return s
 	}
 	c := copyStatus(s)
-	c.Reason, c.Message = mesos.TaskStatus_REASON_CONTAINER_PREEMPTED.Enum(), &v.why
+	text := t.revoked.text
+	if s.GetMessage() != "" {
+		text += ": " + s.GetMessage()
+	}
+	c.Message, c.Reason = &text, mesos.TaskStatus_REASON_CONTAINER_PREEMPTED.Enum()
 	return c
-}
-
-// A holder is a top-level role with what it has, of which tasks may be revoked.
-type holder struct {
-	name            string
-	guaranteed      resources.Quantities
-	had, has, total resources.Quantities // at first, now, and in the cluster
-	tasks           []*task
-}
-
-// holders returns the roles that have more than they are guaranteed, with the
-// tasks that could be revoked.
-func (m *Master) holders() []*holder {
-	byName, total := map[string]*holder{}, m.capacity()
-	for _, f := range inOrder(m.frameworks) {
-		for _, t := range f.tasks {
-			if !m.isRevocable(t) {
-				continue
-			}
-			top := role.Top(t.row.Role)
-			h := byName[top]
-			if h == nil {
-				h = &holder{name: top, total: total, guaranteed: resources.QuantitiesFromProto(m.quotas[top].GetGuarantees())}
-				h.had = m.alloc.Consumed(top)
-				h.has = h.had.Sub(m.endingOf(top))
-				h.had = h.has
-				byName[top] = h
-			}
-			h.tasks = append(h.tasks, t)
-		}
-	}
-	all := make([]*holder, 0, len(byName))
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
-		all = append(all, byName[name])
-	}
-	return all
-}
-
-// isRevocable reports whether revoking a task would bring something back.
-func (m *Master) isRevocable(t *task) bool {
-	return !t.released && t.agent.row.Active && m.reclaim.revoked[t.key()] == nil && !t.agent.killed[t.key()]
-}
-
-// endingOf returns what tasks of a role hold that were asked to end.
-func (m *Master) endingOf(top string) resources.Quantities {
-	var all resources.Quantities
-	for key, v := range m.reclaim.revoked {
-		if t := m.frameworks[key.framework].tasks[key.task]; role.Top(t.row.Role) == top {
-			all = all.Add(v.has)
-		}
-	}
-	return all
-}
-
-// choose returns the tasks to revoke until what is needed comes free: of the role
-// furthest above its guarantee first, of its framework that has most, and of that
-// the youngest. No role is left with less than it is guaranteed.
-func choose(need resources.Quantities, holders []*holder) []*task {
-	for _, h := range holders {
-		h.sort()
-	}
-	var victims []*task
-	for len(victims) < maxReclaimed && !need.IsEmpty() {
-		h := furthest(need, holders)
-		if h == nil {
-			break
-		}
-		t := h.take(need)
-		if t == nil {
-			continue
-		}
-		victims = append(victims, t)
-		need = need.Sub(t.row.Resources.Filter(countsForQuota).ScalarQuantities())
-	}
-	return victims
-}
-
-// sort puts the tasks in the order in which they are revoked, the last first.
-func (h *holder) sort() {
-	by := map[*framework]float64{}
-	for _, t := range h.tasks {
-		by[t.framework] += share(t.row.Resources.ScalarQuantities(), h.total)
-	}
-	slices.SortFunc(h.tasks, func(a, b *task) int {
-		return cmp.Or(cmp.Compare(by[a.framework], by[b.framework]), cmp.Compare(a.framework.row.Serial, b.framework.row.Serial),
-			cmp.Compare(a.row.Serial, b.row.Serial))
-	})
-}
-
-// furthest returns the role that is furthest above its guarantee in something
-// that is needed and has tasks left, or nil.
-func furthest(need resources.Quantities, holders []*holder) *holder {
-	var most float64
-	var found *holder
-	for _, h := range holders {
-		above := h.has.Sub(h.guaranteed)
-		if s := share(common(above, need), h.total); len(h.tasks) > 0 && s > most {
-			most, found = s, h
-		}
-	}
-	return found
-}
-
-// take takes the next task off the list, if revoking it helps and leaves the role
-// what it is guaranteed; else nil.
-func (h *holder) take(need resources.Quantities) *task {
-	t := h.tasks[len(h.tasks)-1]
-	h.tasks = h.tasks[:len(h.tasks)-1]
-	has := t.row.Resources.Filter(countsForQuota).ScalarQuantities()
-	left := h.has.Sub(has)
-	if common(has, need).IsEmpty() || !left.Contains(h.has.Min(h.guaranteed)) {
-		return nil
-	}
-	h.has = left
-	return t
-}
-
-// common returns those of a's quantities of which b has some, too.
-func common(a, b resources.Quantities) resources.Quantities {
-	var qs []resources.Quantity
-	for name, amount := range a.All() {
-		if b.Get(name) > 0 {
-			qs = append(qs, resources.Quantity{Name: name, Amount: amount})
-		}
-	}
-	return resources.QuantitiesOf(qs...)
-}
-
-// share returns the largest part that quantities are of what there is in all.
-func share(q, total resources.Quantities) float64 {
-	var most float64
-	for name, amount := range q.All() {
-		if all := total.Get(name); all > 0 {
-			most = max(most, float64(amount)/float64(all))
-		}
-	}
-	return most
 }

@@ -38,9 +38,9 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.puts = append(m.puts, r.SetMaster(info)...)
 	m.recoverWeights()
 	m.recoverQuotas()
+	m.startReclaiming()
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
-	m.startReclaiming()
 	m.beginRanking()
 	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
 }

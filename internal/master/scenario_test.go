@@ -23,7 +23,7 @@ import (
 //
 //	master [ping=D] [pings=N] [offer=D] [completed=N] [frameworks=N]
 //	       [reregister=D] [rate=N/D] [limit=F] [roles=R,…] [verbose]
-//	       [reclaim=D] [grace=D] [reclaim-roles=R:D,…]
+//	       [reclaim=D] [reclaim-roles=R,…]
 //	                            start over with a master so configured
 //	elect [older]               the master is replaced by a new one, that knows no quotas
 //	agent NAME RESOURCES [host=H] [version=V] [reregistration=old]
@@ -123,7 +123,7 @@ func configured(t *testing.T, d *datadriven.TestData) *world {
 	cfg := DefaultConfig()
 	for key, to := range map[string]*time.Duration{
 		"ping": &cfg.AgentPingTimeout, "offer": &cfg.OfferTimeout, "reregister": &cfg.AgentReregisterTimeout,
-		"reclaim": &cfg.Reclaim.After, "grace": &cfg.Reclaim.Grace,
+		"reclaim": &cfg.ReclaimAfter,
 	} {
 		if v := l.opt(key); v != "" {
 			*to = duration(t, v)
@@ -147,13 +147,7 @@ func configured(t *testing.T, d *datadriven.TestData) *world {
 	if v := l.opt("budget"); v != "" {
 		cfg.AllocationBudget, _ = strconv.Atoi(v)
 	}
-	for _, r := range l.list("reclaim-roles") {
-		name, after, _ := strings.Cut(r, ":")
-		if cfg.Reclaim.Roles == nil {
-			cfg.Reclaim.Roles = map[string]time.Duration{}
-		}
-		cfg.Reclaim.Roles[name] = duration(t, after)
-	}
+	cfg.Reclaim, cfg.ReclaimRoles = l.HasArg("reclaim"), l.list("reclaim-roles")
 	cfg.Roles = l.list("roles")
 	cfg.Weights = parseWeights(l.list("weights"))
 	cfg.RootSubmissions = !l.HasArg("no-root")

@@ -70,7 +70,7 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 		m.unwanted(msg, from, "it has no valid UUID or no status")
 		return
 	}
-	s := m.sayReclaimed(taskKey{ids.FrameworkID(u.GetFrameworkId().GetValue()), ids.TaskID(u.GetStatus().GetTaskId().GetValue())}, completeStatus(u))
+	s := completeStatus(u)
 	f := m.frameworks[ids.FrameworkID(u.GetFrameworkId().GetValue())]
 	if f == nil {
 		m.counters.InvalidStatusUpdates++
@@ -91,6 +91,7 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 		m.unwanted(msg, from, "the framework has acknowledged the task's end")
 		return
 	}
+	s = t.marked(s)
 	if f.row.Connected {
 		if t != nil {
 			row := m.editTask(t)

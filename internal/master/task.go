@@ -30,6 +30,8 @@ type task struct {
 	// front is the state of the update that the agent sent last, whether the
 	// framework was there to hear it or not; nil if it sent none.
 	front *mesos.TaskState
+	// revoked is why it is ended for another role, nil if it is not.
+	revoked *revocation
 }
 
 // A taskKey names a task within the cluster.

@@ -44,11 +44,12 @@ func (v *view) counterMetrics(to metrics) {
 		to["master/"+name] = float64(n)
 	}
 	messageMetrics(to, &c.Messages)
-	to["master/reclaim/offer_recalls"], to["master/reclaim/rounds"] = float64(c.Reclaim.Recalls), float64(c.Reclaim.Rounds)
-	to["master/reclaim/tasks"] = float64(c.Reclaim.Tasks)
 	const policy = "allocator/meseta/policy/"
 	to[policy+"answers"], to[policy+"failures"] = float64(c.Policy.Answers), float64(c.Policy.Failures)
 	to[policy+"answers_late"] = float64(c.Policy.Late)
+	const reclaim = "allocator/meseta/reclaim/"
+	to[reclaim+"rounds"], to[reclaim+"offers_rescinded"] = float64(c.Reclaim.Rounds), float64(c.Reclaim.Offers)
+	to[reclaim+"tasks_revoked"] = float64(c.Reclaim.Tasks)
 }
 
 func messageMetrics(to metrics, m *master.MessageCounters) {

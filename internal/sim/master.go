@@ -68,7 +68,7 @@ func (w *world) config() master.Config {
 	}
 	cfg.AllocationBudget = []int{1, 2, 1000}[r.IntN(3)]
 	if r.IntN(3) == 0 {
-		cfg.Reclaim.After = []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Second}[r.IntN(3)]
+		cfg.Reclaim, cfg.ReclaimAfter, cfg.ReclaimGracePeriod = true, 3*time.Second, 2*time.Second
 	}
 	return cfg
 }
