@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,7 @@ type Server struct {
 	containerizer *containerizer.Containerizer
 	containers    sync.Map // ids.ContainerID → *container
 	processes     sync.Map // ids.ContainerID → launcher.Process
+	nest          *nest
 	streams       *streams
 	requests      mailbox.Replies[agent.RequestID, error]
 	links         *libprocess.Links
@@ -125,6 +127,7 @@ func New(cfg Config) (*Server, error) {
 		inbox: mailbox.New[item](inboxSize), streams: newStreams(), help: httpd.NewHelp(cfg.Agent.PID.Process()),
 		stopped: make(chan struct{}), fatal: make(chan error, 1),
 	}
+	s.nest = newNest(s)
 	s.core = agent.New(cfg.Agent, agent.Deps{Rand: s.random(), Log: cfg.Log})
 	s.persister = newPersister(cfg.Disk, s.send, s.actContainer, s.fail)
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})
@@ -174,6 +177,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.containerizer.Recover(running); err != nil {
 		s.log.Warn("cannot look after what earlier lives left", attrErr(err))
 	}
+	if err := s.nest.recover(); err != nil {
+		return err
+	}
+	running = slices.DeleteFunc(running, s.nest.standalone) // the core knows nothing of them
 	s.findProcesses(state)
 	left := s.trash()
 	s.spawn(func() { s.remove(left) })

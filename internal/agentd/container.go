@@ -72,6 +72,7 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 // endOrphan ends a container of an earlier life that nothing is remembered of but
 // its runtime folder.
 func (s *Server) endOrphan(id ids.ContainerID) {
+	s.nest.forgetWithin(id)
 	if err := s.containerizer.End(id); err != nil {
 		s.log.Warn("cannot end an orphan", attr("container", id), attrErr(err))
 	}
@@ -216,6 +217,7 @@ func (c *container) forget() {
 	c.dropVolumes()
 	c.s.containers.Delete(c.id())
 	c.s.processes.Delete(c.id())
+	c.s.nest.forgetWithin(c.id())
 	if err := c.s.containerizer.Cleanup(c.id()); err != nil {
 		c.s.log.Warn("cannot clean up after a container", attr("container", c.id()), attrErr(err))
 	}

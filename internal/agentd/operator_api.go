@@ -44,6 +44,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, c
 		})
 		return nil
 	}
+	if served, err := s.serveBox(w, call); served {
+		return err
+	}
 	read, ok := reads[call.GetType()]
 	switch {
 	case call.GetType() == agentpb.Call_SET_LOGGING_LEVEL:
@@ -120,8 +123,10 @@ var reads = map[agentpb.Call_Type]read{
 	agentpb.Call_GET_CONTAINERS: func(v *view, _ context.Context, call *agentpb.Call) (*agentpb.Response, error) {
 		return &agentpb.Response{GetContainers: v.containersResponse(call.GetGetContainers())}, nil
 	},
-	agentpb.Call_LIST_FILES: (*view).listFiles,
-	agentpb.Call_READ_FILE:  (*view).readFile,
+	agentpb.Call_LIST_FILES:            (*view).listFiles,
+	agentpb.Call_READ_FILE:             (*view).readFile,
+	agentpb.Call_WAIT_NESTED_CONTAINER: (*view).waitNestedContainer,
+	agentpb.Call_WAIT_CONTAINER:        (*view).waitContainer,
 }
 
 func (v *view) listFiles(ctx context.Context, call *agentpb.Call) (*agentpb.Response, error) {

@@ -221,9 +221,10 @@ func (h *podHost) linkTask(a pod.Action) error {
 // watch stays with a task's process until it is over.
 func (h *podHost) watch(id ids.ContainerID, process launcher.Process) {
 	h.c.s.processes.Store(id, process)
-	defer h.c.s.processes.Delete(id)
 	h.news <- podNews{container: id, process: process, input: pod.Started{Container: id, PID: process.PID()}}
 	status, err := process.Wait()
+	h.c.s.processes.Delete(id)
+	h.c.s.nest.endWithin(id)
 	if err := h.c.s.containerizer.Release(id); err != nil {
 		h.c.s.log.Warn("cannot clean up after a task", attr("container", id), attrErr(err))
 	}
@@ -242,6 +243,7 @@ func (h *podHost) adopt(t pod.Recovered) {
 		h.watch(id, process)
 		return
 	}
+	h.c.s.nest.endWithin(id)
 	status, known := h.c.s.containerizer.Status(id)
 	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: known}, end: true}
 }

@@ -58,8 +58,8 @@ func (v *view) frameworksResponse() *agentpb.Response_GetFrameworks {
 	return out
 }
 
-// containersResponse returns the containers of executors, and those within them
-// if asked for. There are no others yet.
+// containersResponse returns the containers of executors, and if asked for those
+// within others and those that stand alone.
 func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Response_GetContainers {
 	out := &agentpb.Response_GetContainers{}
 	for _, x := range v.running() {
@@ -70,10 +70,7 @@ func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Res
 			ContainerStatus: containerStatus(id, executorPID(x)), ResourceStatistics: v.statistics(id, v.used(x)),
 		})
 	}
-	if !call.GetShowNested() {
-		return out
-	}
-	for _, id := range v.server.nested() {
+	for _, id := range v.server.others(call.GetShowNested(), call.GetShowStandalone()) {
 		value := id.Value()
 		one := &agentpb.Response_GetContainers_Container{
 			ContainerId: &mesos.ContainerID{Value: &value}, ResourceStatistics: v.statistics(id, v.nestedLimits(id)),

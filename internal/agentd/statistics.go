@@ -101,11 +101,14 @@ func containerID(id ids.ContainerID) *mesos.ContainerID {
 	return out
 }
 
-// nested returns the containers within those of executors that have a process.
-func (s *Server) nested() []ids.ContainerID {
+// others returns the containers with a process that are no executor's: those
+// within others, and those that stand alone.
+func (s *Server) others(nested, standalone bool) []ids.ContainerID {
 	var all []ids.ContainerID
-	s.processes.Range(func(id, _ any) bool {
-		if id := id.(ids.ContainerID); id.Nested() {
+	s.processes.Range(func(key, _ any) bool {
+		id := key.(ids.ContainerID)
+		alone := s.nest.standalone(id)
+		if (standalone || !alone) && (id.Nested() && nested || !id.Nested() && alone) {
 			all = append(all, id)
 		}
 		return true

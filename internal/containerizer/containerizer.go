@@ -37,8 +37,12 @@ const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 type Spec struct {
 	ID      ids.ContainerID
 	Sandbox string // absolute; made if it is missing
-	User    string // owns the sandbox and runs the processes; "": the agent's own
-	URIs    []*mesos.CommandInfo_URI
+	// Within is the folder above the sandbox that belongs to another container,
+	// whose user may put links in it at any time: none leads out of it. "" when
+	// all above the sandbox is the agent's.
+	Within string
+	User   string // owns the sandbox and runs the processes; "": the agent's own
+	URIs   []*mesos.CommandInfo_URI
 	// Volumes are to be seen below the sandbox, before anything is fetched.
 	Volumes []Volume
 	// Tethered kills the container when the agent's process ends: it is for
@@ -96,7 +100,7 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 	if err != nil {
 		return err
 	}
-	if err := makeSandbox(spec.Sandbox, who); err != nil {
+	if err := makeSandbox(spec, who); err != nil {
 		return fmt.Errorf("make the sandbox: %w", err)
 	}
 	if err := c.AddVolumes(spec, spec.Volumes); err != nil {
@@ -115,7 +119,7 @@ func (c *Containerizer) fetch(ctx context.Context, spec *Spec) error {
 	if len(spec.URIs) == 0 {
 		return nil
 	}
-	log, err := appendTo(spec.Sandbox, "stderr")
+	log, err := output(spec, "stderr")
 	if err != nil {
 		return err
 	}
@@ -140,12 +144,12 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	if err := os.MkdirAll(runtime, 0o755); err != nil {
 		return nil, fmt.Errorf("make the runtime folder: %w", err)
 	}
-	stdout, err := appendTo(spec.Sandbox, "stdout")
+	stdout, err := output(spec, "stdout")
 	if err != nil {
 		return nil, err
 	}
 	defer stdout.Close()
-	stderr, err := appendTo(spec.Sandbox, "stderr")
+	stderr, err := output(spec, "stderr")
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,7 @@ var outputs = [...]string{"stdout", "stderr"}
 
 // pullDocker gets the image of a container of the Docker Engine's.
 func (c *Containerizer) pullDocker(ctx context.Context, spec *Spec) error {
-	log, err := appendTo(spec.Sandbox, "stderr")
+	log, err := output(spec, "stderr")
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (c *Containerizer) adoptDocker(id ids.ContainerID, record *dockerRecord) (l
 // openOutputs opens the sandbox's stdout and stderr, and says how long they are.
 func openOutputs(sandbox string) (files [2]*os.File, sizes [2]int64, err error) {
 	for i, name := range outputs {
-		f, err := appendTo(sandbox, name)
+		f, err := output(&Spec{Sandbox: sandbox}, name)
 		if err != nil {
 			return files, sizes, errors.Join(err, closeAll(files[:i]))
 		}
