@@ -74,7 +74,7 @@ func (m *Module) Rank(ctx context.Context, d allocation.Demand) (allocation.Rank
 	case m.process.Exited() || status.Code(err) == codes.Unavailable:
 		m.end()
 		return answer, errors.Join(errors.New("the allocation module has died"), err)
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || status.Code(err) == codes.DeadlineExceeded: // its own end may notice first
 		m.end()
 		return answer, errors.Join(errors.New("the allocation module does not answer; its process is ended"), err)
 	case err == nil:
