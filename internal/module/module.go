@@ -152,8 +152,8 @@ func (m *Module) end() {
 const killTimeout = 2 * time.Second
 
 // kill ends a process at once: it has nothing to finish, and one that is stopped
-// would never do as it is asked. What go-plugin then cleans up is not waited for
-// for ever.
+// would never do as it is asked. What go-plugin then cleans up is waited for
+// a while only.
 func kill(process *plugin.Client, cmd *exec.Cmd) {
 	if cmd.Process != nil {
 		_ = cmd.Process.Kill() // it may be over
