@@ -130,6 +130,31 @@ func explainOthers(t *testing.T, master *cluster.Node, asks *cluster.Scheduler, 
 	hog.Teardown()
 }
 
+// TestExplainQuota has a role that has all it may, and one for which the rest is
+// kept.
+func TestExplainQuota(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	quota := func(config string) {
+		t.Helper()
+		call := `{"type":"UPDATE_QUOTA","update_quota":{"force":true,"quota_configs":[` + config + `]}}`
+		reply, err := cluster.Do("POST", c.Master.URL+"/api/v1", map[string]string{"Content-Type": "application/json"}, call)
+		if err != nil || reply.Status != 200 {
+			t.Fatalf("%v %d %s", err, reply.Status, reply.Body)
+		}
+	}
+	quota(`{"role":"capped","limits":{"cpus":{"value":0},"mem":{"value":0}}}`)
+	capped := cluster.Subscribe(t, c.Master, cluster.Framework("capped", "capped"))
+	if said := explains(t, c.Master, "quota limit", about(capped, nil, nil)); !strings.Contains(said, "role capped has reached its quota limit") {
+		t.Error(said)
+	}
+	quota(`{"role":"owed","guarantees":{"cpus":{"value":4},"mem":{"value":4096}},"limits":{"cpus":{"value":4},"mem":{"value":4096}}}`)
+	other := cluster.Subscribe(t, c.Master, cluster.Framework("other", "other"))
+	if said := explains(t, c.Master, "held for guarantees", about(other, nil, nil)); !strings.Contains(said, "to role owed") {
+		t.Error(said)
+	}
+}
+
 // explainCommand asks by the command, in words and in JSON, of a role.
 func explainCommand(t *testing.T, master *cluster.Node, asks *cluster.Scheduler) {
 	text := meseta(t, "explain", asks.ID, "--master="+master.Addr)
