@@ -27,7 +27,7 @@ type ranking struct {
 }
 
 // maxRanked bounds how many frameworks in roles a policy is shown.
-const maxRanked = 10_000
+const maxRanked = 6000
 
 // beginRanking has the policy asked for the first time, if there is one.
 func (m *Master) beginRanking() {
