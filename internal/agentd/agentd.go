@@ -30,6 +30,7 @@ import (
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/image"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/libprocess"
 	"github.com/meseta-project/meseta/internal/mailbox"
@@ -65,7 +66,8 @@ type Config struct {
 	RuntimeDir   string
 	Docker       *docker.Engine // nil: there is none
 	DockerOnly   bool           // make no other containers than the Docker Engine's
-	Images       Images         // nil: there are none
+	Images       *image.Store   // nil: there are none
+	Mapped       string         // --sandbox_directory
 	ImageGC      *ImageGC       // nil: images are removed only when somebody asks for it
 	SandboxQuota SandboxQuota
 	// DiskWatch is how often the use of the work directory's disk is measured.
@@ -89,6 +91,7 @@ type Server struct {
 	inbox         *mailbox.Mailbox[item]
 	persister     *persister
 	containerizer *containerizer.Containerizer
+	images        Images   // nil: there are none
 	containers    sync.Map // ids.ContainerID → *container
 	processes     sync.Map // ids.ContainerID → launcher.Process
 	nest          *nest
@@ -117,7 +120,7 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	boxes, err := containerizer.New(containerizer.Config{
 		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
-		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly,
+		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Mapped: cfg.Mapped,
 	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err
@@ -128,6 +131,9 @@ func New(cfg Config) (*Server, error) {
 		stopped: make(chan struct{}), fatal: make(chan error, 1),
 	}
 	s.nest = newNest(s)
+	if cfg.Images != nil {
+		s.images = cfg.Images
+	}
 	s.core = agent.New(cfg.Agent, agent.Deps{Rand: s.random(), Log: cfg.Log})
 	s.persister = newPersister(cfg.Disk, s.send, s.actContainer, s.fail)
 	s.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: s.exited, Logger: cfg.Log})

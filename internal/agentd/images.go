@@ -33,8 +33,8 @@ func (s *Server) pruneImages(w http.ResponseWriter, call *agentpb.Call_PruneImag
 	if s.cfg.ImageGC != nil {
 		excluded = slices.Concat(excluded, s.cfg.ImageGC.Excluded)
 	}
-	if s.cfg.Images != nil {
-		if err := s.cfg.Images.Prune(excluded); err != nil {
+	if s.images != nil {
+		if err := s.images.Prune(excluded); err != nil {
 			return err
 		}
 	}
@@ -44,7 +44,7 @@ func (s *Server) pruneImages(w http.ResponseWriter, call *agentpb.Call_PruneImag
 
 // watchImages prunes images when their disk fills, if the agent is to.
 func (s *Server) watchImages(ctx context.Context) {
-	if s.cfg.Images == nil || s.cfg.ImageGC == nil {
+	if s.images == nil || s.cfg.ImageGC == nil {
 		return
 	}
 	ticker := time.NewTicker(s.cfg.ImageGC.Interval)
@@ -60,10 +60,10 @@ func (s *Server) watchImages(ctx context.Context) {
 }
 
 func (s *Server) pruneIfFull() {
-	used, err := s.cfg.Images.Usage()
+	used, err := s.images.Usage()
 	if err == nil && used+s.cfg.ImageGC.Headroom > 1 {
 		s.log.Info("the disk of images is full, unused ones are removed", slog.Float64("used", used))
-		err = s.cfg.Images.Prune(s.cfg.ImageGC.Excluded)
+		err = s.images.Prune(s.cfg.ImageGC.Excluded)
 	}
 	if err != nil {
 		s.log.Warn("cannot look after the images", attrErr(err))

@@ -30,7 +30,7 @@ func (d *disk) Prune(excluded []*mesos.Image) error {
 func TestPruneImages(t *testing.T) {
 	one, other := &mesos.Image{}, &mesos.Image{}
 	store := &disk{}
-	s := &Server{cfg: Config{Images: store, ImageGC: &ImageGC{Excluded: []*mesos.Image{one}}}}
+	s := &Server{images: store, cfg: Config{ImageGC: &ImageGC{Excluded: []*mesos.Image{one}}}}
 	w := httptest.NewRecorder()
 	if err := s.pruneImages(w, &agentpb.Call_PruneImages{ExcludedImages: []*mesos.Image{other}}); err != nil || w.Code != 200 || w.Body.Len() > 0 {
 		t.Error(err, w)
@@ -55,7 +55,7 @@ func TestWatchImages(t *testing.T) {
 	}{{0.5, 0}, {0.9, 0}, {0.95, 3}} {
 		synctest.Test(t, func(t *testing.T) {
 			store := &disk{used: test.used}
-			s := &Server{cfg: Config{Images: store, ImageGC: &ImageGC{Headroom: 0.1, Interval: time.Hour}}, log: slog.New(slog.DiscardHandler)}
+			s := &Server{images: store, cfg: Config{ImageGC: &ImageGC{Headroom: 0.1, Interval: time.Hour}}, log: slog.New(slog.DiscardHandler)}
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour+time.Minute)
 			defer cancel()
 			s.watchImages(ctx)

@@ -85,7 +85,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		}),
 		Authentication: authentication,
 		Docker:         engine, DockerOnly: f.Docker.only(),
-		Images: images, ImageGC: f.Images.GC,
+		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped,
 		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})

@@ -68,9 +68,9 @@ func (f *imageFlags) gc(text []byte) error {
 }
 
 // openImages opens the store of images, if the agent is to have one.
-func (f *agentFlags) openImages(log *slog.Logger) (agentd.Images, error) {
+func (f *agentFlags) openImages(log *slog.Logger) (*image.Store, error) {
 	if len(f.Images.Providers) == 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // none is an answer
 	}
 	for _, p := range f.Images.Providers {
 		if p != "DOCKER" && p != "docker" {
@@ -85,14 +85,10 @@ func (f *agentFlags) openImages(log *slog.Logger) (agentd.Images, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := image.Open(image.Config{
+	return image.Open(image.Config{
 		Dir: dir, Containers: filepath.Join(f.WorkDir, "provisioner"), Registry: strings.TrimPrefix(f.Images.Registry, "file://"),
 		Auth: auth, Backend: f.Images.Backend, Stall: f.FetcherStall, Log: log,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return store, nil
 }
 
 func (f *imageFlags) auth() ([]byte, error) {

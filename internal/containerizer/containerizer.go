@@ -25,6 +25,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/image"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
@@ -68,6 +69,8 @@ type Config struct {
 	SwitchUser bool              // run as Spec.User; else as the agent's own user, whatever is asked
 	Docker     *docker.Engine    // nil: there is none
 	DockerOnly bool              // make no other containers
+	Images     *image.Store      // nil: there are none
+	Mapped     string            // --sandbox_directory: where the sandbox is in a root of its own
 }
 
 // Containerizer makes containers of plain processes. It is safe for concurrent
@@ -112,7 +115,7 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 	if spec.Docker != nil {
 		return c.pullDocker(ctx, spec)
 	}
-	return nil
+	return c.provision(ctx, spec)
 }
 
 func (c *Containerizer) fetch(ctx context.Context, spec *Spec) error {
@@ -155,12 +158,16 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	}
 	defer stderr.Close()
 
-	path, args := argv(command)
-	process, err := c.launcher.Fork(&launcher.Spec{
-		ID: string(spec.ID), Path: path, Args: args, Env: withPath(env), Dir: spec.Sandbox,
+	launch := &launcher.Spec{
+		ID: string(spec.ID), Env: env, Dir: spec.Sandbox,
 		User: who, Tethered: spec.Tethered, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
 		Container: spec.Container, Resources: spec.Resources, Mounts: mounts(spec.Volumes),
-	})
+	}
+	if err := c.inRoot(spec, command, launch); err != nil {
+		return nil, err
+	}
+	launch.Env = withPath(launch.Env)
+	process, err := c.launcher.Fork(launch)
 	if err != nil {
 		return nil, err
 	}
@@ -247,7 +254,10 @@ func (c *Containerizer) Release(id ids.ContainerID) error {
 	if c.dockerOf(id) != nil {
 		return c.cfg.Docker.Release(string(id))
 	}
-	return c.launcher.Release(string(id))
+	if err := c.launcher.Release(string(id)); err != nil {
+		return err
+	}
+	return c.destroyRoot(id)
 }
 
 // runtimeDir returns containers/PARENT/containers/CHILD for PARENT.CHILD.

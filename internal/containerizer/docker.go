@@ -133,8 +133,8 @@ func (c *Containerizer) dockerOf(id ids.ContainerID) *dockerRecord {
 
 // Recover looks after what earlier lives have left that nothing is known of.
 func (c *Containerizer) Recover(known []ids.ContainerID) error {
-	if c.cfg.Docker == nil {
-		return nil
+	if err := c.recoverImages(known); err != nil || c.cfg.Docker == nil {
+		return err
 	}
 	ours := map[string]bool{}
 	for _, id := range known {

@@ -42,6 +42,7 @@ type Spec struct {
 	// What follows is for launchers that isolate; others do without.
 
 	Rootfs    string               // folder that becomes the container's root; "": the machine's own
+	WorkDir   string               // working directory in that root; "": Dir
 	Mounts    []Mount              // after the launcher's own, in order
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources Resources

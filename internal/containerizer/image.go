@@ -1,0 +1,99 @@
+package containerizer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/image"
+	"github.com/meseta-project/meseta/internal/launcher"
+)
+
+// imageOf returns the image that a container's root is to be made of, or nil.
+func imageOf(spec *Spec) *mesos.Image {
+	if spec.Container == nil || spec.Container.GetType() != mesos.ContainerInfo_MESOS {
+		return nil
+	}
+	return spec.Container.GetMesos().GetImage()
+}
+
+// provision makes a container's root, if it is to have one of its own. How a pull
+// goes on is told in the sandbox.
+func (c *Containerizer) provision(ctx context.Context, spec *Spec) error {
+	wanted := imageOf(spec)
+	switch {
+	case wanted == nil:
+		return nil
+	case c.cfg.Images == nil:
+		return errors.New("this agent has no images: start it with --image_providers=DOCKER")
+	case c.cfg.Launcher == nil:
+		return errors.New("this agent starts plain processes, which have no root of their own: start it with --launcher=oci")
+	}
+	log, err := output(spec, "stderr")
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	_, err = c.cfg.Images.Provision(ctx, &image.Request{
+		Container: spec.ID, Image: wanted, Progress: func(p image.Progress) { fmt.Fprintln(log, p) },
+	})
+	return err
+}
+
+// inRoot makes a process one of the container's image: with its command, variables
+// and folder, where the task names none, and the sandbox mounted.
+func (c *Containerizer) inRoot(spec *Spec, command *mesos.CommandInfo, process *launcher.Spec) error {
+	if imageOf(spec) == nil {
+		process.Path, process.Args = argv(command)
+		return nil
+	}
+	root, ok := c.cfg.Images.Find(spec.ID, "")
+	if !ok {
+		return fmt.Errorf("the root of container %s is gone", spec.ID)
+	}
+	command, err := root.Runtime.Command(command)
+	if err != nil {
+		return fmt.Errorf("determine the launch command: %w", err)
+	}
+	process.Path, process.Args = argv(command)
+	process.Rootfs, process.WorkDir = root.Path, cmp.Or(root.Runtime.WorkingDir, c.cfg.Mapped)
+	process.Env = root.Runtime.Environment(mapped(process.Env, c.cfg.Mapped))
+	process.Mounts = append(process.Mounts, launcher.Mount{Source: spec.Sandbox, Target: c.cfg.Mapped})
+	for _, file := range hostFiles {
+		if _, err := os.Stat(file); err == nil {
+			process.Mounts = append(process.Mounts, launcher.Mount{Source: file, Target: file, ReadOnly: true})
+		}
+	}
+	return nil
+}
+
+// hostFiles are what containers that share the machine's network need to know of it.
+var hostFiles = []string{"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+
+// mapped returns the variables with the sandbox as it is named inside.
+func mapped(env []string, sandbox string) []string {
+	out := slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, "MESOS_SANDBOX=") })
+	return append(out, "MESOS_SANDBOX="+sandbox)
+}
+
+// recoverImages removes the roots of containers that nothing is known of.
+func (c *Containerizer) recoverImages(known []ids.ContainerID) error {
+	if c.cfg.Images == nil {
+		return nil
+	}
+	return c.cfg.Images.Recover(func(id ids.ContainerID) bool { return slices.Contains(known, id.Root()) })
+}
+
+// destroyRoot removes the root of a container that has ended.
+func (c *Containerizer) destroyRoot(id ids.ContainerID) error {
+	if c.cfg.Images == nil {
+		return nil
+	}
+	return c.cfg.Images.Destroy(id)
+}
