@@ -64,7 +64,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, fmt.Errorf("--master: %w", err)
 	}
 	f.Docker.CFS = f.Isolation.Options.CFS
-	engine, err := f.Docker.open(log.Logger)
+	engine, err := f.Docker.open(&f.Images, log.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/flags"
+	"github.com/meseta-project/meseta/internal/image"
 )
 
 // dockerFlags are what makes containers, and how a Docker Engine does.
@@ -28,7 +29,7 @@ func (f *dockerFlags) define(set *flags.Set) {
 }
 
 // open returns the Docker Engine, nil if there is to be none.
-func (f *dockerFlags) open(log *slog.Logger) (*docker.Engine, error) {
+func (f *dockerFlags) open(images *imageFlags, log *slog.Logger) (*docker.Engine, error) {
 	for _, c := range f.Containerizers {
 		if c != "mesos" && c != "docker" {
 			return nil, fmt.Errorf("--containerizers: %s is unknown: want mesos, docker, or both", c)
@@ -40,8 +41,15 @@ func (f *dockerFlags) open(log *slog.Logger) (*docker.Engine, error) {
 	if !slices.Contains(f.Containerizers, "docker") {
 		return nil, nil //nolint:nilnil // none is an answer
 	}
+	auth, err := images.auth()
+	if err != nil {
+		return nil, err
+	}
 	cfg := f.Config
 	cfg.Log = log
+	if cfg.Auth, err = image.EngineAuth(auth); err != nil {
+		return nil, fmt.Errorf("--docker_config: %w", err)
+	}
 	engine, err := docker.New(cfg)
 	if err != nil {
 		return nil, err

@@ -16,7 +16,7 @@ func TestContainerizers(t *testing.T) {
 		if _, err := f.Set.Parse(args, nil); err != nil {
 			t.Fatal(err)
 		}
-		engine, err := f.Docker.open(slog.New(slog.DiscardHandler))
+		engine, err := f.Docker.open(&f.Images, slog.New(slog.DiscardHandler))
 		if engine != nil || (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, %v", test.value, engine, err)
 		}

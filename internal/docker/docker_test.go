@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"net"
 	"net/http"
@@ -253,7 +254,11 @@ func TestCannotLaunch(t *testing.T) {
 }
 
 func TestPull(t *testing.T) {
-	e := open(t, nil)
+	e := open(t, func(c *Config) {
+		c.Auth = func(string) string {
+			return base64.URLEncoding.EncodeToString([]byte(`{"username": "user", "password": "secret"}`))
+		}
+	})
 	var log bytes.Buffer
 	info := &mesos.ContainerInfo{Docker: &mesos.ContainerInfo_DockerInfo{Image: new("box:1")}}
 	if err := e.Pull(t.Context(), info, &log); err != nil || log.Len() > 0 {
@@ -267,6 +272,11 @@ func TestPull(t *testing.T) {
 	defer registry.Close()
 	asked := make(chan struct{}, 100)
 	go http.Serve(registry, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "user" || password != "secret" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+			http.Error(w, "{}", http.StatusUnauthorized)
+			return
+		}
 		asked <- struct{}{}
 		http.Error(w, "{}", http.StatusNotFound)
 	}))
@@ -274,7 +284,11 @@ func TestPull(t *testing.T) {
 	if err := e.Pull(t.Context(), info, &log); err == nil || !strings.Contains(log.String(), "Pulling image") {
 		t.Errorf("an image that is nowhere: %v, %q", err, &log)
 	}
-	<-asked
+	select {
+	case <-asked:
+	default:
+		t.Error("the registry was not asked with credentials")
+	}
 }
 
 // Nothing answers: who asks is told, and does not wait for ever.

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -405,5 +406,23 @@ func TestGiveUp(t *testing.T) {
 	all.Wait()
 	if got, err := f.do(t.Context(), "k", nil, func(context.Context, func(Progress)) (int, error) { return 7, nil }); got != 7 || err != nil {
 		t.Error(got, err)
+	}
+}
+
+func TestEngineAuth(t *testing.T) {
+	auth, err := EngineAuth([]byte(`{"auths": {"https://index.docker.io/v1/": {"auth": "dXNlcjpzZWNyZXQ="}, "r.example:5000": {"identitytoken": "t"}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for image, want := range map[string]string{
+		"busybox": `{"username":"user","password":"secret"}`, "r.example:5000/a:1": `{"identitytoken":"t"}`, "other.example/a": "", "": "",
+	} {
+		text, err := base64.URLEncoding.DecodeString(auth(image))
+		if err != nil || string(text) != want {
+			t.Errorf("%s: %s, %v", image, text, err)
+		}
+	}
+	if _, err := EngineAuth([]byte("nonsense")); err == nil {
+		t.Error("nonsense was taken")
 	}
 }
