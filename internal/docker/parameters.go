@@ -177,8 +177,8 @@ func size(of func(*request) *int64) setter {
 			*of(r) = -1
 			return nil
 		}
-		unit := strings.ToUpper(strings.TrimLeft(v, "0123456789"))
-		n := strings.TrimSuffix(v, v[len(v)-len(unit):])
+		digits := len(v) - len(strings.TrimLeft(v, "0123456789"))
+		n, unit := v[:digits], strings.ToUpper(v[digits:])
 		unit = strings.TrimSuffix(strings.TrimSuffix(unit, "B"), "I") + "B"
 		bytes, err := flags.ParseBytes(n + unit)
 		if err == nil && bytes > math.MaxInt64 {
