@@ -77,7 +77,7 @@ type agent struct {
 // agentCaps are the capabilities that the master asks an agent for.
 type agentCaps struct {
 	validate.Capabilities
-	reservationRefinement, resourceProvider, operationFeedback bool
+	reservationRefinement, resourceProvider, operationFeedback, draining bool
 }
 
 func agentCapsOf(caps []*mesos.AgentInfo_Capability) agentCaps {
@@ -87,6 +87,7 @@ func agentCapsOf(caps []*mesos.AgentInfo_Capability) agentCaps {
 		Capabilities:          c,
 		reservationRefinement: c.ReservationRefinement,
 		resourceProvider:      slices.Contains(types, mesos.AgentInfo_Capability_RESOURCE_PROVIDER),
+		draining:              slices.Contains(types, mesos.AgentInfo_Capability_AGENT_DRAINING),
 		operationFeedback:     slices.Contains(types, mesos.AgentInfo_Capability_AGENT_OPERATION_FEEDBACK),
 	}
 }
@@ -160,6 +161,7 @@ func (m *Master) offerAgent(a *agent) {
 	}
 	m.alloc.AddAgent(m.allocatorAgent(a), used)
 	m.heedSchedule(a)
+	m.heedOperators(a)
 	m.tell(AgentAdded{a.freeze()})
 }
 
@@ -232,6 +234,7 @@ func (m *Master) takeOff(a *agent) {
 	m.cancelRemoval(a)
 	delete(m.observers, a.observer)
 	delete(m.maintained, a.id)
+	delete(m.draining, a.id)
 	delete(m.agents, a.id)
 	if m.agentAt[a.row.PID] == a {
 		delete(m.agentAt, a.row.PID)

@@ -137,6 +137,7 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 	if a.state == disconnected {
 		m.reconnectAgent(a)
 	}
+	m.askToDrain(a)
 	m.updateFrameworksAt(a, msg.Frameworks)
 	m.log.Info("agent re-registered", slog.String("agent_id", string(a.id)), slog.String("pid", string(from)))
 }
@@ -243,6 +244,7 @@ func (m *Master) agentBack(id ids.AgentID, back readmitted) {
 	m.recoverTasks(a, msg.Tasks, back.was)
 	m.offerAgent(a)
 	m.send(a, &messages.SlaveReregisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
+	m.askToDrain(a)
 	m.shutdownCompleted(a, msg.Frameworks)
 	m.updateFrameworksAt(a, msg.Frameworks)
 	m.log.Info("agent back", slog.String("agent_id", string(a.id)), slog.String("pid", string(from)), slog.Int("tasks", len(a.tasks)))

@@ -131,6 +131,14 @@ func (m *Master) operatorCall(in OperatorCall) {
 		m.answerLater(in.Request, m.removeQuota(in.Request, in.Call.GetRemoveQuota().GetRole()))
 	case in.Call.GetType() == masterpb.Call_UPDATE_WEIGHTS:
 		m.answerLater(in.Request, m.updateWeights(in.Request, in.Call.GetUpdateWeights().GetWeightInfos()))
+	case in.Call.GetType() == masterpb.Call_DRAIN_AGENT:
+		m.answerLater(in.Request, m.drainAgent(in.Request, in.Call.GetDrainAgent()))
+	case in.Call.GetType() == masterpb.Call_DEACTIVATE_AGENT:
+		m.answerLater(in.Request, m.deactivateAgent(in.Request, ids.AgentID(in.Call.GetDeactivateAgent().GetAgentId().GetValue())))
+	case in.Call.GetType() == masterpb.Call_REACTIVATE_AGENT:
+		m.answerLater(in.Request, m.reactivateAgent(in.Request, ids.AgentID(in.Call.GetReactivateAgent().GetAgentId().GetValue())))
+	case in.Call.GetType() == masterpb.Call_MARK_AGENT_GONE:
+		m.answerLater(in.Request, m.markGone(in.Request, ids.AgentID(in.Call.GetMarkAgentGone().GetAgentId().GetValue())))
 	case in.Call.GetType() == masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE:
 		m.answerLater(in.Request, m.updateSchedule(in.Request, in.Call.GetUpdateMaintenanceSchedule().GetSchedule()))
 	case in.Call.GetType() == masterpb.Call_START_MAINTENANCE:

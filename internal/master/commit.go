@@ -51,6 +51,16 @@ type (
 		machines []*mesos.MachineID
 		down     bool
 	}
+	// availabilitySet: an operator has drained, deactivated or reactivated an agent.
+	availabilitySet struct {
+		request RequestID
+		agent   ids.AgentID
+	}
+	// wentGone: an agent is marked gone.
+	wentGone struct {
+		request RequestID
+		agent   ids.AgentID
+	}
 	// pruned: agents are forgotten.
 	pruned struct{ unreachable []ids.AgentID }
 	// quotasSet: quotas of roles are in the registry.
@@ -65,14 +75,16 @@ type (
 	}
 )
 
-func (admitted) action()   {}
-func (readmitted) action() {}
-func (lost) action()       {}
-func (dismissed) action()  {}
-func (maintained) action() {}
-func (pruned) action()     {}
-func (quotasSet) action()  {}
-func (weightsSet) action() {}
+func (admitted) action()        {}
+func (readmitted) action()      {}
+func (lost) action()            {}
+func (dismissed) action()       {}
+func (maintained) action()      {}
+func (availabilitySet) action() {}
+func (wentGone) action()        {}
+func (pruned) action()          {}
+func (quotasSet) action()       {}
+func (weightsSet) action()      {}
 
 // persist hands puts to the store; then happens when they are durable.
 func (m *Master) persist(puts []registry.Put, then action) {
@@ -112,6 +124,10 @@ func (m *Master) proceed(a action) {
 		m.agentDismissed(a)
 	case maintained:
 		m.maintenanceChanged(a)
+	case availabilitySet:
+		m.availabilityChanged(a)
+	case wentGone:
+		m.agentGone(a)
 	case pruned:
 		m.forgetUnreachable(a.unreachable)
 	case quotasSet:

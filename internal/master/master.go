@@ -33,7 +33,8 @@ type Master struct {
 	offers     map[ids.OfferID]*offer
 	inverse    map[ids.OfferID]*inverseOffer
 	maintained map[ids.AgentID]*agent // whose machine is to be taken down
-	completed  []*framework           // oldest first, bounded
+	draining   map[ids.AgentID]*agent
+	completed  []*framework // oldest first, bounded
 
 	agentAt     map[ids.UPID]*agent
 	observers   map[uint64]*agent // by the number of the process that pings
@@ -96,6 +97,7 @@ func New(cfg Config, deps Deps) *Master {
 		offers:        map[ids.OfferID]*offer{},
 		inverse:       map[ids.OfferID]*inverseOffer{},
 		maintained:    map[ids.AgentID]*agent{},
+		draining:      map[ids.AgentID]*agent{},
 		agentAt:       map[ids.UPID]*agent{},
 		observers:     map[uint64]*agent{},
 		frameworkAt:   map[ids.UPID]*framework{},
@@ -178,6 +180,7 @@ func (m *Master) refuseAll(in Input) {
 // allocator has had its turn.
 func (m *Master) Effects() Effects {
 	if m.info != nil {
+		m.lookAfterDraining()
 		m.rankNow()
 		m.allocate()
 		if m.explore() {

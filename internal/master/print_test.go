@@ -221,6 +221,8 @@ func messageText(p ToProcess) string {
 		return fmt.Sprintf("ReconcileOperations %d", len(msg.Operations))
 	case *messages.CheckpointResourcesMessage:
 		return "CheckpointResources " + resources.TextAll(msg.Resources)
+	case *messages.DrainSlaveMessage:
+		return fmt.Sprintf("Drain within %s gone=%v", time.Duration(msg.GetConfig().GetMaxGracePeriod().GetNanoseconds()), msg.GetConfig().GetMarkGone())
 	case *messages.ShutdownMessage:
 		return fmt.Sprintf("Shutdown %q", msg.GetMessage())
 	}

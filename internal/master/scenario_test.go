@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
@@ -53,6 +54,7 @@ import (
 //	hold; commit                keep records from being durable; make them so
 //	schedule [MACHINE… in=D]; down|up MACHINE…   machines are agents' names, or HOST/IP
 //	accept-inverse|decline-inverse NAME OFFER,… [refuse=S]; answers
+//	drain NAME [gone] [grace=D]; deactivate|reactivate|mark-gone NAME
 //	advance D; state; counters
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
@@ -342,6 +344,28 @@ var commands = map[string]func(*world, line){
 		w.from(w.agents[l.at(2)], &messages.ExitedExecutorMessage{
 			FrameworkId: frameworkID(w.frameworks[l.at(0)].id), ExecutorId: executorID(l.at(1)),
 			SlaveId: w.agentID(l.at(2)), Status: new(int32(status)),
+		})
+	},
+	"drain": func(w *world, l line) {
+		call := &masterpb.Call_DrainAgent{AgentId: w.agentID(l.at(0)), MarkGone: new(l.HasArg("gone"))}
+		if v := l.opt("grace"); v != "" {
+			call.MaxGracePeriod = durationpb.New(duration(l.t, v))
+		}
+		w.operate(&masterpb.Call{Type: masterpb.Call_DRAIN_AGENT.Enum(), DrainAgent: call})
+	},
+	"deactivate": func(w *world, l line) {
+		w.operate(&masterpb.Call{
+			Type: masterpb.Call_DEACTIVATE_AGENT.Enum(), DeactivateAgent: &masterpb.Call_DeactivateAgent{AgentId: w.agentID(l.at(0))},
+		})
+	},
+	"reactivate": func(w *world, l line) {
+		w.operate(&masterpb.Call{
+			Type: masterpb.Call_REACTIVATE_AGENT.Enum(), ReactivateAgent: &masterpb.Call_ReactivateAgent{AgentId: w.agentID(l.at(0))},
+		})
+	},
+	"mark-gone": func(w *world, l line) {
+		w.operate(&masterpb.Call{
+			Type: masterpb.Call_MARK_AGENT_GONE.Enum(), MarkAgentGone: &masterpb.Call_MarkAgentGone{AgentId: w.agentID(l.at(0))},
 		})
 	},
 	"schedule": func(w *world, l line) {

@@ -63,6 +63,7 @@ type AgentRow struct {
 	Active       bool // its resources are offered
 	Deactivated  bool // by an operator
 	Drain        *mesos.DrainInfo
+	DrainStart   time.Time // when this master began to drain it
 
 	Total     resources.Resources // not allocated
 	Allocated resources.Resources // used by tasks and executors, by role

@@ -62,7 +62,16 @@ func agentResponse(row *master.AgentRow) *masterpb.Response_GetAgents_Agent {
 		RegisteredTime: timeInfo(row.Registered), ReregisteredTime: timeInfo(row.Reregistered),
 		TotalResources: row.Total.Endpoint(), AllocatedResources: row.Allocated.Endpoint(),
 		OfferedResources: row.Offered.Endpoint(), DrainInfo: row.Drain, Capabilities: agentCapabilities(row),
+		EstimatedDrainStartTime: drainStart(row),
 	}
+}
+
+// drainStart returns since when an agent is drained, nil if it is not.
+func drainStart(row *master.AgentRow) *mesos.TimeInfo {
+	if row.Drain == nil {
+		return nil
+	}
+	return timeInfo(row.DrainStart)
 }
 
 func (v *view) frameworksResponse() *masterpb.Response_GetFrameworks {

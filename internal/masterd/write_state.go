@@ -113,6 +113,7 @@ func writeAgentFields(w *wire.Writer, row *master.AgentRow) {
 	w.Key("capabilities").AgentCapabilities(agentCapabilities(row))
 	if row.Drain != nil {
 		w.Key("drain_info").SortedMessage(row.Drain)
+		w.Key("estimated_drain_start_time_seconds").Int(row.DrainStart.Unix())
 	}
 }
 

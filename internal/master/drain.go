@@ -1,0 +1,199 @@
+package master
+
+import (
+	"log/slog"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/refusal"
+)
+
+// What operators say of an agent, each recorded before it takes effect:
+//
+//	          DEACTIVATE_AGENT
+//	offered ───────────────────────────────▶ deactivated
+//	  ▲  │                                     │    │
+//	  │  └── DRAIN_AGENT ──▶ draining ◀────────┘    │
+//	  │                         │ nothing runs there │
+//	  │                         ▼                    │
+//	  └──REACTIVATE_AGENT──── drained (or gone)      │
+//	  └──REACTIVATE_AGENT────────────────────────────┘
+//
+// A deactivated agent is not offered; what runs there goes on. A draining one
+// kills what runs there, and is told to each time that it is back. MARK_AGENT_GONE
+// bars an agent for good.
+
+// drainAgent answers DRAIN_AGENT.
+func (m *Master) drainAgent(request RequestID, call *masterpb.Call_DrainAgent) *refusal.Error {
+	id := ids.AgentID(call.GetAgentId().GetValue())
+	_, _, known := m.registry.Availability(id)
+	a := m.agents[id]
+	switch {
+	case !known:
+		return refusal.Invalidf("Unknown agent")
+	case a != nil && a.unavailability != nil:
+		return refusal.Invalidf("Agent %s is currently in a maintenance schedule, and cannot be drained", id)
+	case a != nil && !a.caps.draining:
+		return refusal.Invalidf("Agent %s is not capable of draining: it is older than Mesos 1.9", id)
+	case call.GetMaxGracePeriod().AsDuration() < 0:
+		return refusal.Invalidf("'max_grace_period' is negative")
+	}
+	config := &mesos.DrainConfig{MarkGone: call.MarkGone}
+	if call.MaxGracePeriod != nil {
+		config.MaxGracePeriod = grace(call.MaxGracePeriod)
+	}
+	return m.recordAvailability(request, id, &mesos.DrainInfo{State: mesos.DrainState_DRAINING.Enum(), Config: config}, true)
+}
+
+func grace(d *durationpb.Duration) *mesos.DurationInfo {
+	return &mesos.DurationInfo{Nanoseconds: new(d.AsDuration().Nanoseconds())}
+}
+
+// deactivateAgent answers DEACTIVATE_AGENT.
+func (m *Master) deactivateAgent(request RequestID, id ids.AgentID) *refusal.Error {
+	drain, _, known := m.registry.Availability(id)
+	if !known {
+		return refusal.Invalidf("Unknown agent")
+	}
+	return m.recordAvailability(request, id, drain, true)
+}
+
+// reactivateAgent answers REACTIVATE_AGENT.
+func (m *Master) reactivateAgent(request RequestID, id ids.AgentID) *refusal.Error {
+	drain, deactivated, known := m.registry.Availability(id)
+	switch {
+	case !known:
+		return refusal.Invalidf("Unknown agent")
+	case !deactivated:
+		return refusal.Invalidf("Agent %s is not deactivated", id)
+	case drain.GetState() == mesos.DrainState_DRAINING:
+		return refusal.Invalidf("Agent %s is still draining", id)
+	}
+	return m.recordAvailability(request, id, nil, false)
+}
+
+func (m *Master) recordAvailability(request RequestID, id ids.AgentID, drain *mesos.DrainInfo, deactivated bool) *refusal.Error {
+	puts, err := m.registry.SetAvailability(id, drain, deactivated)
+	if err != nil {
+		return refusal.Conflictf("%s", err)
+	}
+	m.persistFor(request, puts, availabilitySet{request, id})
+	return nil
+}
+
+// availabilityChanged goes on once what an operator said of an agent is recorded.
+func (m *Master) availabilityChanged(set availabilitySet) {
+	if a := m.agents[set.agent]; a != nil {
+		m.heedOperators(a)
+		m.askToDrain(a)
+	}
+	m.reply(set.request, nil)
+}
+
+// heedOperators brings an agent to what operators have said of it.
+func (m *Master) heedOperators(a *agent) {
+	drain, deactivated, _ := m.registry.Availability(a.id)
+	if a.row.Drain == drain && a.row.Deactivated == deactivated {
+		return
+	}
+	row := m.editAgent(a)
+	if drain.GetState() == mesos.DrainState_DRAINING && row.Drain.GetState() != mesos.DrainState_DRAINING {
+		row.DrainStart = m.now
+	}
+	row.Drain, row.Deactivated = drain, deactivated
+	if drain.GetState() == mesos.DrainState_DRAINING {
+		m.draining[a.id] = a
+	} else {
+		delete(m.draining, a.id)
+	}
+	switch active := row.Connected && !deactivated; {
+	case active && !row.Active:
+		row.Active = true
+		m.alloc.ActivateAgent(a.id)
+	case !active && row.Active:
+		row.Active = false
+		m.alloc.DeactivateAgent(a.id)
+		m.rescindAll(a)
+	}
+}
+
+// askToDrain tells an agent that is to drain to do so. It may have heard before.
+func (m *Master) askToDrain(a *agent) {
+	if a.row.Drain.GetState() == mesos.DrainState_DRAINING && a.row.Connected {
+		m.send(a, &messages.DrainSlaveMessage{Config: a.row.Drain.Config})
+	}
+}
+
+// lookAfterDraining records of agents on which nothing runs any more that they
+// are drained, or gone.
+func (m *Master) lookAfterDraining() {
+	for _, a := range inOrder(m.draining) {
+		if len(a.tasks) > 0 || len(a.operations) > 0 || !a.row.Connected || m.leaving[a.id] {
+			continue
+		}
+		m.log.Info("agent is drained", slog.String("agent_id", string(a.id)))
+		delete(m.draining, a.id)
+		if a.row.Drain.GetConfig().GetMarkGone() {
+			m.recordGone(0, a.id)
+			continue
+		}
+		drained := &mesos.DrainInfo{State: mesos.DrainState_DRAINED.Enum(), Config: a.row.Drain.Config}
+		if err := m.recordAvailability(0, a.id, drained, true); err != nil {
+			m.log.Warn("agent is not in the registry", slog.String("agent_id", string(a.id)), slog.String("error", err.Message))
+		}
+	}
+}
+
+// markGone answers MARK_AGENT_GONE.
+func (m *Master) markGone(request RequestID, id ids.AgentID) *refusal.Error {
+	_, _, known := m.registry.Availability(id)
+	switch {
+	case m.registry.IsGone(id) && !m.leaving[id]:
+		m.reply(request, nil)
+		return nil
+	case m.leaving[id] || m.isReturning(id):
+		return refusal.Unavailablef("Agent %s is being marked or taken back; try again in a moment", id)
+	case !known:
+		return refusal.NotFoundf("Agent %s is not known", id)
+	}
+	m.recordGone(request, id)
+	return nil
+}
+
+func (m *Master) recordGone(request RequestID, id ids.AgentID) {
+	puts, err := m.registry.MarkGone(id, m.now)
+	if err != nil {
+		m.log.Warn("agent is not in the registry", slog.String("agent_id", string(id)), slog.Any("error", err))
+		return
+	}
+	m.leaving[id] = true
+	m.persistFor(request, puts, wentGone{request, id})
+}
+
+// agentGone takes an agent that is gone for good off the books.
+func (m *Master) agentGone(g wentGone) {
+	delete(m.leaving, g.agent)
+	m.counters.AgentRemovals++
+	switch a := m.agents[g.agent]; {
+	case a != nil:
+		const text = "Agent has been marked gone"
+		for _, t := range inOrder(a.tasks) {
+			state := mesos.TaskState_TASK_GONE_BY_OPERATOR
+			if !t.framework.caps.partitionAware {
+				state = mesos.TaskState_TASK_LOST
+			}
+			m.endTask(t, state, mesos.TaskStatus_REASON_AGENT_REMOVED_BY_OPERATOR, text, nil)
+		}
+		m.endOperations(a, mesos.OperationState_OPERATION_GONE_BY_OPERATOR, text)
+		m.shutdown(a.row.PID, text)
+		m.vacate(a)
+	case m.recovered[g.agent] != nil:
+		delete(m.recovered, g.agent)
+		m.announceLoss(g.agent)
+	}
+	m.reply(g.request, nil)
+}
