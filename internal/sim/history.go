@@ -46,7 +46,7 @@ type taskHistory struct {
 	started  int // processes
 	running  int
 	machine  string
-	since    float64          // when it was started
+	since    float64          // when it came to an agent
 	accepted []acceptedUpdate // by an agent, from the executor, in order
 	told     []string         // uuids of what the scheduler was told, in order
 	isTold   map[string]bool
@@ -105,7 +105,7 @@ func (h *history) processStarted(k taskKey, machine string) {
 	if t.started > 1 {
 		fail("launched twice", "task %s of %s was started on %s, and now on %s", k.task, k.framework, t.machine, machine)
 	}
-	t.machine, t.since = machine, h.w.seconds()
+	t.machine = machine
 }
 
 func (h *history) processEnded(k taskKey) {
@@ -314,8 +314,11 @@ func (h *history) stored(_ map[string][]byte, puts []registry.Put) {
 // agentTold notes which frameworks an agent is to shut down. Whatever a later
 // master makes of them, the agent owes them nothing of what ran until then.
 func (h *history) agentTold(a *agentNode, msg proto.Message) {
-	if shut, ok := msg.(*messages.ShutdownFrameworkMessage); ok {
-		h.shut[a.name+"/"+shut.FrameworkId.GetValue()] = h.w.seconds()
+	switch msg := msg.(type) {
+	case *messages.ShutdownFrameworkMessage:
+		h.shut[a.name+"/"+msg.FrameworkId.GetValue()] = h.w.seconds()
+	case *messages.RunTaskMessage:
+		h.task(taskKey{ids.FrameworkID(msg.Framework.GetId().GetValue()), ids.TaskID(msg.Task.TaskId.GetValue())}).since = h.w.seconds()
 	}
 }
 
