@@ -37,8 +37,19 @@ func (m *Master) operationUpdate(from ids.UPID, msg *messages.UpdateOperationSta
 		return
 	}
 	m.counters.ValidOperationUpdates++
+	if o.isForgotten(msg.GetStatus()) {
+		m.concludeOperation(o)
+		return
+	}
 	m.noteOperation(o, msg)
 	m.passOn(o, msg)
+}
+
+// isForgotten reports whether a status is the answer of an agent that does not
+// know an operation any more whose outcome is known here: that was acknowledged,
+// and the operation came back to the books by what the agent had said before.
+func (o *operation) isForgotten(s *mesos.OperationStatus) bool {
+	return isTerminalOperation(o.row.Latest.GetState()) && s.GetUuid() == nil && s.GetState() == mesos.OperationState_OPERATION_DROPPED
 }
 
 // noteOperation notes an operation's status. Its outcome, once told, stays.
