@@ -32,12 +32,14 @@ type history struct {
 	gone       map[ids.AgentID]bool
 	shut       map[string]float64 // agent's name/framework → when a leader last had it shut down there
 	frameworks map[ids.FrameworkID]bool
-	quotaAsked int // how often quotas were asked for
+	quotaAsked int              // how often quotas were asked for
+	killAsked  map[taskKey]bool // by its framework
+	kills      kills
 }
 
 // Counts is how much of what a run has seen.
 type Counts struct {
-	Launched, Ended, Updates, Offers, Accepted, Rescinded, Quotas, Operations int
+	Launched, Ended, Updates, Offers, Accepted, Rescinded, Quotas, Operations, Revoked int
 }
 
 // taskHistory is what became of one task.
@@ -73,7 +75,7 @@ func newHistory(w *world) *history {
 	return &history{
 		w: w, sandboxes: map[string]bool{}, containers: map[ids.ContainerID]bool{}, tasks: map[taskKey]*taskHistory{},
 		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
-		gone: map[ids.AgentID]bool{}, shut: map[string]float64{}, frameworks: map[ids.FrameworkID]bool{},
+		gone: map[ids.AgentID]bool{}, shut: map[string]float64{}, frameworks: map[ids.FrameworkID]bool{}, killAsked: map[taskKey]bool{},
 	}
 }
 
@@ -216,6 +218,9 @@ func (h *history) masterSends(m *masterNode, msg master.Message) {
 		if op, ok := msg.Message.(*messages.ApplyOperationMessage); ok && op.FrameworkId != nil {
 			h.counts.Operations++
 		}
+		if kill, ok := msg.Message.(*messages.KillTaskMessage); ok {
+			h.killSent(m, taskKey{ids.FrameworkID(kill.FrameworkId.GetValue()), ids.TaskID(kill.TaskId.GetValue())})
+		}
 		if run, ok := msg.Message.(*messages.RunTaskMessage); ok {
 			h.launchedBy(ids.TaskID(run.Task.TaskId.GetValue()))
 		}
@@ -235,6 +240,9 @@ func (h *history) deniable(s *schedulerNode, st *mesos.TaskStatus) {
 
 // asks notes by which offers a framework wants its tasks launched.
 func (h *history) asks(call *schedulerpb.Call) {
+	if kill := call.GetKill(); kill != nil {
+		h.killAsked[taskKey{ids.FrameworkID(call.FrameworkId.GetValue()), ids.TaskID(kill.TaskId.GetValue())}] = true
+	}
 	for _, op := range call.GetAccept().GetOperations() {
 		for _, t := range append(op.GetLaunch().GetTaskInfos(), op.GetLaunchGroup().GetTaskGroup().GetTasks()...) {
 			for _, o := range call.Accept.OfferIds {

@@ -16,6 +16,10 @@ var plant = flag.Bool("plant", false, "plant known bugs one after the other, and
 // of one file.
 var planted = []struct{ name, file, was, is string }{
 	{
+		"tasks revoked below a guarantee", "master/reclaim_plan.go",
+		"left.Get(name) < s.guarantee.Get(name)", "left.Get(name) < 0",
+	},
+	{
 		"update acknowledged before it is on disk", "agent/executor.go",
 		"a.later(ToExecutor{Conn: x.conn, Event: ev, Scheduler: x.framework.pid})",
 		"a.out.Messages = append(a.out.Messages, ToExecutor{Conn: x.conn, Event: ev})",

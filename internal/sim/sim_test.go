@@ -82,6 +82,7 @@ func (c *Counts) add(o Counts) {
 	c.Rescinded += o.Rescinded
 	c.Quotas += o.Quotas
 	c.Operations += o.Operations
+	c.Revoked += o.Revoked
 }
 
 // TestRepeats: the same seed is the same run, whoever reads along.
