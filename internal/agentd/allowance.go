@@ -27,14 +27,33 @@ func taskAllowance(pod launcher.Resources, task *mesos.TaskInfo) launcher.Resour
 	return own
 }
 
-// updateContainer holds a container to what its tasks may use now.
-func (s *Server) updateContainer(a agent.Update) {
-	process, ok := s.processes.Load(a.Container)
-	if !ok {
+// update sets what a container may use and see. Volumes are there when it
+// returns: a task that has them is told to begin next. A runtime may take its
+// time for the rest, in which only the last of several updates counts.
+func (c *container) update(a agent.Update) {
+	c.setVolumes(a.Resources)
+	c.setDisk(a.Resources)
+	if _, started := c.s.processes.Load(c.id()); !started {
 		return // of a built-in executor, or over
 	}
-	if err := process.(launcher.Process).Update(allowance(a.Resources, a.Limits)); err != nil {
-		s.log.Warn("cannot update what a container may use", attr("container", a.Container), attrErr(err))
+	if c.allowed.Swap(&a) == nil {
+		c.s.spawn(c.allow)
+	}
+}
+
+// allow tells the container's process what it may use, until that is what was
+// said last.
+func (c *container) allow() {
+	for {
+		a := c.allowed.Load()
+		if process, ok := c.s.processes.Load(c.id()); ok {
+			if err := process.(launcher.Process).Update(allowance(a.Resources, a.Limits)); err != nil {
+				c.s.log.Warn("cannot update what a container may use", attr("container", c.id()), attrErr(err))
+			}
+		}
+		if c.allowed.CompareAndSwap(a, nil) {
+			return
+		}
 	}
 }
 

@@ -22,9 +22,10 @@ import (
 // container is one container and the goroutine that owns it: the only kind of
 // actor there is, for preparing, starting and waiting block.
 type container struct {
-	s    *Server
-	spec *agent.ContainerSpec
-	make *containerizer.Spec
+	s       *Server
+	spec    *agent.ContainerSpec
+	make    *containerizer.Spec
+	allowed atomic.Pointer[agent.Update] // the last one, while it is carried out
 	// volumes guards those of make, which change while the container runs.
 	volumes sync.Mutex
 	disk    atomic.Int64                        // megabytes that the sandbox may take, 0 for any
@@ -55,10 +56,8 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 		}
 	case agent.Update:
 		if c, ok := s.containers.Load(a.Container); ok {
-			c.(*container).setVolumes(a.Resources.Proto())
-			c.(*container).setDisk(a.Resources.Proto())
+			c.(*container).update(a)
 		}
-		s.spawn(func() { s.updateContainer(a) })
 	case agent.MakeVolume:
 		s.makeVolume(a.Path)
 	case agent.EmptyVolume:
@@ -93,7 +92,7 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 	if spec.Builtin == agent.PodBuiltin { // the tasks have sandboxes of their own
 		c.make.User, c.make.Volumes = "", s.volumes(spec.Executor.GetResources()...)
 	}
-	c.setDisk(spec.Resources)
+	c.setDisk(resources.Trusted(spec.Resources))
 	c.ended, c.end = context.WithCancel(context.Background())
 	s.containers.Store(c.id(), c)
 	return c

@@ -62,14 +62,9 @@ func (c *container) checkDisk() {
 
 // setDisk sets what a sandbox may hold: the disk among resources that is not a
 // volume's.
-func (c *container) setDisk(rs []*mesos.Resource) {
-	var own []*mesos.Resource
-	for _, r := range rs {
-		if r.GetDisk().GetPersistence() == nil {
-			own = append(own, r)
-		}
-	}
-	c.disk.Store(int64(resources.Trusted(own).Scalar("disk").Float64()))
+func (c *container) setDisk(rs resources.Resources) {
+	own := rs.Filter(func(r resources.Resource) bool { return !r.IsPersistentVolume() })
+	c.disk.Store(int64(own.Scalar("disk").Float64()))
 }
 
 // diskUsage returns the bytes that files below a folder take, links not followed.

@@ -9,6 +9,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // makeVolume makes the folder of a persistent volume. It is the agent's until a
@@ -43,11 +44,14 @@ func (s *Server) volumes(rs ...*mesos.Resource) []containerizer.Volume {
 // setVolumes lets a running container see the volumes that its tasks have now,
 // and no more those of tasks that are over. Tasks in pods have sandboxes of their
 // own, with their own volumes.
-func (c *container) setVolumes(rs []*mesos.Resource) {
+func (c *container) setVolumes(rs resources.Resources) {
 	if c.spec.Builtin == agent.PodBuiltin {
 		return
 	}
-	now := c.s.volumes(rs...)
+	var now []containerizer.Volume // mostly there are none
+	if rs.Any(resources.Resource.IsPersistentVolume) {
+		now = c.s.volumes(rs.Proto()...)
+	}
 	missing := func(in []containerizer.Volume) func(containerizer.Volume) bool {
 		return func(v containerizer.Volume) bool { return slices.Contains(in, v) }
 	}
