@@ -26,11 +26,8 @@ type flight[V any] struct {
 // do returns what work returns, which is called in a goroutine of its own if it
 // is not under way for the key. listen hears of its progress.
 func (f *flights[V]) do(ctx context.Context, key string, listen func(Progress), work func(context.Context, func(Progress)) (V, error)) (V, error) {
-	one := f.join(key, work)
-	if listen != nil {
-		one.listen(&listen, true)
-		defer one.listen(&listen, false)
-	}
+	one := f.join(key, &listen, work)
+	defer one.listen(&listen, false)
 	select {
 	case <-one.done:
 		f.leave(key, one)
@@ -42,11 +39,14 @@ func (f *flights[V]) do(ctx context.Context, key string, listen func(Progress), 
 	}
 }
 
-func (f *flights[V]) join(key string, work func(context.Context, func(Progress)) (V, error)) *flight[V] {
+// join lets listen hear of the work from its first word on: it is there before
+// the work begins.
+func (f *flights[V]) join(key string, listen *func(Progress), work func(context.Context, func(Progress)) (V, error)) *flight[V] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if one := f.now[key]; one != nil {
 		one.waiters++
+		one.listen(listen, true)
 		return one
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -55,6 +55,7 @@ func (f *flights[V]) join(key string, work func(context.Context, func(Progress))
 		f.now = map[string]*flight[V]{}
 	}
 	f.now[key] = one
+	one.listen(listen, true)
 	go func() {
 		one.value, one.err = work(ctx, one.tell)
 		cancel()
@@ -87,6 +88,9 @@ func (f *flights[V]) forget(key string, one *flight[V]) {
 }
 
 func (o *flight[V]) listen(to *func(Progress), on bool) {
+	if *to == nil {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if on {

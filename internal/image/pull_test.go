@@ -75,6 +75,21 @@ func TestNotCached(t *testing.T) {
 	}
 }
 
+// Work that speaks at once is heard by who asked for it.
+func TestFirstWord(t *testing.T) {
+	var f flights[int]
+	for range 20_000 {
+		heard := 0
+		_, err := f.do(t.Context(), "k", func(Progress) { heard++ }, func(_ context.Context, tell func(Progress)) (int, error) {
+			tell(Progress{})
+			return 0, nil
+		})
+		if err != nil || heard != 1 {
+			t.Fatalf("%v, heard %d times", err, heard)
+		}
+	}
+}
+
 func TestProgress(t *testing.T) {
 	w := newWorld(t, nil)
 	w.push("a", imageOf(t, v1.Config{}, layer(t, file{name: "zeros", body: strings.Repeat("\x00", 20<<20)})))
