@@ -36,9 +36,22 @@ type textReport struct {
 }
 
 func newTextReport(stdout, stderr io.Writer, instances int) *textReport {
-	r := &textReport{stdout: stdout, stderr: stderr, instances: instances, running: map[int]bool{}}
+	r := &textReport{stdout: stdout, stderr: &whole{to: stderr}, instances: instances, running: map[int]bool{}}
 	r.live = instances > 1 && isTerminal(stderr)
 	return r
+}
+
+// whole lets several goroutines write to what not all writers are ready for: the
+// output of a single task comes beside our own words.
+type whole struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (w *whole) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(b)
 }
 
 func isTerminal(w io.Writer) bool {
