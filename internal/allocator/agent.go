@@ -26,7 +26,8 @@ type agent struct {
 	holdings  []holding
 	used      resources.Resources // of all holdings, allocated to nobody
 	available resources.Resources
-	open      sorter.Vector // scalars available that count for quota; kept while there are quotas
+	open      sorter.Vector // scalars available that count for quota
+	near      [4]int64      // where open is, unless it is longer
 	// plain: nothing available is reserved, revocable or shared, so that it
 	// is the same for all roles and all frameworks.
 	plain    bool
@@ -116,10 +117,10 @@ func (a *Allocator) survey(ag *agent) {
 		}
 		ag.plain = ag.plain && !r.IsReserved() && !r.IsRevocable() && !r.IsShared()
 	}
+	a.headroom.Sub(ag.open)
+	ag.open = a.appendScalars(ag.near[:0], ag.available, countsForQuota)
+	a.headroom.Add(ag.open)
 	if a.quotas > 0 {
-		a.headroom.Sub(ag.open)
-		ag.open = a.scalars(ag.available, countsForQuota)
-		a.headroom.Add(ag.open)
 		a.epoch++
 	}
 }

@@ -31,7 +31,7 @@ type Allocator struct {
 	epoch    uint64           // changes when more could be offered for reasons of quota
 	least    []amount         // what offers must have one of, if it is that simple
 	required sorter.Vector    // sum of what guarantees are unsatisfied
-	headroom sorter.Vector    // sum of what of agents is open; kept while there are quotas
+	headroom sorter.Vector    // sum of what of agents is open
 
 	slots    slots
 	patience patience

@@ -74,23 +74,9 @@ func (a *Allocator) SetQuota(role string, q Quota) {
 	case had && !has:
 		a.quotas--
 	}
-	if has && !had && a.quotas == 1 {
-		a.measure()
-	}
 	a.consume(t, nil, 1)
 	a.prune(t)
 	a.waitAll()
-}
-
-// measure works out the headroom, which is kept only while there are quotas.
-func (a *Allocator) measure() {
-	a.headroom = nil
-	for _, ag := range a.byNum {
-		if ag != nil {
-			ag.open = a.scalars(ag.available, countsForQuota)
-			a.headroom.Add(ag.open)
-		}
-	}
 }
 
 // countsForQuota reports whether a scalar uses up quota when it is given to

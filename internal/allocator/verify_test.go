@@ -67,7 +67,7 @@ func verifyQuota(t fataler, a *Allocator) {
 		}
 		headroom.Add(a.scalars(ag.available, countsForQuota))
 	}
-	if a.quotas > 0 && !same(headroom, a.headroom) {
+	if !same(headroom, a.headroom) {
 		t.Fatalf("the headroom is %v, not %v", headroom, a.headroom)
 	}
 	for name, tree := range a.trees {

@@ -179,10 +179,8 @@ func (a *Allocator) offer(v *visit, s *subscription, rs resources.Resources) {
 	c := &v.charges[n]
 	a.weigh(c, v.agent, s, o.Resources)
 	a.consume(s.role.tree, c.quota, 1)
-	if a.quotas > 0 {
-		a.headroom.Sub(c.quota)
-		v.agent.open.Sub(c.quota)
-	}
+	a.headroom.Sub(c.quota)
+	v.agent.open.Sub(c.quota)
 	v.remove(rs)
 }
 
