@@ -89,11 +89,22 @@ func (t *Table[K, V]) Len() int { return len(t.slots) }
 // the way: rows deleted ahead are not met, rows added may or may not be.
 func (t *Table[K, V]) All() iter.Seq[*V] {
 	return func(yield func(*V) bool) {
-		for i := 0; i < len(t.pages); i++ { //nolint:intrange // pages may be added on the way
-			for j := range pageSize {
-				if row := t.pages[i].rows[j]; row != nil && !yield(row) {
-					return
-				}
+		for _, row := range t.From(0) {
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// From is All from a slot on, with the slots: so that a long walk can be broken
+// off at one and go on from there later. Rows that do not change their keys are
+// met once in all.
+func (t *Table[K, V]) From(slot int) iter.Seq2[int, *V] {
+	return func(yield func(int, *V) bool) {
+		for ; slot < len(t.pages)*pageSize; slot++ { // pages may be added on the way
+			if row := t.pages[slot/pageSize].rows[slot%pageSize]; row != nil && !yield(slot, row) {
+				return
 			}
 		}
 	}

@@ -147,3 +147,46 @@ func BenchmarkTable(b *testing.B) {
 		})
 	}
 }
+
+// TestWalkInParts breaks a walk off at any row and goes on from there, while rows
+// are replaced, deleted and added: those that stay are met once.
+func TestWalkInParts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var tab Table[int, row]
+		n := rapid.IntRange(0, 2*pageSize+3).Draw(t, "rows")
+		for k := range n {
+			tab.Put(k, &row{k, 0})
+		}
+		gone, met := map[int]bool{}, map[int]bool{}
+		for slot, more := 0, true; more; {
+			more = false
+			part := rapid.IntRange(1, pageSize).Draw(t, "part")
+			for at, r := range tab.From(slot) {
+				if part == 0 {
+					slot, more = at, true
+					break
+				}
+				part--
+				if met[r.key] {
+					t.Fatalf("key %d met twice", r.key)
+				}
+				met[r.key] = true
+			}
+			if n == 0 {
+				break
+			}
+			k := rapid.IntRange(0, n-1).Draw(t, "changed")
+			if rapid.Bool().Draw(t, "delete") {
+				tab.Delete(k)
+				gone[k] = true
+			} else if tab.Has(k) {
+				tab.Put(k, &row{k, 1})
+			}
+		}
+		for k := range n {
+			if !met[k] && !gone[k] {
+				t.Fatalf("key %d not met", k)
+			}
+		}
+	})
+}

@@ -1,34 +1,45 @@
 package master
 
-// A recall looks through the offers that were out when quotas or weights
-// changed, oldest first, and rescinds those that they speak against. It does so
-// a part at a time: there may be as many offers as agents.
+// A recall looks through the offers that are out when quotas or weights change,
+// in the order of their rows, and rescinds those that they speak against. It does
+// so a part at a time: there may be as many offers as agents. None is made before
+// it is done.
 type recall struct {
-	offers []*offer
-	all    bool // every offer, not only those that quotas speak against
+	on   bool
+	slot int  // the row to go on with
+	all  bool // every offer, not only those that quotas speak against
 	// reclaims: it is for a role that is below its guarantee.
 	reclaims bool
 }
 
 // recall begins a recall. One that is not done yet is part of it.
 func (m *Master) recall(all bool) {
-	m.recalling = recall{offers: inOrder(m.offers), all: all || m.recalling.all, reclaims: m.recalling.reclaims}
+	m.recalling = recall{on: true, all: all || m.recalling.all, reclaims: m.recalling.reclaims}
 }
 
-// recallSome goes on with a recall and reports whether there is more to do.
+// recallSome goes on with a recall and reports whether there is more to do. To
+// rescind an offer is as much work as to look at four.
 func (m *Master) recallSome() (more bool) {
 	r := &m.recalling
-	n := min(len(r.offers), m.cfg.AllocationBudget)
-	for _, o := range r.offers[:n] {
-		if m.offers[o.row.ID] == o && (r.all || m.alloc.InTheWay(o.row.Role, o.row.Resources)) {
-			m.rescind(o)
-			if r.reclaims {
-				m.counters.Reclaim.Offers++
-			}
+	if !r.on {
+		return false
+	}
+	work := m.cfg.AllocationBudget
+	for slot, row := range m.offerRows.table.From(r.slot) {
+		if work <= 0 {
+			r.slot = slot
+			return true
+		}
+		work--
+		if !r.all && !m.alloc.InTheWay(row.Role, row.Resources) {
+			continue
+		}
+		work -= 3
+		m.rescind(m.offers[row.ID])
+		if r.reclaims {
+			m.counters.Reclaim.Offers++
 		}
 	}
-	if r.offers = r.offers[n:]; len(r.offers) == 0 {
-		*r = recall{}
-	}
-	return len(r.offers) > 0
+	*r = recall{}
+	return false
 }
