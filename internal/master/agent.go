@@ -60,7 +60,6 @@ type agent struct {
 	frameworks map[ids.FrameworkID]*framework // that ran something here
 	operations map[string]*operation          // by UUID
 	concluded  []string                       // operations acknowledged since it last registered
-	killed     map[taskKey]bool               // tasks that a framework asked to kill
 
 	inverse        map[ids.OfferID]*inverseOffer
 	unavailability *mesos.Unavailability // its machine is to be taken down
@@ -124,7 +123,6 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 		inverse:    map[ids.OfferID]*inverseOffer{},
 		frameworks: map[ids.FrameworkID]*framework{},
 		operations: map[string]*operation{},
-		killed:     map[taskKey]bool{},
 		version:    resourceVersion.GetValue(),
 	}
 	a.cell = m.agentRows.add(id, &AgentRow{
@@ -139,6 +137,7 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 		Active:       true,
 		Total:        total,
 	})
+	m.capacity.count(total, countsForCapacity, 1)
 	m.agents[id] = a
 	m.displace(from)
 	m.agentAt[from] = a
@@ -236,6 +235,7 @@ func (m *Master) takeOff(a *agent) {
 	delete(m.maintained, a.id)
 	delete(m.draining, a.id)
 	delete(m.agents, a.id)
+	m.capacity.count(a.row.Total, countsForCapacity, -1)
 	if m.agentAt[a.row.PID] == a {
 		delete(m.agentAt, a.row.PID)
 		m.unlink(a.row.PID)

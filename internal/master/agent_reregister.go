@@ -128,7 +128,8 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 	a.caps, a.concluded = agentCapsOf(msg.AgentCapabilities), nil
 	a.version = msg.GetResourceVersionUuid().GetValue()
 	row := m.editAgent(a)
-	row.Info, row.Version, row.Total = upgradedInfo(msg.Slave), msg.GetVersion(), total
+	row.Info, row.Version = upgradedInfo(msg.Slave), msg.GetVersion()
+	m.setTotal(a, total)
 	row.Capabilities = capabilityTypes(msg.AgentCapabilities)
 	row.Reregistered = m.now
 	m.alloc.UpdateAgent(m.allocatorAgent(a))
@@ -182,7 +183,7 @@ func (m *Master) reconcileAgent(a *agent, msg *messages.ReregisterSlaveMessage) 
 		}
 	}
 	for _, t := range msg.Tasks {
-		if !isTerminal(t.GetState()) && a.killed[keyOfTask(t)] {
+		if known := a.tasks[keyOfTask(t)]; !isTerminal(t.GetState()) && known != nil && known.killed {
 			m.send(a, &messages.KillTaskMessage{FrameworkId: t.FrameworkId, TaskId: t.TaskId})
 		}
 	}

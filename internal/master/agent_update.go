@@ -40,6 +40,6 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 			m.rescind(o)
 		}
 	}
-	m.editAgent(a).Total = total
+	m.setTotal(a, total)
 	m.alloc.UpdateAgent(m.allocatorAgent(a))
 }

@@ -29,6 +29,7 @@ func (m *Master) Check() {
 		invariant.Check(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
 	m.checkIndexes()
+	m.checkTallies()
 }
 
 // checkAgent verifies that an agent's resources are conserved: its tasks and

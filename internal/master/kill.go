@@ -22,7 +22,8 @@ func (m *Master) kill(f *framework, call *schedulerpb.Call_Kill) {
 			slog.String("reason", "the task is on another agent"))
 		return
 	}
-	t.agent.killed[t.key()] = true
+	t.killed = true
+	m.reckonEnding(t)
 	if t.agent.row.Connected {
 		m.send(t.agent, &messages.KillTaskMessage{
 			FrameworkId: frameworkID(f.id),

@@ -56,6 +56,10 @@ type Master struct {
 	weights   map[string]float64              // the same
 	recalling recall
 
+	capacity tally   // what all agents have, connected or not, that cannot be revoked
+	offered  tallies // in offers
+	ending   tallies // used by tasks that are ending
+
 	starving    map[string]*starved // roles below their guarantees
 	reclaimNext int                 // agent at which the next plan begins
 
@@ -95,6 +99,8 @@ func New(cfg Config, deps Deps) *Master {
 		agents:        map[ids.AgentID]*agent{},
 		frameworks:    map[ids.FrameworkID]*framework{},
 		offers:        map[ids.OfferID]*offer{},
+		offered:       tallies{},
+		ending:        tallies{},
 		inverse:       map[ids.OfferID]*inverseOffer{},
 		maintained:    map[ids.AgentID]*agent{},
 		draining:      map[ids.AgentID]*agent{},

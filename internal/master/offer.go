@@ -84,6 +84,7 @@ func (m *Master) addOffer(f *framework, a *agent, al allocator.Offer) *offer {
 		Resources: al.Resources,
 		At:        m.now,
 	})
+	m.offered.count(al.Resources, 1)
 	m.offers[id] = o
 	f.offers[id] = o
 	a.offers[id] = o
@@ -155,6 +156,7 @@ func (a *agent) url() *mesos.URL {
 // removeOffer takes an offer off the books; its resources are the caller's.
 func (m *Master) removeOffer(o *offer) {
 	m.cancel(o.timeout)
+	m.offered.count(o.row.Resources, -1)
 	delete(m.offers, o.row.ID)
 	delete(o.framework.offers, o.row.ID)
 	delete(o.agent.offers, o.row.ID)

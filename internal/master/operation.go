@@ -89,7 +89,7 @@ func (m *Master) newUUID() []byte {
 func (m *Master) apply(f *framework, a *agent, op *mesos.Offer_Operation, conversions []resources.Conversion) {
 	total, err := a.row.Total.Apply(unallocated(conversions)...)
 	invariant.Check(err == nil, "operation applies to the agent's resources", "agent", a.id, "error", err)
-	m.editAgent(a).Total = total
+	m.setTotal(a, total)
 	if !a.caps.resourceProvider || a.version == nil {
 		m.send(a, &messages.CheckpointResourcesMessage{Resources: a.understood(total.NeedingCheckpoint())})
 		return

@@ -10,7 +10,6 @@ import (
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/refusal"
-	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/internal/validate"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -41,7 +40,7 @@ func (m *Master) updateQuota(id RequestID, call *masterpb.Call_UpdateQuota) *ref
 		if err := m.consumedWithin(configs); err != nil {
 			return err
 		}
-		if capacity := m.capacity(); !capacity.Contains(total) {
+		if capacity := m.capacity.quantities(); !capacity.Contains(total) {
 			return refusal.Invalidf("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s'"+
 				" (use 'force' flag to bypass this check)", total, capacity)
 		}
@@ -67,17 +66,13 @@ func (m *Master) checkQuota(config *quotapb.QuotaConfig) *refusal.Error {
 
 // consumedWithin refuses limits that are below what their roles have already.
 func (m *Master) consumedWithin(configs []*quotapb.QuotaConfig) *refusal.Error {
-	var offered map[string]resources.Quantities
 	for _, config := range configs {
 		limits := resources.LimitsFromProto(config.GetLimits())
 		if limits.IsEmpty() {
 			continue
 		}
-		if offered == nil {
-			offered = m.offeredByTree()
-		}
 		name := config.GetRole()
-		if consumed := m.alloc.Consumed(name).Sub(offered[name]); !limits.Admits(consumed) {
+		if consumed := m.consumed(name); !limits.Admits(consumed) {
 			return refusal.Invalidf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; this is more than the"+
 				" requested limits '%s' (use 'force' flag to bypass this check)", name, consumed, limits)
 		}
@@ -85,22 +80,11 @@ func (m *Master) consumedWithin(configs []*quotapb.QuotaConfig) *refusal.Error {
 	return nil
 }
 
-// offeredByTree returns what of quotas is used up by offers alone, by top-level
-// role.
-func (m *Master) offeredByTree() map[string]resources.Quantities {
-	all := map[string]resources.Quantities{}
-	for _, f := range m.frameworks {
-		for name, rs := range f.row.Offered.ByAllocation() {
-			top := role.Top(name)
-			all[top] = all[top].Add(rs.Filter(countsForQuota).ScalarQuantities())
-		}
-	}
-	return all
+// consumed returns how much of its quota a top-level role has used up, beside what
+// it is offered.
+func (m *Master) consumed(top string) resources.Quantities {
+	return m.alloc.Consumed(top).Sub(m.offered.of(top))
 }
-
-// countsForQuota reports whether a resource uses up quota when it is given to
-// somebody; what is reserved does so always.
-func countsForQuota(r resources.Resource) bool { return !r.IsReserved() && !r.IsRevocable() }
 
 // mostGuaranteed is what all guarantees together may be, even if forced, so that
 // sums of them stay within bounds.
@@ -122,24 +106,6 @@ func (m *Master) guaranteesWith(configs []*quotapb.QuotaConfig) (total resources
 		}
 	}
 	return total, nil
-}
-
-// capacity returns what all registered agents have, connected or not, that
-// cannot be revoked.
-func (m *Master) capacity() resources.Quantities {
-	sums := map[string]resources.Amount{}
-	for _, a := range m.agents {
-		for r := range a.row.Total.All() {
-			if r.IsScalar() && !r.IsRevocable() {
-				sums[r.Name()] += r.Amount()
-			}
-		}
-	}
-	all := make([]resources.Quantity, 0, len(sums))
-	for _, name := range slices.Sorted(maps.Keys(sums)) {
-		all = append(all, resources.Quantity{Name: name, Amount: sums[name]})
-	}
-	return resources.QuantitiesOf(all...)
 }
 
 // setQuota answers SET_QUOTA, the older form: for one role that has no quota,
@@ -168,7 +134,7 @@ func (m *Master) setQuota(id RequestID, request *quotapb.QuotaRequest) *refusal.
 	if err != nil {
 		return err
 	}
-	if capacity := m.capacity(); !request.GetForce() && !capacity.Contains(total) {
+	if capacity := m.capacity.quantities(); !request.GetForce() && !capacity.Contains(total) {
 		return refusal.Conflictf("Quota guarantees overcommit the cluster (use 'force' to bypass this check):"+
 			" Total quota guarantees '%s' exceed cluster capacity '%s'", total, capacity)
 	}

@@ -74,14 +74,13 @@ func (m *Master) reclaimDue() {
 		clear(m.starving)
 		return
 	}
-	offered := m.offeredByTree()
 	maps.DeleteFunc(m.starving, func(name string, _ *starved) bool { return m.quotas[name] == nil })
 	for _, name := range slices.Sorted(maps.Keys(m.quotas)) {
-		s := m.hunger(name, m.alloc.Consumed(name).Sub(offered[name]))
+		s := m.hunger(name, m.consumed(name))
 		if s == nil || m.now.Before(s.due) || s.vain >= maxVainRounds {
 			continue
 		}
-		if m.reclaimFor(name, s, offered) {
+		if m.reclaimFor(name, s) {
 			return
 		}
 	}
@@ -124,22 +123,15 @@ func (m *Master) wants(name string) bool {
 	return false
 }
 
-// ending returns the tasks that somebody has asked to end, or that an earlier
-// leader may have, and that have not.
-func (m *Master) ending() (all []*task) {
-	for _, a := range m.agents {
-		for key := range a.killed {
-			if t := a.tasks[key]; t != nil && !t.released {
-				all = append(all, t)
-			}
-		}
-	}
+// tasksEnding returns the tasks that somebody has asked to end, or that an
+// earlier leader may have, and that have not.
+func (m *Master) tasksEnding() (all []*task) {
 	for _, f := range m.frameworks {
-		if f.row.Counters.Active[mesos.TaskState_TASK_KILLING] == 0 {
+		if f.ending.isZero() {
 			continue
 		}
 		for _, t := range f.tasks {
-			if t.row.State == mesos.TaskState_TASK_KILLING && !t.released && !t.agent.killed[t.key()] {
+			if t.ending {
 				all = append(all, t)
 			}
 		}
@@ -149,10 +141,9 @@ func (m *Master) ending() (all []*task) {
 
 // reclaimFor takes the next step for a starved role, and reports whether there
 // was one to take.
-func (m *Master) reclaimFor(name string, s *starved, offered map[string]resources.Quantities) bool {
-	ending := m.ending()
+func (m *Master) reclaimFor(name string, s *starved) bool {
 	lacking := quotaOf(m.quotas[name]).Guarantees.Sub(m.alloc.Consumed(name))
-	for _, t := range ending {
+	for _, t := range m.tasksEnding() {
 		if r := t.revoked; r != nil && r.role == name && m.now.Before(r.until) {
 			lacking = lacking.Sub(quotaAmount(t.row.Resources))
 		}
@@ -167,7 +158,7 @@ func (m *Master) reclaimFor(name string, s *starved, offered map[string]resource
 		m.recalling.reclaims = true
 		return true
 	}
-	m.revokeRound(name, s, m.planFor(lacking, taker, offered, ending))
+	m.revokeRound(name, s, m.planFor(lacking, taker))
 	return true
 }
 
@@ -179,7 +170,7 @@ func (m *Master) revokeRound(name string, s *starved, chosen []*victim) {
 		return
 	}
 	m.counters.Reclaim.Rounds++
-	s.used = m.alloc.Consumed(name).Sub(m.offeredByTree()[name])
+	s.used = m.consumed(name)
 	s.vain++
 	s.due = m.now.Add(m.cfg.ReclaimAfter << s.vain)
 	for _, v := range chosen {
@@ -191,10 +182,10 @@ func (m *Master) revokeRound(name string, s *starved, chosen []*victim) {
 
 // planFor chooses what to revoke, from a part of the agents: as many as the
 // allocator may visit in one step. The next plan goes on with the ones behind.
-func (m *Master) planFor(lacking resources.Quantities, taker allocator.Taker, offered map[string]resources.Quantities, ending []*task) []*victim {
+func (m *Master) planFor(lacking resources.Quantities, taker allocator.Taker) []*victim {
 	p := &revocationPlan{
 		lacking: lacking,
-		total:   m.capacity(),
+		total:   m.capacity.quantities(),
 		stakes:  map[string]*stake{},
 		used:    map[ids.FrameworkID]resources.Quantities{},
 		takes:   taker,
@@ -208,22 +199,17 @@ func (m *Master) planFor(lacking resources.Quantities, taker allocator.Taker, of
 	}
 	for _, v := range victims {
 		if p.stakes[v.role] == nil {
-			p.stakes[v.role] = m.stakeOf(v.role, offered, ending)
+			p.stakes[v.role] = m.stakeOf(v.role)
 		}
 		p.used[v.framework] = quotaAmount(m.frameworks[v.framework].row.Allocated)
 	}
 	return p.run(victims)
 }
 
-func (m *Master) stakeOf(top string, offered map[string]resources.Quantities, ending []*task) *stake {
-	s := &stake{used: m.alloc.Consumed(top).Sub(offered[top])}
+func (m *Master) stakeOf(top string) *stake {
+	s := &stake{used: m.consumed(top).Sub(m.ending.of(top))}
 	if config := m.quotas[top]; config != nil {
 		s.guarantee = quotaOf(config).Guarantees
-	}
-	for _, t := range ending {
-		if role.Top(t.row.Role) == top {
-			s.used = s.used.Sub(quotaAmount(t.row.Resources))
-		}
 	}
 	return s
 }
@@ -260,8 +246,7 @@ func victimsOn(a *agent) (all []*victim) {
 // add makes a task part of a victim, which is none if one of its tasks is
 // ending, or over.
 func (v *victim) add(t *task) {
-	v.gone = v.gone || t.released || t.agent.killed[t.key()] || t.row.State == mesos.TaskState_TASK_KILLING ||
-		role.Top(t.row.Role) != v.role
+	v.gone = v.gone || t.released || t.ending || role.Top(t.row.Role) != v.role
 	v.serial = max(v.serial, t.row.Serial)
 	gives := t.row.Resources.Filter(func(r resources.Resource) bool { return r.IsScalar() && countsForQuota(r) }).Unallocated()
 	v.gives, v.amount = v.gives.Add(gives), v.amount.Add(gives.ScalarQuantities())
@@ -283,7 +268,8 @@ func (m *Master) revoke(t *task, name string, since time.Time) {
 			name, durationText(m.now.Sub(since).Truncate(time.Second))),
 		until: m.now.Add(grace + patienceToEnd),
 	}
-	t.agent.killed[t.key()] = true
+	t.killed = true
+	m.reckonEnding(t)
 	m.counters.Reclaim.Tasks++
 	m.log.Info("revoking a task", slog.String("framework_id", string(t.framework.id)), slog.String("task_id", string(t.row.ID)),
 		slog.String("agent_id", string(t.agent.id)), slog.String("for_role", name), slog.Duration("grace_period", grace))

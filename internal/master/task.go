@@ -27,6 +27,8 @@ type task struct {
 	framework *framework
 	agent     *agent
 	released  bool // its resources are free
+	killed    bool // somebody has asked to kill it
+	ending    bool // it is counted among those that are ending
 	// front is the state of the update that the agent sent last, whether the
 	// framework was there to hear it or not; nil if it sent none.
 	front *mesos.TaskState
@@ -106,6 +108,7 @@ func (m *Master) addTask(f *framework, a *agent, desc *mesos.Task, rs resources.
 	} else {
 		m.use(f, a, rs)
 		m.editFramework(f).Counters.Active[row.State]++
+		m.reckonEnding(t)
 	}
 	m.tell(TaskAdded{t.freeze()})
 	return t
@@ -221,11 +224,32 @@ func (m *Master) updateTask(t *task, s *mesos.TaskStatus, latest mesos.TaskState
 	if tell {
 		m.tell(TaskUpdated{Framework: t.framework.id, Status: s, State: row.State})
 	}
+	t.released = t.released || freed
+	m.reckonEnding(t)
 	if freed {
-		t.released = true
 		m.release(t.framework, t.agent, row.Resources)
 		m.countEnd(latest, s)
 	}
+}
+
+// isEnding reports whether somebody, or an earlier leader, has asked a task to
+// end, and it has not.
+func (t *task) isEnding() bool {
+	return !t.released && (t.killed || t.row.State == mesos.TaskState_TASK_KILLING)
+}
+
+// reckonEnding counts a task as ending if it is.
+func (m *Master) reckonEnding(t *task) {
+	if t.ending == t.isEnding() {
+		return
+	}
+	t.ending = !t.ending
+	sign := resources.Amount(-1)
+	if t.ending {
+		sign = 1
+	}
+	m.ending.count(t.row.Resources, sign)
+	t.framework.ending.count(t.row.Resources, countsForQuota, sign)
 }
 
 // countState moves a task from one state to another in its framework's counts.
@@ -257,7 +281,6 @@ func (m *Master) removeTask(t *task, to Place) {
 	invariant.Check(t.released, "task is removed with its resources", "task", t.row.ID)
 	delete(t.framework.tasks, t.row.ID)
 	delete(t.agent.tasks, t.key())
-	delete(t.agent.killed, t.key())
 	m.editTask(t).Place = to
 	if to == Unreachable {
 		m.keepUnreachable(t.framework, t)
