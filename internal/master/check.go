@@ -81,6 +81,7 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 			allocated = allocated.Add(t.row.Resources)
 		}
 	}
+	m.checkAges(f)
 	for id, a := range f.agents {
 		invariant.Check(m.agents[id] == a && a.frameworks[f.id] == f, "framework and agent know each other", "framework", f.id)
 	}
@@ -100,6 +101,19 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 	invariant.Check(f.state == active || len(f.offers) == 0, "inactive framework has no offers", "framework", f.id)
 	invariant.Check(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
 		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)
+}
+
+// checkAges verifies that a framework's tasks are listed from the youngest to the
+// oldest.
+func (m *Master) checkAges(f *framework) {
+	n := 0
+	for t := f.youngest; t != nil; t = t.older {
+		n++
+		invariant.Check(f.tasks[t.row.ID] == t, "task listed by age is on the books", "task", t.row.ID)
+		invariant.Check(t.older == nil || t.older.younger == t && t.older.row.Serial < t.row.Serial,
+			"task is younger than the one behind it", "task", t.row.ID)
+	}
+	invariant.Check(n == len(f.tasks), "all tasks are listed by age", "framework", f.id)
 }
 
 // checkIndexes verifies that whatever an index finds is there.

@@ -65,6 +65,7 @@ type framework struct {
 	roles []string
 
 	tasks       map[ids.TaskID]*task
+	youngest    *task // of tasks; the others by age behind it
 	ending      tally // what of quotas its tasks use that are ending
 	executors   map[executorKey]*executor
 	offers      map[ids.OfferID]*offer

@@ -26,9 +26,12 @@ type task struct {
 	cell[TaskRow]
 	framework *framework
 	agent     *agent
-	released  bool // its resources are free
-	killed    bool // somebody has asked to kill it
-	ending    bool // it is counted among those that are ending
+	// older and younger are its neighbours among its framework's tasks.
+	older, younger *task
+
+	released bool // its resources are free
+	killed   bool // somebody has asked to kill it
+	ending   bool // it is counted among those that are ending
 	// front is the state of the update that the agent sent last, whether the
 	// framework was there to hear it or not; nil if it sent none.
 	front *mesos.TaskState
@@ -101,7 +104,7 @@ func (m *Master) addTask(f *framework, a *agent, desc *mesos.Task, rs resources.
 	t.cell = m.taskRows.add(row.Serial, row)
 	invariant.Check(f.tasks[row.ID] == nil, "task is on the books already", "task", row.ID)
 	f.settleOn(a)
-	f.tasks[row.ID] = t
+	f.enlist(t)
 	a.tasks[t.key()] = t
 	if frees(row.State) {
 		t.released = true
@@ -279,7 +282,7 @@ func (m *Master) countEnd(state mesos.TaskState, s *mesos.TaskStatus) {
 // removeTask takes a task off the books, to where.
 func (m *Master) removeTask(t *task, to Place) {
 	invariant.Check(t.released, "task is removed with its resources", "task", t.row.ID)
-	delete(t.framework.tasks, t.row.ID)
+	t.framework.delist(t)
 	delete(t.agent.tasks, t.key())
 	m.editTask(t).Place = to
 	if to == Unreachable {

@@ -9,6 +9,29 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
+// enlist puts a task, younger than all others, among a framework's.
+func (f *framework) enlist(t *task) {
+	f.tasks[t.row.ID] = t
+	if t.older = f.youngest; t.older != nil {
+		t.older.younger = t
+	}
+	f.youngest = t
+}
+
+// delist undoes enlist.
+func (f *framework) delist(t *task) {
+	delete(f.tasks, t.row.ID)
+	if t.older != nil {
+		t.older.younger = t.younger
+	}
+	if t.younger != nil {
+		t.younger.older = t.older
+	} else {
+		f.youngest = t.older
+	}
+	t.older, t.younger = nil, nil
+}
+
 // A framework's tasks that are over or out of reach are kept for show, the
 // last so many of each. Only their rows are.
 
