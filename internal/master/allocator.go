@@ -44,7 +44,7 @@ type Allocator interface {
 	SetQuota(role string, q allocator.Quota)
 	Consumed(role string) resources.Quantities
 	InTheWay(role string, offered resources.Resources) bool
-	Taker(top string) allocator.Taker
+	Taker(top string) *allocator.Taker
 	HoldOff(now time.Time, agents int)
 	SetWhitelist(hosts []string)
 

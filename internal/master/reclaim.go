@@ -9,7 +9,6 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
-	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/resources"
@@ -158,7 +157,7 @@ func (m *Master) reclaimFor(name string, s *starved) bool {
 		m.recalling.reclaims = true
 		return true
 	}
-	m.revokeRound(name, s, m.planFor(lacking, taker))
+	m.revokeRound(name, s, m.planFor(lacking, taker.Takes))
 	return true
 }
 
@@ -182,7 +181,7 @@ func (m *Master) revokeRound(name string, s *starved, chosen []*victim) {
 
 // planFor chooses what to revoke, from a part of the agents: as many as the
 // allocator may visit in one step. The next plan goes on with the ones behind.
-func (m *Master) planFor(lacking resources.Quantities, taker allocator.Taker) []*victim {
+func (m *Master) planFor(lacking resources.Quantities, taker func(ids.AgentID, resources.Resources) bool) []*victim {
 	p := &revocationPlan{
 		lacking: lacking,
 		total:   m.capacity.quantities(),
