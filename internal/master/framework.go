@@ -65,8 +65,9 @@ type framework struct {
 	roles []string
 
 	tasks       map[ids.TaskID]*task
-	youngest    *task // of tasks; the others by age behind it
-	ending      tally // what of quotas its tasks use that are ending
+	youngest    *task    // of tasks; the others by age behind it
+	claims      []*claim // its places in the plan of a round that goes on
+	ending      tally    // what of quotas its tasks use that are ending
 	executors   map[executorKey]*executor
 	offers      map[ids.OfferID]*offer
 	inverse     map[ids.OfferID]*inverseOffer

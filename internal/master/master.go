@@ -12,6 +12,7 @@ import (
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/registry"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // A Master is the state of a leading master.
@@ -52,16 +53,18 @@ type Master struct {
 	leaving       map[ids.AgentID]bool           // agents on their way out of the registry
 	removals      removals
 
-	quotas    map[string]*quotapb.QuotaConfig // in force; replaced, not changed
-	weights   map[string]float64              // the same
-	recalling recall
+	quotas     map[string]*quotapb.QuotaConfig // in force; replaced, not changed
+	weights    map[string]float64              // the same
+	guarantees map[string]resources.Quantities // of quotas, none empty
+	quotaNames []string                        // of those in quotas, by name; replaced, not changed
+	recalling  recall
 
 	capacity tally   // what all agents have, connected or not, that cannot be revoked
 	offered  tallies // in offers
 	ending   tallies // used by tasks that are ending
 
-	starving    map[string]*starved // roles below their guarantees
-	reclaimNext int                 // agent at which the next plan begins
+	starving   map[string]*starved // roles below their guarantees
+	reclaiming reclaiming
 
 	puts    []registry.Put // not handed out yet
 	batch   uint64         // number of the batch that puts will be
@@ -101,6 +104,7 @@ func New(cfg Config, deps Deps) *Master {
 		offers:        map[ids.OfferID]*offer{},
 		offered:       tallies{},
 		ending:        tallies{},
+		reclaiming:    reclaiming{coming: tallies{}},
 		inverse:       map[ids.OfferID]*inverseOffer{},
 		maintained:    map[ids.AgentID]*agent{},
 		draining:      map[ids.AgentID]*agent{},

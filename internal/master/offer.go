@@ -30,13 +30,15 @@ type offer struct {
 func (o *offer) order() uint64 { return o.row.Serial }
 
 // allocate lets the allocator decide, within its budget, and sends out what it
-// offers. What is recalled must all be back before that.
+// offers. What is recalled must all be back before that, and a part of reclaiming
+// takes a turn of its own.
 func (m *Master) allocate() {
-	if more := m.recallSome(); more {
+	budget := m.recallSome(m.cfg.AllocationBudget)
+	if budget == 0 || m.reclaimSome() {
 		m.out.Wake = m.now
 		return
 	}
-	allocations, more := m.alloc.Run(m.now, m.cfg.AllocationBudget)
+	allocations, more := m.alloc.Run(m.now, budget)
 	for len(allocations) > 0 {
 		n := 1
 		for n < len(allocations) && allocations[n].Framework == allocations[0].Framework {

@@ -163,16 +163,27 @@ func (m *Master) setQuotas(id RequestID, configs []*quotapb.QuotaConfig) {
 func (m *Master) quotasInForce(set quotasSet) {
 	m.quotas = maps.Clone(m.quotas)
 	for _, config := range set.configs {
-		quota := quotaOf(config)
-		if quota.Guarantees.IsEmpty() && quota.Limits.IsEmpty() {
-			delete(m.quotas, config.GetRole())
-		} else {
-			m.quotas[config.GetRole()] = config
-		}
-		m.alloc.SetQuota(config.GetRole(), quota)
+		m.setQuotaInForce(config)
 	}
+	m.quotaNames = slices.Sorted(maps.Keys(m.quotas))
 	m.recall(false)
 	m.reply(set.request, nil)
+}
+
+func (m *Master) setQuotaInForce(config *quotapb.QuotaConfig) {
+	name, quota := config.GetRole(), quotaOf(config)
+	if quota.Guarantees.IsEmpty() && quota.Limits.IsEmpty() {
+		delete(m.quotas, name)
+	} else {
+		m.quotas[name] = config
+	}
+	if quota.Guarantees.IsEmpty() {
+		delete(m.guarantees, name)
+		delete(m.starving, name)
+	} else {
+		m.guarantees[name] = quota.Guarantees
+	}
+	m.alloc.SetQuota(name, quota)
 }
 
 // quotaOf returns a quota as the allocator takes it.
@@ -186,9 +197,10 @@ func quotaOf(config *quotapb.QuotaConfig) allocator.Quota {
 // recoverQuotas takes the registry's quotas. Nothing is offered until most
 // agents are back, if there are any.
 func (m *Master) recoverQuotas() {
-	m.quotas = maps.Clone(m.registry.Quotas())
-	for _, name := range slices.Sorted(maps.Keys(m.quotas)) {
-		m.alloc.SetQuota(name, quotaOf(m.quotas[name]))
+	m.quotas, m.guarantees = maps.Clone(m.registry.Quotas()), map[string]resources.Quantities{}
+	m.quotaNames = slices.Sorted(maps.Keys(m.quotas))
+	for _, name := range m.quotaNames {
+		m.setQuotaInForce(m.quotas[name])
 	}
 	m.alloc.HoldOff(m.now, m.toRecover)
 }

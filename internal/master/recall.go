@@ -17,29 +17,29 @@ func (m *Master) recall(all bool) {
 	m.recalling = recall{on: true, all: all || m.recalling.all, reclaims: m.recalling.reclaims}
 }
 
-// recallSome goes on with a recall and reports whether there is more to do. To
-// rescind an offer is as much work as to look at four.
-func (m *Master) recallSome() (more bool) {
+// recallSome goes on with a recall, if there is one. It may look at budget offers,
+// and returns how many of them are left: none if there is more to do. To rescind
+// an offer is as much work as to look at four.
+func (m *Master) recallSome(budget int) (left int) {
 	r := &m.recalling
 	if !r.on {
-		return false
+		return budget
 	}
-	work := m.cfg.AllocationBudget
 	for slot, row := range m.offerRows.table.From(r.slot) {
-		if work <= 0 {
+		if budget <= 0 {
 			r.slot = slot
-			return true
+			return 0
 		}
-		work--
+		budget--
 		if !r.all && !m.alloc.InTheWay(row.Role, row.Resources) {
 			continue
 		}
-		work -= 3
+		budget -= 3
 		m.rescind(m.offers[row.ID])
 		if r.reclaims {
 			m.counters.Reclaim.Offers++
 		}
 	}
 	*r = recall{}
-	return false
+	return max(0, budget)
 }

@@ -3,13 +3,11 @@ package master
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
-	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -33,6 +31,17 @@ type starved struct {
 	vain     int                  // rounds in a row that brought nothing
 }
 
+// reclaiming is what goes on from one call of Effects to the next. A part of it
+// takes a few milliseconds at most, and nothing is offered in its turn.
+type reclaiming struct {
+	hungry []string        // roles to look at in this turn, by name
+	wants  map[string]bool // those in which somebody wants offers
+	round  *round          // nil: none goes on
+	// expected are tasks that were revoked and may be counted upon.
+	expected []*task
+	coming   tallies // what they use, by the role that they were revoked for
+}
+
 // reclaimInterval is how often it is looked who is starved.
 const reclaimInterval = time.Second
 
@@ -46,9 +55,10 @@ const patienceToEnd = time.Minute
 
 // A revocation is why a task is ended for another role.
 type revocation struct {
-	role  string // the starved one
-	text  string
-	until time.Time // its resources are counted upon
+	role    string // the starved one
+	text    string
+	until   time.Time // its resources are counted upon
+	counted bool      // they are
 }
 
 // reclaims reports whether reclaiming is on for a role with a guarantee.
@@ -64,32 +74,55 @@ func (m *Master) startReclaiming() {
 	}
 }
 
-// reclaimDue looks at all roles with guarantees, and reclaims for one of them at
-// most. While agents of an earlier leader may come back nobody knows who is
-// starved.
+// reclaimDue begins to look at all roles with guarantees. While agents of an
+// earlier leader may come back nobody knows who is starved.
 func (m *Master) reclaimDue() {
 	m.after(reclaimInterval, deadline{kind: reclaimDue})
 	if len(m.recovered) > 0 || len(m.quotas) == 0 {
 		clear(m.starving)
 		return
 	}
-	maps.DeleteFunc(m.starving, func(name string, _ *starved) bool { return m.quotas[name] == nil })
-	for _, name := range slices.Sorted(maps.Keys(m.quotas)) {
-		s := m.hunger(name, m.consumed(name))
-		if s == nil || m.now.Before(s.due) || s.vain >= maxVainRounds {
-			continue
-		}
-		if m.reclaimFor(name, s) {
-			return
+	if r := &m.reclaiming; r.round == nil && len(r.hungry) == 0 && !m.recalling.on {
+		m.giveUpOnEnds()
+		r.hungry, r.wants = m.quotaNames, m.wanting()
+	}
+}
+
+// reclaimSome goes on with reclaiming, and reports whether there was anything to
+// do.
+func (m *Master) reclaimSome() (busy bool) {
+	r := &m.reclaiming
+	switch {
+	case r.round != nil && r.round.planned:
+		m.revokeSome(r.round)
+	case r.round != nil:
+		m.planRound(r.round)
+	case len(r.hungry) > 0:
+		m.lookForHunger(m.cfg.AllocationBudget)
+	default:
+		return false
+	}
+	return true
+}
+
+// lookForHunger looks at so many roles, and reclaims for one of all at most.
+func (m *Master) lookForHunger(most int) {
+	r := &m.reclaiming
+	for ; most > 0 && len(r.hungry) > 0; most-- {
+		name := r.hungry[0]
+		r.hungry = r.hungry[1:]
+		s := m.hunger(name, r.wants[name])
+		if s != nil && !m.now.Before(s.due) && s.vain < maxVainRounds && m.reclaimFor(name, s) {
+			r.hungry = nil
 		}
 	}
 }
 
-// hunger keeps account of a role that uses so much. It returns nil if that is
-// not starved.
-func (m *Master) hunger(name string, used resources.Quantities) *starved {
-	guarantee := quotaOf(m.quotas[name]).Guarantees
-	if !m.reclaims(name) || used.Contains(guarantee) {
+// hunger keeps account of a role, in which somebody wants offers or not. It
+// returns nil if it is not starved.
+func (m *Master) hunger(name string, wants bool) *starved {
+	used := m.consumed(name)
+	if !m.reclaims(name) || used.Contains(m.guarantees[name]) {
 		delete(m.starving, name)
 		return nil
 	}
@@ -98,7 +131,7 @@ func (m *Master) hunger(name string, used resources.Quantities) *starved {
 	case s == nil:
 		s = &starved{since: m.now, due: m.now.Add(m.cfg.ReclaimAfter), used: used}
 		m.starving[name] = s
-	case !m.wants(name):
+	case !wants:
 		s.since, s.due, s.recalled = m.now, m.now.Add(m.cfg.ReclaimAfter<<s.vain), false
 	case s.vain > 0 && !s.used.Contains(used):
 		s.vain, s.used = 0, used
@@ -107,31 +140,16 @@ func (m *Master) hunger(name string, used resources.Quantities) *starved {
 	return s
 }
 
-// wants reports whether a framework of the tree below a role wants offers.
-func (m *Master) wants(name string) bool {
+// wanting returns the top-level roles below which a framework wants offers.
+func (m *Master) wanting() map[string]bool {
+	all := map[string]bool{}
 	for _, f := range m.frameworks {
 		if f.state != active {
 			continue
 		}
-		for _, r := range f.row.Roles() {
-			if role.Top(r) == name && !slices.Contains(f.row.Suppressed, r) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// tasksEnding returns the tasks that somebody has asked to end, or that an
-// earlier leader may have, and that have not.
-func (m *Master) tasksEnding() (all []*task) {
-	for _, f := range m.frameworks {
-		if f.ending.isZero() {
-			continue
-		}
-		for _, t := range f.tasks {
-			if t.ending {
-				all = append(all, t)
+		for _, r := range f.roles {
+			if _, suppressed := slices.BinarySearch(f.row.Suppressed, r); !suppressed {
+				all[role.Top(r)] = true
 			}
 		}
 	}
@@ -141,14 +159,7 @@ func (m *Master) tasksEnding() (all []*task) {
 // reclaimFor takes the next step for a starved role, and reports whether there
 // was one to take.
 func (m *Master) reclaimFor(name string, s *starved) bool {
-	lacking := quotaOf(m.quotas[name]).Guarantees.Sub(m.alloc.Consumed(name))
-	for _, t := range m.tasksEnding() {
-		if r := t.revoked; r != nil && r.role == name && m.now.Before(r.until) {
-			lacking = lacking.Sub(quotaAmount(t.row.Resources))
-		}
-	}
-	taker := m.alloc.Taker(name)
-	if lacking.IsEmpty() || taker == nil {
+	if m.lacking(name).IsEmpty() || m.alloc.Taker(name) == nil {
 		return false
 	}
 	if !s.recalled {
@@ -157,99 +168,108 @@ func (m *Master) reclaimFor(name string, s *starved) bool {
 		m.recalling.reclaims = true
 		return true
 	}
-	m.revokeRound(name, s, m.planFor(lacking, taker.Takes))
+	m.reclaiming.round = &round{role: name, starved: s, plan: newRevocationPlan(m.capacity.quantities(), m.stakeOf, usedBeside)}
 	return true
 }
 
-// revokeRound revokes what was chosen, and sets when to do so again.
-func (m *Master) revokeRound(name string, s *starved, chosen []*victim) {
-	s.recalled = false
-	s.due = m.now.Add(m.cfg.ReclaimAfter << s.vain)
-	if len(chosen) == 0 { // a look at other agents costs nobody anything
+// lacking returns what a role needs to have its guarantee, beside what is
+// offered to it and what is coming.
+func (m *Master) lacking(name string) resources.Quantities {
+	return m.guarantees[name].Sub(m.alloc.Consumed(name)).Sub(m.reclaiming.coming.of(name))
+}
+
+// A round is one in which tasks are revoked for a role: it is planned, and then
+// carried out.
+type round struct {
+	role    string
+	starved *starved
+	plan    *revocationPlan
+	slot    int // of the framework with which to go on
+	planned bool
+	tasks   int // revoked so far
+}
+
+// planRound goes on with a plan: it is of all frameworks.
+func (m *Master) planRound(r *round) {
+	left := m.cfg.AllocationBudget
+	for slot, row := range m.frameworkRows.table.From(r.slot) {
+		if left == 0 {
+			r.slot = slot
+			return
+		}
+		left--
+		r.plan.add(m.frameworks[row.ID])
+	}
+	r.planned = true
+}
+
+// revokeSome carries out a part of a round.
+func (m *Master) revokeSome(r *round) {
+	lacking, taker := m.lacking(r.role), m.alloc.Taker(r.role)
+	if lacking.IsEmpty() || taker == nil {
+		m.endRound(r)
 		return
 	}
-	m.counters.Reclaim.Rounds++
-	s.used = m.consumed(name)
-	s.vain++
-	s.due = m.now.Add(m.cfg.ReclaimAfter << s.vain)
+	chosen, more := r.plan.run(m.cfg.AllocationBudget*partCost, lacking, taker)
 	for _, v := range chosen {
 		for _, t := range v.tasks {
-			m.revoke(t, name, s.since)
+			m.revoke(t, r.role, r.starved.since)
+			r.tasks++
 		}
 	}
+	if !more {
+		m.endRound(r)
+	}
 }
 
-// planFor chooses what to revoke, from a part of the agents: as many as the
-// allocator may visit in one step. The next plan goes on with the ones behind.
-func (m *Master) planFor(lacking resources.Quantities, taker func(ids.AgentID, resources.Resources) bool) []*victim {
-	p := &revocationPlan{
-		lacking: lacking,
-		total:   m.capacity.quantities(),
-		stakes:  map[string]*stake{},
-		used:    map[ids.FrameworkID]resources.Quantities{},
-		takes:   taker,
+// endRound sets when there is to be another.
+func (m *Master) endRound(r *round) {
+	r.plan.end()
+	m.reclaiming.round = nil
+	s := r.starved
+	s.recalled = false
+	if r.tasks > 0 { // a look costs nobody anything
+		m.counters.Reclaim.Rounds++
+		s.used = m.consumed(r.role)
+		s.vain++
 	}
-	var victims []*victim
-	agents := inOrder(m.agents)
-	for range min(len(agents), m.cfg.AllocationBudget) {
-		m.reclaimNext %= len(agents)
-		victims = append(victims, victimsOn(agents[m.reclaimNext])...)
-		m.reclaimNext++
+	s.due = m.now.Add(m.cfg.ReclaimAfter << s.vain)
+}
+
+// stakeOf returns what a plan asks of a top-level role.
+func (m *Master) stakeOf(top string) stake {
+	return stake{used: m.consumed(top).Sub(m.ending.of(top)), guarantee: m.guarantees[top]}
+}
+
+// usedBeside returns what of quotas a framework uses, beside what is ending.
+func usedBeside(f *framework) resources.Quantities {
+	return f.row.Allocated.Filter(countsForQuota).ScalarQuantities().Sub(f.ending.quantities())
+}
+
+// expect counts upon a task that is revoked.
+func (m *Master) expect(t *task) {
+	t.revoked.counted = true
+	m.reclaiming.coming.countFor(t.revoked.role, t.row.Resources, 1)
+	m.reclaiming.expected = append(m.reclaiming.expected, t)
+}
+
+// expectNoMore undoes expect: the task has ended, or takes too long to.
+func (m *Master) expectNoMore(t *task) {
+	if t.revoked != nil && t.revoked.counted {
+		t.revoked.counted = false
+		m.reclaiming.coming.countFor(t.revoked.role, t.row.Resources, -1)
 	}
-	for _, v := range victims {
-		if p.stakes[v.role] == nil {
-			p.stakes[v.role] = m.stakeOf(v.role)
+}
+
+// giveUpOnEnds does not count any more upon tasks that take too long.
+func (m *Master) giveUpOnEnds() {
+	r := &m.reclaiming
+	r.expected = slices.DeleteFunc(r.expected, func(t *task) bool {
+		if !m.now.Before(t.revoked.until) {
+			m.expectNoMore(t)
 		}
-		p.used[v.framework] = quotaAmount(m.frameworks[v.framework].row.Allocated)
-	}
-	return p.run(victims)
-}
-
-func (m *Master) stakeOf(top string) *stake {
-	s := &stake{used: m.consumed(top).Sub(m.ending.of(top))}
-	if config := m.quotas[top]; config != nil {
-		s.guarantee = quotaOf(config).Guarantees
-	}
-	return s
-}
-
-// quotaAmount returns what of quotas resources use up.
-func quotaAmount(rs resources.Resources) resources.Quantities {
-	return rs.Filter(countsForQuota).ScalarQuantities()
-}
-
-// victimsOn returns what could be revoked on an agent. Tasks of one of Mesos's
-// own executors are in groups that end together, so they are one victim.
-func victimsOn(a *agent) (all []*victim) {
-	if !a.row.Connected || !a.row.Active {
-		return nil
-	}
-	groups := map[executorKey]*victim{}
-	for _, t := range inOrder(a.tasks) {
-		key := executorKey{t.framework.id, a.id, t.row.Executor}
-		e := a.executors[key]
-		grouped := e != nil && e.row.Info.GetType() == mesos.ExecutorInfo_DEFAULT
-		v := groups[key]
-		if !grouped || v == nil {
-			v = &victim{agent: a.id, framework: t.framework.id, role: role.Top(t.row.Role)}
-			all = append(all, v)
-		}
-		if grouped {
-			groups[key] = v
-		}
-		v.add(t)
-	}
-	return slices.DeleteFunc(all, func(v *victim) bool { return v.gone })
-}
-
-// add makes a task part of a victim, which is none if one of its tasks is
-// ending, or over.
-func (v *victim) add(t *task) {
-	v.gone = v.gone || t.released || t.ending || role.Top(t.row.Role) != v.role
-	v.serial = max(v.serial, t.row.Serial)
-	gives := t.row.Resources.Filter(func(r resources.Resource) bool { return r.IsScalar() && countsForQuota(r) }).Unallocated()
-	v.gives, v.amount = v.gives.Add(gives), v.amount.Add(gives.ScalarQuantities())
-	v.tasks = append(v.tasks, t)
+		return !t.revoked.counted
+	})
 }
 
 // revoke ends a task for a starved role. A kill policy of its own stands.
@@ -269,6 +289,7 @@ func (m *Master) revoke(t *task, name string, since time.Time) {
 	}
 	t.killed = true
 	m.reckonEnding(t)
+	m.expect(t)
 	m.counters.Reclaim.Tasks++
 	m.log.Info("revoking a task", slog.String("framework_id", string(t.framework.id)), slog.String("task_id", string(t.row.ID)),
 		slog.String("agent_id", string(t.agent.id)), slog.String("for_role", name), slog.Duration("grace_period", grace))

@@ -1,22 +1,31 @@
 package master
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
 )
 
-// A planCase is a small cluster whose roles use what their victims do.
+// A planCase is a small cluster whose roles use what their tasks do.
 type planCase struct {
-	victims []*victim
-	stakes  map[string]*stake
-	lacking resources.Quantities
-	least   resources.Quantities // what is an offer
+	tasks      []planTask
+	guarantees map[string]resources.Quantities
+	lacking    resources.Quantities
+	least      resources.Quantities // what is an offer
+}
+
+type planTask struct {
+	agent, framework int
+	role             string
+	cpus, mem        int
 }
 
 func cpusAndMem(cpus, mem int) resources.Resources {
@@ -34,47 +43,108 @@ func drawPlan(t *rapid.T) *planCase {
 	amount := func(most int, label string) resources.Quantities {
 		return cpusAndMem(rapid.IntRange(0, most).Draw(t, label), rapid.IntRange(0, most).Draw(t, label)).ScalarQuantities()
 	}
-	c := &planCase{stakes: map[string]*stake{}, lacking: amount(20, "lacking"), least: amount(4, "least")}
+	c := &planCase{guarantees: map[string]resources.Quantities{}, lacking: amount(20, "lacking"), least: amount(4, "least")}
 	for i := range 3 {
-		c.stakes[fmt.Sprintf("r%d", i)] = &stake{guarantee: amount(20, "guarantee")}
+		c.guarantees[fmt.Sprintf("r%d", i)] = amount(20, "guarantee")
 	}
-	for i := range rapid.IntRange(0, 30).Draw(t, "victims") {
+	for range rapid.IntRange(0, 30).Draw(t, "tasks") {
 		f := rapid.IntRange(0, 5).Draw(t, "framework")
-		gives := cpusAndMem(rapid.IntRange(0, 5).Draw(t, "cpus"), rapid.IntRange(0, 5).Draw(t, "mem"))
-		v := &victim{
-			agent:     ids.AgentID(fmt.Sprintf("a%d", rapid.IntRange(0, 3).Draw(t, "agent"))),
-			framework: ids.FrameworkID(fmt.Sprintf("f%d", f)),
-			role:      fmt.Sprintf("r%d", f%3),
-			serial:    uint64(i),
-			gives:     gives, amount: gives.ScalarQuantities(),
-		}
-		s := c.stakes[v.role]
-		s.used = s.used.Add(v.amount)
-		c.victims = append(c.victims, v)
+		c.tasks = append(c.tasks, planTask{
+			agent: rapid.IntRange(0, 3).Draw(t, "agent"), framework: f,
+			role: fmt.Sprintf("r%d", (f+rapid.IntRange(0, 1).Draw(t, "role"))%3),
+			cpus: rapid.IntRange(0, 5).Draw(t, "cpus"), mem: rapid.IntRange(0, 5).Draw(t, "mem"),
+		})
 	}
 	return c
 }
 
-// run plans with the victims in the order given, on copies.
-func (c *planCase) run(victims []*victim) (*revocationPlan, []*victim) {
-	p := &revocationPlan{
-		lacking: c.lacking,
-		total:   cpusAndMem(100, 100).ScalarQuantities(),
-		stakes:  map[string]*stake{},
-		used:    map[ids.FrameworkID]resources.Quantities{},
-		takes: func(_ ids.AgentID, freed resources.Resources) bool {
-			return freed.ScalarQuantities().Contains(c.least)
-		},
+// A planWorld is a case with books.
+type planWorld struct {
+	*planCase
+	frameworks []*framework
+	tasks      []*task
+	left       resources.Quantities
+}
+
+// world puts a case on books, with everything so many times as large.
+func (c *planCase) world(scale int) *planWorld {
+	w := &planWorld{planCase: c, left: times(c.lacking, scale)}
+	agents := make([]*agent, 4)
+	for i := range agents {
+		agents[i] = &agent{id: ids.AgentID(fmt.Sprintf("a%d", i)), tasks: map[taskKey]*task{}}
+		agents[i].row = &AgentRow{Connected: true, Active: true}
 	}
-	for name, s := range c.stakes {
-		p.stakes[name] = new(*s)
+	for i := range 6 {
+		f := &framework{id: ids.FrameworkID(fmt.Sprintf("f%d", i)), tasks: map[ids.TaskID]*task{}}
+		f.row = &FrameworkRow{ID: f.id}
+		w.frameworks = append(w.frameworks, f)
 	}
-	var copies []*victim
-	for _, v := range victims {
-		copies = append(copies, new(*v))
-		p.used[v.framework] = p.used[v.framework].Add(v.amount)
+	for i, p := range c.tasks {
+		t := &task{framework: w.frameworks[p.framework], agent: agents[p.agent]}
+		rs := cpusAndMem(p.cpus*scale, p.mem*scale).AllocatedTo(p.role)
+		t.row = &TaskRow{Serial: uint64(i + 1), ID: ids.TaskID(fmt.Sprintf("t%d", i)), Role: p.role, Resources: rs}
+		t.framework.enlist(t)
+		t.agent.tasks[t.key()] = t
+		t.framework.row.Allocated = t.framework.row.Allocated.Add(rs)
+		w.tasks = append(w.tasks, t)
 	}
-	return p, p.run(copies)
+	return w
+}
+
+func times(q resources.Quantities, scale int) (all resources.Quantities) {
+	for range scale {
+		all = all.Add(q)
+	}
+	return all
+}
+
+// used returns what tasks use that are not revoked.
+func (w *planWorld) used(counts func(*task) bool) (all resources.Quantities) {
+	for _, t := range w.tasks {
+		if !t.ending && counts(t) {
+			all = all.Add(t.row.Resources.ScalarQuantities())
+		}
+	}
+	return all
+}
+
+func (w *planWorld) stakeOf(scale int) func(string) stake {
+	return func(top string) stake {
+		return stake{
+			used:      w.used(func(t *task) bool { return t.row.Role == top }),
+			guarantee: times(w.guarantees[top], scale),
+		}
+	}
+}
+
+// least is a taker of so much.
+type least struct{ resources.Quantities }
+
+func (l least) Takes(_ ids.AgentID, freed resources.Resources) bool {
+	return freed.ScalarQuantities().Contains(l.Quantities)
+}
+
+// run plans, in parts that cost so much, and has what is chosen end.
+func (w *planWorld) run(scale, work int) (chosen []*victim) {
+	p := newRevocationPlan(cpusAndMem(100*scale, 100*scale).ScalarQuantities(), w.stakeOf(scale), func(f *framework) resources.Quantities {
+		return w.used(func(t *task) bool { return t.framework == f })
+	})
+	for _, f := range w.frameworks {
+		p.add(f)
+	}
+	for more := true; more; {
+		var part []*victim
+		part, more = p.run(work, w.left, least{times(w.least, scale)})
+		for _, v := range part {
+			w.left = w.left.Sub(v.amount)
+			for _, t := range v.tasks {
+				t.ending = true
+			}
+		}
+		chosen = append(chosen, part...)
+	}
+	p.end()
+	return chosen
 }
 
 func serials(victims []*victim) (all []uint64) {
@@ -86,74 +156,174 @@ func serials(victims []*victim) (all []uint64) {
 
 // TestPlanSparesGuarantees checks that nobody whose task is revoked is below its
 // guarantee then, that what is freed makes an offer on each agent, that none is
-// revoked that does not help, and that one plan leaves nothing to the next.
+// revoked that does not help, and that nothing is left that could have been
+// revoked.
 func TestPlanSparesGuarantees(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawPlan(t)
-		p, chosen := c.run(c.victims)
+		w := c.world(1)
+		chosen := w.run(1, rapid.SampledFrom([]int{1, 300, math.MaxInt}).Draw(t, "work"))
 		freed, left := map[ids.AgentID]resources.Quantities{}, c.lacking
 		for _, v := range chosen {
+			s := w.stakeOf(1)(v.claim.rank.name)
 			for name := range v.amount.All() {
-				if s := p.stakes[v.role]; s.used.Get(name) < s.guarantee.Get(name) {
-					t.Fatalf("%s has %s of a guarantee of %s", v.role, s.used, s.guarantee)
+				if s.used.Get(name) < s.guarantee.Get(name) {
+					t.Fatalf("%s has %s of a guarantee of %s", v.claim.rank.name, s.used, s.guarantee)
 				}
 			}
 			if left.Sub(v.amount).Equal(left) {
 				t.Fatalf("%s does not help where %s is lacking", v.amount, left)
 			}
 			left = left.Sub(v.amount)
-			freed[v.agent] = freed[v.agent].Add(v.amount)
+			id := v.tasks[0].agent.id
+			freed[id] = freed[id].Add(v.amount)
 		}
 		for agent, q := range freed {
 			if !q.Contains(c.least) {
 				t.Fatalf("%s on %s is no offer", q, agent)
 			}
 		}
-		if !left.Equal(p.lacking) {
-			t.Fatalf("%s is lacking, not %s", left, p.lacking)
+		if !left.Equal(w.left) {
+			t.Fatalf("%s is lacking, not %s", left, w.left)
+		}
+		if c.least.IsEmpty() {
+			w.checkExhausted(t)
 		}
 	})
 }
 
-// TestPlanOrder checks that the order in which agents report is no matter, and
-// that of a framework's tasks that are alike the youngest end.
+// checkExhausted checks, where whatever is freed is taken, that nothing is lacking
+// that a task could give.
+func (w *planWorld) checkExhausted(t *rapid.T) {
+	for _, k := range w.tasks {
+		s, q := w.stakeOf(1)(k.row.Role), k.row.Resources.ScalarQuantities()
+		if !k.ending && !w.left.Sub(q).Equal(w.left) && s.spares(q) {
+			t.Fatalf("%s is lacking, and %s of %s left where it has %s and is guaranteed %s", w.left, q, k.row.Role, s.used, s.guarantee)
+		}
+	}
+}
+
+// TestPlanOrder checks that the role furthest above its guarantee comes first, of
+// its frameworks the one that has most, and of a framework's tasks that are alike
+// the youngest.
 func TestPlanOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawPlan(t)
-		_, first := c.run(c.victims)
-		_, second := c.run(rapid.Permutation(c.victims).Draw(t, "order"))
-		if !slices.Equal(serials(first), serials(second)) {
-			t.Fatalf("chosen are %d, or %d", serials(first), serials(second))
+		w := c.world(1)
+		p := newRevocationPlan(cpusAndMem(100, 100).ScalarQuantities(), w.stakeOf(1), nil)
+		over := func(k *task) float64 {
+			s := w.stakeOf(1)(k.row.Role)
+			return p.share(s.used.Sub(s.guarantee))
 		}
-		for _, v := range first {
-			for _, w := range c.victims {
-				alike := w.agent == v.agent && w.framework == v.framework && w.amount.Equal(v.amount)
-				if alike && w.serial > v.serial && !slices.Contains(serials(first), w.serial) {
-					t.Fatalf("%d is younger than %d", w.serial, v.serial)
+		has := func(k *task) float64 {
+			return p.share(w.used(func(o *task) bool { return o.framework == k.framework }))
+		}
+		possible := slices.DeleteFunc(slices.Clone(w.tasks), func(k *task) bool {
+			s, q := w.stakeOf(1)(k.row.Role), k.row.Resources.ScalarQuantities()
+			return c.lacking.Sub(q).Equal(c.lacking) || !s.spares(q)
+		})
+		var want uint64
+		if len(possible) > 0 && c.least.IsEmpty() {
+			want = slices.MinFunc(possible, func(a, b *task) int {
+				return cmp.Or(cmp.Compare(over(b), over(a)), cmp.Compare(has(b), has(a)), cmp.Compare(b.row.Serial, a.row.Serial))
+			}).row.Serial
+		}
+		chosen := w.run(1, math.MaxInt)
+		if want != 0 && (len(chosen) == 0 || chosen[0].serial != want) {
+			t.Fatalf("chosen are %d, not %d first", serials(chosen), want)
+		}
+		for _, v := range chosen {
+			for _, k := range w.tasks {
+				o := v.tasks[0]
+				alike := k.agent == o.agent && k.framework == o.framework && k.row.Role == o.row.Role && k.row.Resources.Equal(o.row.Resources)
+				if alike && k.row.Serial > v.serial && !k.ending {
+					t.Fatalf("%d is younger than %d", k.row.Serial, v.serial)
 				}
 			}
 		}
 	})
 }
 
-// TestPlanScale checks that a cluster in which everything is twice as large has
-// the same tasks revoked.
-func TestPlanScale(t *testing.T) {
+// TestPlanInParts checks that it is no matter into how many parts a plan is
+// divided, nor how large the cluster is.
+func TestPlanInParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := drawPlan(t)
-		twice := &planCase{stakes: map[string]*stake{}, lacking: c.lacking.Add(c.lacking), least: c.least.Add(c.least)}
-		for name, s := range c.stakes {
-			twice.stakes[name] = &stake{used: s.used.Add(s.used), guarantee: s.guarantee.Add(s.guarantee)}
+		whole := serials(c.world(1).run(1, math.MaxInt))
+		if parts := serials(c.world(1).run(1, rapid.IntRange(1, 500).Draw(t, "work"))); !slices.Equal(whole, parts) {
+			t.Fatalf("chosen are %d, or in parts %d", whole, parts)
 		}
-		for _, v := range c.victims {
-			w := *v
-			w.gives, w.amount = v.gives.Add(v.gives), v.amount.Add(v.amount)
-			twice.victims = append(twice.victims, &w)
-		}
-		_, small := c.run(c.victims)
-		_, large := twice.run(twice.victims)
-		if !slices.Equal(serials(small), serials(large)) {
-			t.Fatalf("chosen are %d, or %d", serials(small), serials(large))
+		if twice := serials(c.world(2).run(2, math.MaxInt)); !slices.Equal(whole, twice) {
+			t.Fatalf("chosen are %d, or if everything is twice as large %d", whole, twice)
 		}
 	})
+}
+
+// TestPlanOutlivesTasks checks that tasks that are no more, and those of a
+// framework that is over, are passed over.
+func TestPlanOutlivesTasks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := drawPlan(t)
+		w := c.world(1)
+		p := newRevocationPlan(cpusAndMem(100, 100).ScalarQuantities(), w.stakeOf(1), func(f *framework) resources.Quantities {
+			return w.used(func(k *task) bool { return k.framework == f })
+		})
+		for _, f := range w.frameworks {
+			p.add(f)
+		}
+		for more := true; more; {
+			if n := len(w.tasks); n > 0 {
+				i := rapid.IntRange(0, n-1).Draw(t, "ended")
+				k := w.tasks[i]
+				k.released = true
+				k.framework.delist(k)
+				delete(k.agent.tasks, k.key())
+				w.tasks = slices.Delete(w.tasks, i, i+1)
+			}
+			var part []*victim
+			part, more = p.run(1, w.left, least{})
+			for _, v := range part {
+				w.left = w.left.Sub(v.amount)
+				for _, k := range v.tasks {
+					if k.released {
+						t.Fatalf("%s is revoked, which has ended", k.row.ID)
+					}
+					k.ending = true
+				}
+			}
+		}
+		p.end()
+		for _, f := range w.frameworks {
+			if len(f.claims) > 0 {
+				t.Fatalf("framework %s has a place when all is over", f.id)
+			}
+		}
+	})
+}
+
+// TestPlanTakesWholeExecutors checks that tasks that end together are revoked
+// together, or not at all.
+func TestPlanTakesWholeExecutors(t *testing.T) {
+	c := &planCase{
+		tasks: []planTask{{role: "r0", cpus: 2}, {role: "r0", cpus: 2}, {role: "r0", cpus: 2}},
+		guarantees: map[string]resources.Quantities{
+			"r0": cpusAndMem(3, 0).ScalarQuantities(),
+		},
+		lacking: cpusAndMem(1, 0).ScalarQuantities(),
+	}
+	for _, guaranteed := range []int{2, 3} {
+		c.guarantees["r0"] = cpusAndMem(guaranteed, 0).ScalarQuantities()
+		w := c.world(1)
+		for _, k := range w.tasks[1:] { // the two youngest
+			k.row.Executor = "pod"
+			k.agent.executors = map[executorKey]*executor{k.executorKey(): {
+				cell: cell[ExecutorRow]{row: &ExecutorRow{Info: &mesos.ExecutorInfo{Type: mesos.ExecutorInfo_DEFAULT.Enum()}}},
+			}}
+		}
+		chosen := w.run(1, math.MaxInt)
+		want := map[int]int{2: 2, 3: 1}[guaranteed]
+		if len(chosen) != 1 || len(chosen[0].tasks) != want {
+			t.Errorf("with a guarantee of %d cpus %d victims are chosen: %v", guaranteed, len(chosen), chosen)
+		}
+	}
 }

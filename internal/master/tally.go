@@ -102,7 +102,7 @@ func (m *Master) setTotal(a *agent, total resources.Resources) {
 // checkTallies verifies that the sums are what a walk finds.
 func (m *Master) checkTallies() {
 	var capacity tally
-	offered, ending := tallies{}, tallies{}
+	offered, ending, coming := tallies{}, tallies{}, tallies{}
 	for _, a := range m.agents {
 		capacity.count(a.row.Total, countsForCapacity, 1)
 	}
@@ -113,6 +113,7 @@ func (m *Master) checkTallies() {
 		var ends tally
 		for _, t := range f.tasks {
 			invariant.Check(t.ending == t.isEnding(), "it is known which tasks are ending", "task", t.row.ID)
+			coming.countExpected(t)
 			if t.ending {
 				ending.count(t.row.Resources, 1)
 				ends.count(t.row.Resources, countsForQuota, 1)
@@ -124,7 +125,16 @@ func (m *Master) checkTallies() {
 	invariant.Check(capacity.quantities().Equal(m.capacity.quantities()), "the cluster's capacity is known",
 		"capacity", capacity, "known", m.capacity)
 	invariant.Check(offered.equal(m.offered), "what is offered to roles is known")
+	invariant.Check(coming.equal(m.reclaiming.coming), "what is coming to roles is known")
 	invariant.Check(ending.equal(m.ending), "what of roles is ending is known")
+}
+
+// countExpected counts a task that is counted upon.
+func (ts tallies) countExpected(t *task) {
+	if t.revoked != nil && t.revoked.counted {
+		invariant.Check(t.ending, "task that is counted upon is ending", "task", t.row.ID)
+		ts.countFor(t.revoked.role, t.row.Resources, 1)
+	}
 }
 
 func (ts tallies) equal(o tallies) bool {

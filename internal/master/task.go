@@ -250,6 +250,8 @@ func (m *Master) reckonEnding(t *task) {
 	sign := resources.Amount(-1)
 	if t.ending {
 		sign = 1
+	} else {
+		m.expectNoMore(t)
 	}
 	m.ending.count(t.row.Resources, sign)
 	t.framework.ending.count(t.row.Resources, countsForQuota, sign)

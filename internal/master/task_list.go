@@ -18,8 +18,13 @@ func (f *framework) enlist(t *task) {
 	f.youngest = t
 }
 
-// delist undoes enlist.
+// delist undoes enlist. A plan of revocations goes on with the task behind it.
 func (f *framework) delist(t *task) {
+	for _, c := range f.claims {
+		if c.next == t {
+			c.next = t.older
+		}
+	}
 	delete(f.tasks, t.row.ID)
 	if t.older != nil {
 		t.older.younger = t.younger

@@ -100,7 +100,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"quotas not enforced by a new leader", "master/quota.go",
-		"m.alloc.SetQuota(name, quotaOf(m.quotas[name]))", "_ = name",
+		"m.setQuotaInForce(m.quotas[name])", "_ = name",
 	},
 }
 
