@@ -37,20 +37,41 @@ type leader struct {
 
 func newLeader(b *testing.B, agents, frameworks int) *leader {
 	b.Helper()
+	l := lead(b, master.DefaultConfig())
+	for i := range frameworks {
+		l.subscribe(i, "*")
+	}
+	l.register(agents)
+	l.launchAll()
+	if len(l.tasks) != agents {
+		b.Fatalf("%d tasks on %d agents", len(l.tasks), agents)
+	}
+	return l
+}
+
+// lead returns a leader without agents and frameworks.
+func lead(b *testing.B, cfg master.Config) *leader {
 	rng := rand.New(rand.NewPCG(1, 2))
 	l := &leader{b: b, now: time.Unix(1_000_000, 0), peers: map[ids.FrameworkID]master.Peer{}, of: map[string]ids.FrameworkID{}}
-	l.core = master.New(master.DefaultConfig(), master.Deps{
+	l.core = master.New(cfg, master.Deps{
 		Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(allocator.DefaultConfig(), rng),
 	})
 	l.core.Recover(l.now, registry.New(), &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
 	l.settle()
-	for i := range frameworks {
-		l.core.Step(l.now, master.Subscribe{
-			Peer: master.Peer{Conn: master.ConnID(i + 1), StreamID: strconv.Itoa(i)},
-			Call: &schedulerpb.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{User: new("u"), Name: new("f"), Role: new("*")}},
-		})
-		l.settle()
-	}
+	return l
+}
+
+// subscribe has a framework subscribe to a role.
+func (l *leader) subscribe(i int, role string) {
+	l.core.Step(l.now, master.Subscribe{
+		Peer: master.Peer{Conn: master.ConnID(i + 1), StreamID: strconv.Itoa(i)},
+		Call: &schedulerpb.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{User: new("u"), Name: new("f"), Role: &role, FailoverTimeout: new(3600.0)}},
+	})
+	l.settle()
+}
+
+// register has agents register.
+func (l *leader) register(agents int) {
 	rs := resources.MustParse("cpus:1;mem:64").Endpoint()
 	for i := range agents {
 		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 5051)
@@ -66,11 +87,6 @@ func newLeader(b *testing.B, agents, frameworks int) *leader {
 		}
 	}
 	l.settle()
-	l.launchAll()
-	if len(l.tasks) != agents {
-		b.Fatalf("%d tasks on %d agents", len(l.tasks), agents)
-	}
-	return l
 }
 
 // settle does what the core asks for, until it is still.

@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/master"
+)
+
+// A watched leader is one whose steps are timed: a slice is what the master's
+// loop does before it looks for the next input.
+type watched struct {
+	*leader
+	slowest, clock time.Duration // CPU time of a slice, and time of the clock
+	kills          int
+}
+
+// slice times a slice.
+func (w *watched) slice(what string, do func()) {
+	begun, at := cpuTime(), time.Now()
+	do()
+	took, clock := cpuTime()-begun, time.Since(at)
+	if took > 10*time.Millisecond {
+		w.b.Logf("%s: %s", what, took)
+	}
+	w.slowest, w.clock = max(w.slowest, took), max(w.clock, clock)
+}
+
+// step times what the core does with an input, and with what comes of it, as the
+// master's loop has it done.
+func (w *watched) step(what string, in master.Input) {
+	for n := 0; in != nil; n++ {
+		var fx master.Effects
+		w.slice(fmt.Sprintf("step %d of %s", n, what), func() {
+			w.core.Step(w.now, in)
+			fx = w.core.Effects()
+		})
+		in = nil
+		if w.look(fx) || !fx.Wake.IsZero() && !fx.Wake.After(w.now) {
+			in = master.Tick{}
+		}
+		if fx.Persist != nil {
+			in = master.Committed{Seq: fx.Persist.Seq}
+		}
+		for _, m := range fx.Messages {
+			if to, ok := m.(master.ToProcess); ok {
+				if _, ok := to.Message.(*messages.KillTaskMessage); ok {
+					w.kills++
+				}
+			}
+		}
+	}
+}
+
+func (w *watched) schedulerCall(f ids.FrameworkID, call *schedulerpb.Call) {
+	call.FrameworkId = &mesos.FrameworkID{Value: (*string)(&f)}
+	w.step(call.GetType().String(), master.SchedulerCall{Peer: w.peers[f], Call: call})
+}
+
+// quota guarantees a role so many CPUs.
+func (w *watched) quota(role string, cpus int) {
+	w.step("quota", master.OperatorCall{Request: 1, Call: &masterpb.Call{
+		Type: masterpb.Call_UPDATE_QUOTA.Enum(),
+		UpdateQuota: &masterpb.Call_UpdateQuota{QuotaConfigs: []*quotapb.QuotaConfig{
+			{Role: &role, Guarantees: map[string]*mesos.Value_Scalar{"cpus": {Value: new(float64(cpus))}}},
+		}},
+	}})
+}
+
+// newWatched returns a leader with agents of one task each, or, if they are idle,
+// with an offer of each. Each framework has a role of its own.
+func newWatched(b *testing.B, agents, frameworks int, idle bool) *watched {
+	b.Helper()
+	cfg := master.DefaultConfig()
+	cfg.Reclaim, cfg.ReclaimAfter = true, time.Second
+	cfg.AgentPingTimeout = 24 * time.Hour // all would be due at once
+	l := lead(b, cfg)
+	for i := range frameworks {
+		l.subscribe(i, "role"+strconv.Itoa(i))
+	}
+	l.register(agents)
+	if !idle {
+		l.launchAll()
+	}
+	if got := max(len(l.tasks), len(l.offers)); got != agents {
+		b.Fatalf("%d tasks or offers on %d agents", got, agents)
+	}
+	return &watched{leader: l}
+}
+
+// first returns the framework that subscribed first.
+func (w *watched) first() ids.FrameworkID { return frameworkID(0) }
+
+// situations are what may keep the master's loop for long where there is much of
+// everything.
+var situations = []struct {
+	name string
+	idle bool // everything is offered, and nothing runs
+	do   func(*watched)
+}{
+	{"quota", true, func(w *watched) {
+		w.quota("absent", len(w.offers)/2)
+		w.quota("absent", 0)
+	}},
+	{"reclaim", false, func(w *watched) {
+		want := len(w.tasks) / 10
+		w.quota("starved", want)
+		w.step("subscribe", master.Subscribe{
+			Peer: master.Peer{Conn: 1 << 32, StreamID: "s"},
+			Call: &schedulerpb.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{User: new("u"), Name: new("f"), Role: new("starved")}},
+		})
+		for range 10 {
+			w.now = w.now.Add(time.Second)
+			w.step("tick", master.Tick{})
+		}
+		if w.kills != want {
+			w.b.Fatalf("%d tasks are revoked, not %d", w.kills, want)
+		}
+	}},
+	{"snapshot", false, func(w *watched) {
+		for range 3 {
+			w.slice("snapshot", func() { w.core.Snapshot() })
+			w.end(w.tasks[0], []byte("0123456789abcdef"))
+			w.step("tick", master.Tick{})
+		}
+	}},
+	{"whitelist", false, func(w *watched) {
+		w.step("whitelist", master.Whitelist{Hosts: []string{"h"}})
+		w.now = w.now.Add(time.Second)
+		w.step("tick", master.Tick{})
+	}},
+	{"disconnect", true, func(w *watched) {
+		w.step("disconnect", master.PeerClosed{Conn: w.peers[w.first()].Conn})
+	}},
+	{"reconcile", false, func(w *watched) {
+		w.schedulerCall(w.first(), &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{}})
+	}},
+	{"teardown", false, func(w *watched) {
+		w.schedulerCall(w.first(), &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum()})
+	}},
+	{"suppress", true, func(w *watched) {
+		for f := range w.peers {
+			w.schedulerCall(f, &schedulerpb.Call{Type: schedulerpb.Call_SUPPRESS.Enum(), Suppress: &schedulerpb.Call_Suppress{}})
+		}
+	}},
+	{"revive", false, func(w *watched) {
+		for i := range min(10, len(w.peers)) {
+			w.schedulerCall(frameworkID(i), &schedulerpb.Call{Type: schedulerpb.Call_REVIVE.Enum(), Revive: &schedulerpb.Call_Revive{}})
+		}
+	}},
+}
+
+// BenchmarkSlices is how long the master's loop is kept by one step. The time of
+// an operation is mostly that of setting the cluster up. slowest-slice-ns is CPU
+// time, which other programs on the machine do not add to but work for the garbage
+// collector does; of several runs it is that of the best.
+func BenchmarkSlices(b *testing.B) {
+	shapes := []shape{{agents: 1000, frameworks: 10}}
+	if full() {
+		shapes = append(shapes, shape{agents: 50_000, frameworks: 1}, shape{agents: 50_000, frameworks: 1000},
+			shape{agents: 50_000, frameworks: 6000}, shape{agents: 100_000, frameworks: 1000})
+	}
+	for _, situation := range situations {
+		for _, s := range shapes {
+			b.Run(situation.name+"/"+s.String(), func(b *testing.B) {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				slowest, clock := time.Hour, time.Hour
+				for b.Loop() {
+					w := newWatched(b, s.agents, s.frameworks, situation.idle)
+					runtime.GC()
+					situation.do(w)
+					slowest, clock = min(slowest, w.slowest), min(clock, w.clock)
+				}
+				b.ReportMetric(float64(slowest.Nanoseconds()), "slowest-slice-ns")
+				b.ReportMetric(float64(clock.Nanoseconds()), "slowest-clock-ns")
+			})
+		}
+	}
+}
