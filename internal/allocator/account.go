@@ -102,6 +102,9 @@ func (a *Allocator) hold(ag *agent, id ids.FrameworkID, rs resources.Resources) 
 		a.orphan[id] = append(a.orphan[id], ag)
 	}
 	if f != nil {
+		if ag.held(id) == nil {
+			f.agents++
+		}
 		for name, part := range parts(rs) {
 			invariant.Check(name != "", "what a framework has is allocated to a role", "framework_id", id, "resources", rs)
 			var c charge

@@ -89,6 +89,9 @@ func (a *Allocator) give(ag *agent, id ids.FrameworkID, rs, bare resources.Resou
 	}
 	if h.resources = h.resources.Sub(rs); h.resources.IsEmpty() {
 		ag.holdings = slices.DeleteFunc(ag.holdings, func(h holding) bool { return h.framework == id })
+		if f := a.frameworks[id]; f != nil {
+			f.agents--
+		}
 	}
 	ag.used = ag.used.Sub(bare)
 	a.settle(ag)

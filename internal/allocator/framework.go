@@ -19,6 +19,7 @@ type framework struct {
 	active      bool
 	subs        map[string]*subscription // by role
 	outstanding int                      // offers that it has not answered
+	agents      int                      // on how many it has something
 }
 
 // A subscription is a framework in a role: what is offered to. It stays, not
@@ -137,7 +138,7 @@ func (f *framework) named(roles []string) []*subscription {
 // own. If it is active all agents become candidates.
 func (a *Allocator) AddFramework(fw Framework) {
 	invariant.Check(a.frameworks[fw.ID] == nil, "a framework is added once", "framework_id", fw.ID)
-	f := &framework{id: fw.ID, subs: map[string]*subscription{}}
+	f := &framework{id: fw.ID, subs: map[string]*subscription{}, agents: len(a.orphan[fw.ID])}
 	a.frameworks[fw.ID] = f
 	a.describe(f, fw)
 	for _, ag := range a.orphan[fw.ID] {
@@ -236,6 +237,9 @@ func (a *Allocator) DeactivateFramework(id ids.FrameworkID) {
 func (a *Allocator) RemoveFramework(id ids.FrameworkID) {
 	f := a.framework(id)
 	for _, ag := range a.byNum {
+		if f.agents == 0 {
+			break
+		}
 		if ag == nil {
 			continue
 		}

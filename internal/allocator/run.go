@@ -80,13 +80,14 @@ func (a *Allocator) batchAfter(t time.Time) time.Time {
 // What the parts of a run cost, in units of about 30 ns.
 const (
 	visitCost  = 64 // an agent that is offered
+	offerCost  = 96 // an offer, with what it is to the master
 	fitCost    = 8  // to see whether a framework can be offered it
 	passCost   = 1  // to pass over a role or framework
 	filterCost = 1  // a filter that ends
 )
 
 // Run visits at most budget agents, more than 0, and fewer if they are more work
-// than to offer each to the first in line. It returns the offers it makes,
+// than to see that there is nothing to offer. It returns the offers it makes,
 // which count as allocated from then on, and whether there is something left to
 // do at once. See also [Allocator.InverseOffers].
 func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {

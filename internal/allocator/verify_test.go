@@ -22,6 +22,7 @@ func verify(t fataler, a *Allocator) {
 	t.Helper()
 	own, role := map[*subscription]sorter.Vector{}, map[string]sorter.Vector{}
 	var total sorter.Vector
+	on := map[*framework]int{}
 	for _, id := range sortedKeys(a.agents) {
 		ag := a.agents[id]
 		verifyAgent(t, a, ag)
@@ -31,6 +32,7 @@ func verify(t fataler, a *Allocator) {
 			if f == nil {
 				continue
 			}
+			on[f]++
 			for name, rs := range h.resources.ByAllocation() {
 				v := own[f.subs[name]]
 				v.Add(a.scalars(rs, nil))
@@ -45,6 +47,11 @@ func verify(t fataler, a *Allocator) {
 	}
 	if !same(total, a.total.Quantities()) {
 		t.Fatalf("the cluster has %v, not %v", total, a.total.Quantities())
+	}
+	for id, f := range a.frameworks {
+		if f.agents != on[f] {
+			t.Fatalf("framework %s has something on %d agents, not %d", id, on[f], f.agents)
+		}
 	}
 	verifyShares(t, a, own)
 	verifyQuota(t, a)

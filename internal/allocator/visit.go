@@ -173,6 +173,7 @@ func (v *visit) remark(s *subscription, why verdict) {
 func (a *Allocator) offer(v *visit, s *subscription, rs resources.Resources) {
 	o := Offer{Framework: s.framework.id, Role: s.role.name, Agent: v.agent.id, Resources: rs.AllocatedTo(s.role.name)}
 	s.framework.outstanding++
+	a.work -= offerCost
 	v.offers, v.bare = append(v.offers, o), append(v.bare, rs)
 	n := len(v.charges)
 	v.charges = slices.Grow(v.charges, 1)[:n+1] // with the vectors of an earlier charge
@@ -190,6 +191,9 @@ func (a *Allocator) finish(v *visit) {
 	ag := v.agent
 	for i, o := range v.offers {
 		a.add(&v.charges[i])
+		if ag.held(o.Framework) == nil {
+			v.charges[i].to.framework.agents++
+		}
 		h := ag.holding(o.Framework)
 		h.resources = h.resources.Add(o.Resources)
 		ag.used = ag.used.Add(v.bare[i])
