@@ -113,6 +113,7 @@ func (m *Master) checkAges(f *framework) {
 		invariant.Check(t.older == nil || t.older.younger == t && t.older.row.Serial < t.row.Serial,
 			"task is younger than the one behind it", "task", t.row.ID)
 	}
+	invariant.Check((f.oldest == nil) == (n == 0) && (n == 0 || f.oldest.older == nil), "the oldest task has none behind it", "framework", f.id)
 	invariant.Check(n == len(f.tasks), "all tasks are listed by age", "framework", f.id)
 }
 

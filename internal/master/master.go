@@ -58,6 +58,7 @@ type Master struct {
 	guarantees map[string]resources.Quantities // of quotas, none empty
 	quotaNames []string                        // of those in quotas, by name; replaced, not changed
 	recalling  recall
+	answers    []*framework // with answers to RECONCILE that are not given in whole
 
 	capacity tally   // what all agents have, connected or not, that cannot be revoked
 	offered  tallies // in offers

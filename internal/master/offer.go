@@ -33,7 +33,7 @@ func (o *offer) order() uint64 { return o.row.Serial }
 // offers. What is recalled must all be back before that, and a part of reclaiming
 // takes a turn of its own.
 func (m *Master) allocate() {
-	budget := m.recallSome(m.cfg.AllocationBudget)
+	budget := m.answerAll(m.recallSome(m.cfg.AllocationBudget))
 	if budget == 0 || m.reclaimSome() {
 		m.out.Wake = m.now
 		return

@@ -6,20 +6,77 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
-// reconcile answers RECONCILE: the latest state of the tasks named, or of all
-// that are on the books if none is.
+// An answer to RECONCILE is the latest state of the tasks named, or of all that
+// are on the books if none is. A long one is given a part at a time: each task's
+// state is that of when its turn comes.
+type answer struct {
+	next  *task  // of all, the next
+	until uint64 // serial of the last of all
+	named []*schedulerpb.Call_Reconcile_Task
+	waits bool // it is in Master.answers
+}
+
+// reconcile answers RECONCILE. There is one answer at most to each framework that
+// is not given in whole: another call for all tasks begins it anew, and one that
+// names many waits until those named before have been answered.
 func (m *Master) reconcile(f *framework, tasks []*schedulerpb.Call_Reconcile_Task) {
 	m.counters.Messages.ReconcileTasks++
-	if len(tasks) == 0 {
-		for _, t := range inOrder(f.tasks) {
-			m.notify(f, updateEvent(m.known(t)))
-		}
+	an := &f.answer
+	switch {
+	case len(tasks) == 0 && f.youngest != nil:
+		an.next, an.until = f.oldest, f.youngest.row.Serial
+	case len(tasks) <= m.cfg.AllocationBudget:
+		m.answerNamed(f, tasks)
+		return
+	default:
+		m.answerNamed(f, an.named)
+		an.named = tasks
 	}
+	m.answerSome(f, m.cfg.AllocationBudget)
+	if !an.isWhole() && !an.waits {
+		an.waits = true
+		m.answers = append(m.answers, f)
+	}
+}
+
+// isWhole reports whether nothing is left to answer.
+func (an *answer) isWhole() bool { return an.next == nil && len(an.named) == 0 }
+
+// answerSome goes on with an answer. It may be about budget tasks, and returns how
+// many of them are left.
+func (m *Master) answerSome(f *framework, budget int) (left int) {
+	an := &f.answer
+	for ; budget > 0 && an.next != nil; budget-- {
+		t := an.next
+		if an.next = t.younger; t.row.Serial >= an.until {
+			an.next = nil
+		}
+		m.notify(f, updateEvent(m.known(t)))
+	}
+	n := min(budget, len(an.named))
+	m.answerNamed(f, an.named[:n])
+	an.named = an.named[n:]
+	return budget - n
+}
+
+func (m *Master) answerNamed(f *framework, tasks []*schedulerpb.Call_Reconcile_Task) {
 	for _, t := range tasks {
 		if s := m.stateOf(f, t); s != nil {
 			m.notify(f, updateEvent(s))
 		}
 	}
+}
+
+// answerAll goes on with the answers that are not given in whole, as answerSome.
+func (m *Master) answerAll(budget int) (left int) {
+	for budget > 0 && len(m.answers) > 0 {
+		f := m.answers[0]
+		if budget = m.answerSome(f, budget); f.answer.isWhole() {
+			f.answer.waits = false
+			m.answers = m.answers[1:]
+		}
+	}
+	return budget
 }
 
 func (m *Master) known(t *task) *mesos.TaskStatus {

@@ -14,20 +14,27 @@ func (f *framework) enlist(t *task) {
 	f.tasks[t.row.ID] = t
 	if t.older = f.youngest; t.older != nil {
 		t.older.younger = t
+	} else {
+		f.oldest = t
 	}
 	f.youngest = t
 }
 
-// delist undoes enlist. A plan of revocations goes on with the task behind it.
+// delist undoes enlist. A plan of revocations, and an answer, go on with the next.
 func (f *framework) delist(t *task) {
 	for _, c := range f.claims {
 		if c.next == t {
 			c.next = t.older
 		}
 	}
+	if f.answer.next == t {
+		f.answer.next = t.younger
+	}
 	delete(f.tasks, t.row.ID)
 	if t.older != nil {
 		t.older.younger = t.younger
+	} else {
+		f.oldest = t.younger
 	}
 	if t.younger != nil {
 		t.younger.older = t.older
