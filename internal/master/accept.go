@@ -75,7 +75,7 @@ func (m *Master) offersFor(f *framework, names []*mesos.OfferID) (offers []*offe
 	}
 	for _, name := range names {
 		o := m.offers[ids.OfferID(name.GetValue())]
-		if o == nil {
+		if o == nil || o.isWithdrawn() {
 			return nil, "Offer " + name.GetValue() + " is no longer valid"
 		}
 		offers = append(offers, o)

@@ -139,7 +139,11 @@ func (m *Master) vacate(a *agent) {
 // announceLoss sends FAILURE to every connected framework.
 func (m *Master) announceLoss(id ids.AgentID) {
 	for row := range m.frameworkRows.table.All() {
-		m.notify(m.frameworks[row.ID], &schedulerpb.Event{
+		f := m.frameworks[row.ID]
+		if f == nil { // it is over
+			continue
+		}
+		m.notify(f, &schedulerpb.Event{
 			Type:    schedulerpb.Event_FAILURE.Enum(),
 			Failure: &schedulerpb.Event_Failure{AgentId: agentID(id)},
 		})

@@ -205,6 +205,9 @@ func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.Re
 			continue
 		}
 		f := t.framework
+		if f.state == completed { // the agent is told to end it
+			continue
+		}
 		r := byFramework[f.id]
 		if r == nil {
 			r = &messages.ReconcileTasksMessage{FrameworkId: frameworkID(f.id), Framework: f.row.Info}

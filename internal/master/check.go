@@ -15,6 +15,10 @@ func (m *Master) Check() {
 	for _, f := range inOrder(m.frameworks) {
 		m.checkFrameworkBooks(f)
 	}
+	for _, d := range m.departing {
+		invariant.Check(m.frameworks[d.framework.id] == nil, "framework that is over is not found", "framework", d.framework.id)
+		m.checkFrameworkBooks(d.framework)
+	}
 	for _, f := range m.completed {
 		invariant.Check(len(f.tasks)+len(f.executors)+len(f.offers)+len(f.unreachable) == 0,
 			"completed framework is empty", "framework", f.id)
@@ -26,7 +30,7 @@ func (m *Master) Check() {
 			o.agent.unavailability != nil, "inverse offer is on all books", "offer", id)
 	}
 	for id, o := range m.offers {
-		invariant.Check(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
+		invariant.Check((o.framework.offers[id] == o) != o.isWithdrawn() && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
 	m.checkIndexes()
 	m.checkTallies()
@@ -89,6 +93,10 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 		invariant.Check(m.agents[key.agent] == e.agent && e.agent.executors[key] == e,
 			"executor of framework is on its agent's books", "executor", key.executor)
 		allocated = allocated.Add(e.row.Resources)
+	}
+	for _, o := range f.withdrawn.offers {
+		invariant.Check(m.recalling.on && m.offers[o.row.ID] == o, "offer that was withdrawn is taken back", "offer", o.row.ID)
+		offered = offered.Add(o.row.Resources)
 	}
 	for _, o := range f.offers {
 		offered = offered.Add(o.row.Resources)

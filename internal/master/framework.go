@@ -72,6 +72,7 @@ type framework struct {
 	ending      tally    // what of quotas its tasks use that are ending
 	executors   map[executorKey]*executor
 	offers      map[ids.OfferID]*offer
+	withdrawn   withdrawal
 	inverse     map[ids.OfferID]*inverseOffer
 	agents      map[ids.AgentID]*agent // on which it ran something
 	unreachable []*task                // oldest first
@@ -238,9 +239,7 @@ func (m *Master) disconnectFramework(f *framework) {
 
 // takeBackOffers rescinds what a framework that is not active any more holds.
 func (m *Master) takeBackOffers(f *framework) {
-	for _, o := range inOrder(f.offers) {
-		m.rescind(o)
-	}
+	m.withdraw(f, true)
 	for _, o := range inOrder(f.inverse) {
 		m.rescindInverse(o)
 	}
@@ -304,7 +303,9 @@ func (f *framework) settleOn(a *agent) {
 	a.frameworks[f.id] = f
 }
 
-// isCompleted reports whether a framework is over, as far as is remembered.
+// isCompleted reports whether a framework is over, or about to be, as far as is
+// remembered.
 func (m *Master) isCompleted(id ids.FrameworkID) bool {
-	return slices.ContainsFunc(m.completed, func(f *framework) bool { return f.id == id })
+	return slices.ContainsFunc(m.completed, func(f *framework) bool { return f.id == id }) ||
+		slices.ContainsFunc(m.departing, func(d *departure) bool { return d.framework.id == id })
 }

@@ -36,6 +36,7 @@ type Master struct {
 	maintained map[ids.AgentID]*agent // whose machine is to be taken down
 	draining   map[ids.AgentID]*agent
 	completed  []*framework // oldest first, bounded
+	departing  []*departure // frameworks that are over, and not yet completed
 
 	agentAt     map[ids.UPID]*agent
 	observers   map[uint64]*agent // by the number of the process that pings

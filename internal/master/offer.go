@@ -33,7 +33,7 @@ func (o *offer) order() uint64 { return o.row.Serial }
 // offers. What is recalled must all be back before that, and a part of reclaiming
 // takes a turn of its own.
 func (m *Master) allocate() {
-	budget := m.answerAll(m.recallSome(m.cfg.AllocationBudget))
+	budget := m.departSome(m.answerAll(m.recallSome(m.cfg.AllocationBudget)))
 	if budget == 0 || m.reclaimSome() {
 		m.out.Wake = m.now
 		return
@@ -161,6 +161,7 @@ func (m *Master) removeOffer(o *offer) {
 	m.offered.count(o.row.Resources, -1)
 	delete(m.offers, o.row.ID)
 	delete(o.framework.offers, o.row.ID)
+	delete(o.framework.withdrawn.offers, o.row.ID)
 	delete(o.agent.offers, o.row.ID)
 	m.alloc.Answered(o.framework.id)
 	fr, ar := m.editFramework(o.framework), m.editAgent(o.agent)
@@ -176,8 +177,13 @@ func (m *Master) discard(o *offer, filters *mesos.Filters) {
 
 // rescind takes an offer back and tells the framework.
 func (m *Master) rescind(o *offer) {
+	withdrawn := o.isWithdrawn()
 	m.discard(o, nil)
-	m.tellRescinded(o)
+	if withdrawn {
+		m.tellWithdrawn(o)
+	} else {
+		m.tellRescinded(o)
+	}
 }
 
 func (m *Master) tellRescinded(o *offer) {

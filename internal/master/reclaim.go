@@ -198,7 +198,9 @@ func (m *Master) planRound(r *round) {
 			return
 		}
 		left--
-		r.plan.add(m.frameworks[row.ID])
+		if f := m.frameworks[row.ID]; f != nil {
+			r.plan.add(f)
+		}
 	}
 	r.planned = true
 }

@@ -192,9 +192,13 @@ func (m *Master) subscribeAgain(in Subscribe, w wishes) {
 // redescribe changes what is known of a framework. Offers in roles that it has
 // left are rescinded.
 func (m *Master) redescribe(f *framework, info *mesos.FrameworkInfo, w wishes) {
+	left := slices.ContainsFunc(f.roles, func(r string) bool { return !slices.Contains(rolesOf(info), r) })
 	m.describe(f, info, w)
 	m.alloc.UpdateFramework(m.allocatorFramework(f))
 	m.ranking.stale = true
+	if !left {
+		return
+	}
 	for _, o := range inOrder(f.offers) {
 		if !slices.Contains(f.roles, o.row.Role) {
 			m.rescind(o)
@@ -212,13 +216,7 @@ func (m *Master) takeOver(f *framework, in Subscribe) {
 	}
 	m.leavePeer(f, in.Peer)
 	resumes := in.Peer.Driver != "" && !in.Force && f.state != recovered
-	for _, o := range inOrder(f.offers) {
-		if resumes { // the same driver: it may have answered in vain
-			m.rescind(o)
-		} else {
-			m.discard(o, nil)
-		}
-	}
+	m.withdraw(f, resumes) // the same driver is told: it may have answered in vain
 	wasRecovered := f.state == recovered
 	m.connect(f, in.Peer)
 	if f.state != active {

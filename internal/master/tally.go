@@ -1,6 +1,9 @@
 package master
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/resources"
@@ -109,7 +112,11 @@ func (m *Master) checkTallies() {
 	for _, o := range m.offers {
 		offered.count(o.row.Resources, 1)
 	}
-	for _, f := range m.frameworks {
+	frameworks := slices.Collect(maps.Values(m.frameworks))
+	for _, d := range m.departing {
+		frameworks = append(frameworks, d.framework)
+	}
+	for _, f := range frameworks {
 		var ends tally
 		for _, t := range f.tasks {
 			invariant.Check(t.ending == t.isEnding(), "it is known which tasks are ending", "task", t.row.ID)

@@ -26,7 +26,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"offers kept when a framework disconnects", "master/framework.go",
-		"inOrder(f.offers) {\n\t\tm.rescind(o)", "inOrder(f.offers)[:0] {\n\t\tm.rescind(o)",
+		"m.withdraw(f, true)", "_ = f",
 	},
 	{
 		"tasks handed to an executor each time that it subscribes", "agent/run.go",
