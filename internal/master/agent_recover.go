@@ -49,6 +49,9 @@ func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
 				slog.String("task_id", desc.GetTaskId().GetValue()), slog.String("agent_id", string(a.id)))
 			continue
 		}
+		if f.acknowledgedEnd(a.id, desc) {
+			continue
+		}
 		m.forgetCompleted(f, ids.TaskID(desc.GetTaskId().GetValue()))
 		t := m.recoverTask(f, a, desc)
 		if was != admittedBefore {

@@ -152,6 +152,7 @@ func (m *Master) acknowledge(f *framework, call *schedulerpb.Call_Acknowledge) {
 			return
 		}
 		if isTerminal(*t.row.UpdateState) && string(t.row.UpdateUUID) == string(call.Uuid) {
+			t.acknowledged = true
 			m.removeTask(t, Completed)
 		}
 	}

@@ -32,6 +32,8 @@ type task struct {
 	released bool // its resources are free
 	killed   bool // somebody has asked to kill it
 	ending   bool // it is counted among those that are ending
+	// acknowledged is whether the framework has acknowledged its end.
+	acknowledged bool
 	// front is the state of the update that the agent sent last, whether the
 	// framework was there to hear it or not; nil if it sent none.
 	front *mesos.TaskState

@@ -134,6 +134,17 @@ func (f *framework) knowsTheEnd(a *agent, id ids.TaskID, state mesos.TaskState) 
 	})
 }
 
+// acknowledgedEnd reports whether a framework has acknowledged, with this leader,
+// the very end that an agent that is back still waits to hear acknowledged: the
+// acknowledgement is on its way there, or was lost, and then the agent tells the
+// end again. Were the task put on the books, nobody might ever take it off.
+func (f *framework) acknowledgedEnd(agent ids.AgentID, desc *mesos.Task) bool {
+	return isTerminal(desc.GetStatusUpdateState()) && slices.ContainsFunc(f.completed, func(t *task) bool {
+		return t.acknowledged && t.row.ID == ids.TaskID(desc.GetTaskId().GetValue()) && t.row.Agent == agent &&
+			string(t.row.UpdateUUID) == string(desc.StatusUpdateUuid)
+	})
+}
+
 // deniable reports whether a state is the master's own guess, that an agent can
 // deny.
 func deniable(s mesos.TaskState) bool {
