@@ -55,6 +55,7 @@ type (
 	availabilitySet struct {
 		request RequestID
 		agent   ids.AgentID
+		offer   bool // it is reactivated
 	}
 	// wentGone: an agent is marked gone.
 	wentGone struct {

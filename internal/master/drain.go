@@ -2,6 +2,7 @@ package master
 
 import (
 	"log/slog"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -34,7 +35,7 @@ func (m *Master) drainAgent(request RequestID, call *masterpb.Call_DrainAgent) *
 	a := m.agents[id]
 	switch {
 	case !known:
-		return refusal.Invalidf("Unknown agent")
+		return m.unknownAgent(id)
 	case a != nil && a.unavailability != nil:
 		return refusal.Invalidf("Agent %s is currently in a maintenance schedule, and cannot be drained", id)
 	case a != nil && !a.caps.draining:
@@ -49,6 +50,15 @@ func (m *Master) drainAgent(request RequestID, call *masterpb.Call_DrainAgent) *
 	return m.recordAvailability(request, id, &mesos.DrainInfo{State: mesos.DrainState_DRAINING.Enum(), Config: config}, true)
 }
 
+// unknownAgent refuses what operators want of an agent that the registry has
+// not, or not any more.
+func (m *Master) unknownAgent(id ids.AgentID) *refusal.Error {
+	if m.leaving[id] {
+		return refusal.Conflictf("Agent %s is being marked gone or removed", id)
+	}
+	return refusal.Invalidf("Unknown agent")
+}
+
 func grace(d *durationpb.Duration) *mesos.DurationInfo {
 	return &mesos.DurationInfo{Nanoseconds: new(d.AsDuration().Nanoseconds())}
 }
@@ -57,7 +67,7 @@ func grace(d *durationpb.Duration) *mesos.DurationInfo {
 func (m *Master) deactivateAgent(request RequestID, id ids.AgentID) *refusal.Error {
 	drain, _, known := m.registry.Availability(id)
 	if !known {
-		return refusal.Invalidf("Unknown agent")
+		return m.unknownAgent(id)
 	}
 	return m.recordAvailability(request, id, drain, true)
 }
@@ -67,7 +77,7 @@ func (m *Master) reactivateAgent(request RequestID, id ids.AgentID) *refusal.Err
 	drain, deactivated, known := m.registry.Availability(id)
 	switch {
 	case !known:
-		return refusal.Invalidf("Unknown agent")
+		return m.unknownAgent(id)
 	case !deactivated:
 		return refusal.Invalidf("Agent %s is not deactivated", id)
 	case drain.GetState() == mesos.DrainState_DRAINING:
@@ -81,15 +91,22 @@ func (m *Master) recordAvailability(request RequestID, id ids.AgentID, drain *me
 	if err != nil {
 		return refusal.Conflictf("%s", err)
 	}
-	m.persistFor(request, puts, availabilitySet{request, id})
+	m.persistFor(request, puts, availabilitySet{request: request, agent: id, offer: !deactivated})
 	return nil
 }
 
 // availabilityChanged goes on once what an operator said of an agent is recorded.
+// One that is to be offered again and is not here is in conflict with that,
+// though it will be when it is back.
 func (m *Master) availabilityChanged(set availabilitySet) {
-	if a := m.agents[set.agent]; a != nil {
+	a := m.agents[set.agent]
+	if a != nil {
 		m.heedOperators(a)
 		m.askToDrain(a)
+	}
+	if a == nil && set.offer {
+		m.reply(set.request, refusal.Conflictf("Agent %s is not registered; it is offered when it is back", set.agent))
+		return
 	}
 	m.reply(set.request, nil)
 }
@@ -180,20 +197,52 @@ func (m *Master) agentGone(g wentGone) {
 	m.counters.AgentRemovals++
 	switch a := m.agents[g.agent]; {
 	case a != nil:
-		const text = "Agent has been marked gone"
 		for _, t := range inOrder(a.tasks) {
-			state := mesos.TaskState_TASK_GONE_BY_OPERATOR
-			if !t.framework.caps.partitionAware {
-				state = mesos.TaskState_TASK_LOST
-			}
-			m.endTask(t, state, mesos.TaskStatus_REASON_AGENT_REMOVED_BY_OPERATOR, text, nil)
+			state, why := t.framework.goneState()
+			m.endTask(t, state, why, markedGone, nil)
 		}
-		m.endOperations(a, mesos.OperationState_OPERATION_GONE_BY_OPERATOR, text)
-		m.shutdown(a.row.PID, text)
+		m.endOperations(a, mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone)
+		m.shutdown(a.row.PID, markedGone)
 		m.vacate(a)
 	case m.recovered[g.agent] != nil:
 		delete(m.recovered, g.agent)
 		m.announceLoss(g.agent)
+	default:
+		for _, f := range inOrder(m.frameworks) {
+			m.endUnreachable(f, g.agent)
+		}
 	}
 	m.reply(g.request, nil)
+}
+
+const markedGone = "Agent has been marked gone"
+
+// goneState returns what a framework is told of a task whose agent is gone.
+func (f *framework) goneState() (mesos.TaskState, mesos.TaskStatus_Reason) {
+	if f.caps.partitionAware {
+		return mesos.TaskState_TASK_GONE_BY_OPERATOR, mesos.TaskStatus_REASON_AGENT_REMOVED_BY_OPERATOR
+	}
+	return mesos.TaskState_TASK_LOST, mesos.TaskStatus_REASON_AGENT_REMOVED
+}
+
+// endUnreachable ends the tasks of a framework that were on an agent which was
+// unreachable, and is gone. Of one that it knows to be over it is told nothing.
+func (m *Master) endUnreachable(f *framework, id ids.AgentID) {
+	f.unreachable = slices.DeleteFunc(f.unreachable, func(t *task) bool {
+		if t.row.Agent != id {
+			return false
+		}
+		if over := isTerminal(t.row.State); !over || !isTerminal(t.reportedState()) {
+			state, why := f.goneState()
+			s := m.statusOf(t, state, why, markedGone)
+			if !over {
+				m.updateTask(t, s, state)
+				m.countEnd(state, s)
+			}
+			m.notify(f, updateEvent(s))
+		}
+		m.editTask(t).Place = Completed
+		m.keepCompleted(f, t)
+		return true
+	})
 }
