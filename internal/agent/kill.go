@@ -137,13 +137,15 @@ func shorter(limit *mesos.DurationInfo, own *mesos.KillPolicy) *mesos.KillPolicy
 }
 
 // markDraining says of a task that is killed by a drain why it is, and, if the
-// agent is to be gone for good, that it does not come back.
+// agent is to be gone for good, that it does not come back. Mesos says that of a
+// task that is being killed already; it is not over then, may still end in
+// another way, and uses what it has.
 func (a *Agent) markDraining(f *framework, st *mesos.TaskStatus) {
 	if a.drain == nil || st.GetState() != mesos.TaskState_TASK_KILLING && st.GetState() != mesos.TaskState_TASK_KILLED {
 		return
 	}
 	st.Reason = mesos.TaskStatus_REASON_AGENT_DRAINING.Enum()
-	if a.drain.GetMarkGone() && can(f.info, mesos.FrameworkInfo_Capability_PARTITION_AWARE) {
+	if st.GetState() == mesos.TaskState_TASK_KILLED && a.drain.GetMarkGone() && can(f.info, mesos.FrameworkInfo_Capability_PARTITION_AWARE) {
 		st.State = mesos.TaskState_TASK_GONE_BY_OPERATOR.Enum()
 	}
 }
