@@ -133,7 +133,6 @@ func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.Reregiste
 	row.Capabilities = capabilityTypes(msg.AgentCapabilities)
 	row.Reregistered = m.now
 	m.alloc.UpdateAgent(m.allocatorAgent(a))
-	m.heedSchedule(a) // it may be on another machine now
 	m.reconcileAgent(a, msg)
 	if a.state == disconnected {
 		m.reconnectAgent(a)

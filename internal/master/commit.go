@@ -53,9 +53,10 @@ type (
 	}
 	// availabilitySet: an operator has drained, deactivated or reactivated an agent.
 	availabilitySet struct {
-		request RequestID
-		agent   ids.AgentID
-		offer   bool // it is reactivated
+		request     RequestID
+		agent       ids.AgentID
+		drain       *mesos.DrainInfo
+		deactivated bool
 	}
 	// wentGone: an agent is marked gone.
 	wentGone struct {

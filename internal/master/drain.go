@@ -91,7 +91,7 @@ func (m *Master) recordAvailability(request RequestID, id ids.AgentID, drain *me
 	if err != nil {
 		return refusal.Conflictf("%s", err)
 	}
-	m.persistFor(request, puts, availabilitySet{request: request, agent: id, offer: !deactivated})
+	m.persistFor(request, puts, availabilitySet{request, id, drain, deactivated})
 	return nil
 }
 
@@ -101,19 +101,24 @@ func (m *Master) recordAvailability(request RequestID, id ids.AgentID, drain *me
 func (m *Master) availabilityChanged(set availabilitySet) {
 	a := m.agents[set.agent]
 	if a != nil {
-		m.heedOperators(a)
+		m.setAvailability(a, set.drain, set.deactivated)
 		m.askToDrain(a)
 	}
-	if a == nil && set.offer {
+	if a == nil && !set.deactivated {
 		m.reply(set.request, refusal.Conflictf("Agent %s is not registered; it is offered when it is back", set.agent))
 		return
 	}
 	m.reply(set.request, nil)
 }
 
-// heedOperators brings an agent to what operators have said of it.
+// heedOperators brings an agent that is back to what operators have said of it.
 func (m *Master) heedOperators(a *agent) {
-	drain, deactivated, _ := m.registry.Availability(a.id)
+	if drain, deactivated, known := m.registry.Availability(a.id); known {
+		m.setAvailability(a, drain, deactivated)
+	}
+}
+
+func (m *Master) setAvailability(a *agent, drain *mesos.DrainInfo, deactivated bool) {
 	if a.row.Drain == drain && a.row.Deactivated == deactivated {
 		return
 	}
@@ -194,7 +199,6 @@ func (m *Master) recordGone(request RequestID, id ids.AgentID) {
 // agentGone takes an agent that is gone for good off the books.
 func (m *Master) agentGone(g wentGone) {
 	delete(m.leaving, g.agent)
-	m.counters.AgentRemovals++
 	switch a := m.agents[g.agent]; {
 	case a != nil:
 		for _, t := range inOrder(a.tasks) {
@@ -202,7 +206,7 @@ func (m *Master) agentGone(g wentGone) {
 			m.endTask(t, state, why, markedGone, nil)
 		}
 		m.endOperations(a, mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone)
-		m.shutdown(a.row.PID, markedGone)
+		m.send(a, &messages.ShutdownMessage{Message: new(markedGone)})
 		m.vacate(a)
 	case m.recovered[g.agent] != nil:
 		delete(m.recovered, g.agent)

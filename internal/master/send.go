@@ -25,8 +25,13 @@ func (m *Master) reply(request RequestID, err *refusal.Error) {
 	}
 }
 
-// send sends a message from the master to an agent.
+// send sends a message from the master to an agent, unless another one is at its
+// address by now: that would take it for its own.
 func (m *Master) send(a *agent, msg proto.Message) {
+	if m.agentAt[a.row.PID] != a {
+		m.log.Warn("another agent is at the address", slog.String("agent_id", string(a.id)), slog.String("pid", string(a.row.PID)))
+		return
+	}
 	m.emit(ToProcess{From: "master", To: a.row.PID, Message: msg})
 }
 
