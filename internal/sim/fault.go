@@ -34,6 +34,11 @@ var attacks = []attack{
 	{Frozen, 30 * time.Second, (*world).freeze},
 	{Flapping, 50 * time.Second, (*world).flap},
 	{RollingUpgrade, 90 * time.Second, (*world).upgrade},
+	{StoreFailover, 10 * time.Second, (*world).failStoreOver},
+	{StoreAmnesia, 50 * time.Second, (*world).forgetInStore},
+	{AgentDrain, 12 * time.Second, (*world).drainSomeAgent},
+	{AgentGone, 50 * time.Second, (*world).markSomeAgentGone},
+	{Maintenance, 10 * time.Second, (*world).maintainSomething},
 }
 
 // startFaults has the plan's faults begin.
@@ -224,6 +229,17 @@ func (w *world) upgrade() {
 	}
 }
 
+func (w *world) failStoreOver() { w.store.failOver() }
+
+// forgetInStore has a single master die, and start with an older registry: the
+// machine died, and its disk had not kept what it said it had.
+func (w *world) forgetInStore() {
+	if m := w.masters[0]; len(w.masters) == 1 && m.core != nil {
+		m.die("its machine dies")
+		w.store.goBack()
+	}
+}
+
 func (w *world) leaveAgent() { pick(w, AgentLeave, w.agents).leave() }
 
 // heal ends all faults, and starts what has died.
@@ -231,6 +247,7 @@ func (w *world) heal() {
 	w.note("----- healed")
 	w.healed = true
 	w.freeLater()
+	w.bringBackLater()
 	w.dropQuotasLater()
 	for _, from := range w.net.names {
 		for _, to := range w.net.names {

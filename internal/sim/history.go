@@ -19,27 +19,36 @@ import (
 // A history is what the checkers know: what has happened, as seen from outside
 // the cores. They end the run when something happens that must never.
 type history struct {
-	w          *world
-	counts     Counts
-	sandboxes  map[string]bool
-	containers map[ids.ContainerID]bool
-	tasks      map[taskKey]*taskHistory
-	order      []*taskHistory
-	offers     map[string]*offerHistory
-	asked      map[ids.TaskID][]string // the offers that a task was to be launched with
-	admitted   map[ids.AgentID]bool
-	left       map[ids.AgentID]bool // said goodbye, or was replaced
-	gone       map[ids.AgentID]bool
-	shut       map[string]float64 // agent's name/framework → when a leader last had it shut down there
-	frameworks map[ids.FrameworkID]bool
-	quotaAsked int              // how often quotas were asked for
-	killAsked  map[taskKey]bool // by its framework
-	kills      kills
+	w             *world
+	counts        Counts
+	sandboxes     map[string]bool
+	containers    map[ids.ContainerID]bool
+	tasks         map[taskKey]*taskHistory
+	order         []*taskHistory
+	offers        map[string]*offerHistory
+	asked         map[ids.TaskID][]string // the offers that a task was to be launched with
+	admitted      map[ids.AgentID]bool
+	left          map[ids.AgentID]bool // said goodbye, or was replaced
+	gone          map[ids.AgentID]bool
+	shut          map[string]float64 // agent's name/framework → when a leader last had it shut down there
+	frameworks    map[ids.FrameworkID]bool
+	durable       uint64                 // the latest version of the store that a master was told it has made
+	barred        map[ids.AgentID]int    // drained or deactivated, and not reactivated since → which leader was told so
+	barredGone    map[ids.AgentID]int    // marked gone, likewise
+	reactivations map[ids.AgentID]int    // how often it was to be offered again
+	home          map[ids.AgentID]string // the host that an agent was admitted at
+	down          map[string]bool        // hosts that were taken down, once
+	wentBack      bool                   // the store has
+	inverse       map[string]bool        // inverse offers that were made → rescinded
+	quotaAsked    int                    // how often quotas were asked for
+	killAsked     map[taskKey]bool       // by its framework
+	kills         kills
 }
 
 // Counts is how much of what a run has seen.
 type Counts struct {
 	Launched, Ended, Updates, Offers, Accepted, Rescinded, Quotas, Operations, Revoked int
+	Barred, Gone, Inverse                                                              int
 }
 
 // taskHistory is what became of one task.
@@ -49,6 +58,7 @@ type taskHistory struct {
 	running  int
 	machine  string
 	since    float64          // when it came to an agent
+	cutOff   float64          // when the scheduler was last told that it is unreachable
 	accepted []acceptedUpdate // by an agent, from the executor, in order
 	told     []string         // uuids of what the scheduler was told, in order
 	isTold   map[string]bool
@@ -75,6 +85,7 @@ func newHistory(w *world) *history {
 	return &history{
 		w: w, sandboxes: map[string]bool{}, containers: map[ids.ContainerID]bool{}, tasks: map[taskKey]*taskHistory{},
 		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
+		barred: map[ids.AgentID]int{}, barredGone: map[ids.AgentID]int{}, reactivations: map[ids.AgentID]int{}, home: map[ids.AgentID]string{}, down: map[string]bool{}, inverse: map[string]bool{},
 		gone: map[ids.AgentID]bool{}, shut: map[string]float64{}, frameworks: map[ids.FrameworkID]bool{}, killAsked: map[taskKey]bool{},
 	}
 }
@@ -132,7 +143,12 @@ func (h *history) acknowledged(t *wanted, s *mesos.TaskStatus) {
 func (h *history) told(s *schedulerNode, want *wanted, st *mesos.TaskStatus) {
 	t := h.task(taskKey{want.framework, want.id})
 	h.counts.Updates++
-	lost := t.last == mesos.TaskState_TASK_LOST && (!s.traits.partitionAware || h.left[ids.AgentID(want.agent.GetValue())])
+	h.toldGone(s, want, st)
+	if st.GetState() == mesos.TaskState_TASK_UNREACHABLE {
+		t.cutOff = h.w.seconds()
+	}
+	lost := t.last == mesos.TaskState_TASK_LOST && (!s.traits.partitionAware || h.away(ids.AgentID(want.agent.GetValue()))) ||
+		t.last == mesos.TaskState_TASK_GONE_BY_OPERATOR && h.wentBack
 	if t.final && st.GetState() != t.last && !lost && !forgotten(st) {
 		fail("terminal is final", "%s was told that %s is %s, and now %s", s.name, want.id, t.last, st.GetState())
 	}
@@ -152,6 +168,19 @@ func (h *history) told(s *schedulerNode, want *wanted, st *mesos.TaskStatus) {
 	t.told = append(t.told, uuid)
 	h.inOrder(t)
 }
+
+// toldGone: who cannot know what it is that a task is gone is told that it is lost.
+func (h *history) toldGone(s *schedulerNode, want *wanted, st *mesos.TaskStatus) {
+	byOperator := st.GetReason() == mesos.TaskStatus_REASON_AGENT_REMOVED_BY_OPERATOR
+	if st.GetState() == mesos.TaskState_TASK_GONE_BY_OPERATOR && !s.traits.partitionAware ||
+		st.GetState() == mesos.TaskState_TASK_LOST && byOperator {
+		fail("gone", "%s, PARTITION_AWARE %t, is told that %s is %s, %s", s.name, s.traits.partitionAware, want.id, st.GetState(), st.GetReason())
+	}
+}
+
+// away reports whether an agent has left, or was sent away with its machine:
+// what it had to say is of no concern any more.
+func (h *history) away(id ids.AgentID) bool { return h.left[id] || h.down[h.home[id]] }
 
 // forgotten reports whether a status is the answer of a master that has a task
 // on no book any more, to a scheduler that asked before it had heard of the end.
@@ -205,24 +234,40 @@ func (h *history) offered(s *schedulerNode, o *mesos.Offer) {
 func (h *history) masterSends(m *masterNode, msg master.Message) {
 	switch msg := msg.(type) {
 	case master.ToFramework:
-		h.masterTells(msg.Event)
+		h.masterTells(m, msg.Event)
 		if st := msg.Event.GetUpdate().GetStatus(); st != nil && m.streams[msg.Peer.Conn] != nil {
 			h.deniable(m.streams[msg.Peer.Conn].scheduler, st)
 		}
 	case master.ToProcess:
-		if reg, ok := msg.Message.(*messages.SlaveRegisteredMessage); ok {
-			id := ids.AgentID(reg.SlaveId.GetValue())
-			h.admitted[id] = true
-			h.recorded(id)
+		h.agentIsTold(m, msg)
+	}
+}
+
+// agentIsTold looks at what a master says to an agent.
+func (h *history) agentIsTold(m *masterNode, to master.ToProcess) {
+	switch msg := to.Message.(type) {
+	case *messages.SlaveRegisteredMessage:
+		id := ids.AgentID(msg.SlaveId.GetValue())
+		h.welcomed(m, id)
+		if a := h.w.agentAt(to.To.Address()); a != nil {
+			h.home[id] = a.name + ".test"
 		}
-		if op, ok := msg.Message.(*messages.ApplyOperationMessage); ok && op.FrameworkId != nil {
+		h.admitted[id] = true
+		h.recorded(id)
+	case *messages.SlaveReregisteredMessage:
+		h.welcomed(m, ids.AgentID(msg.SlaveId.GetValue()))
+	case *messages.ApplyOperationMessage:
+		if msg.FrameworkId != nil {
 			h.counts.Operations++
 		}
-		if kill, ok := msg.Message.(*messages.KillTaskMessage); ok {
-			h.killSent(m, taskKey{ids.FrameworkID(kill.FrameworkId.GetValue()), ids.TaskID(kill.TaskId.GetValue())})
-		}
-		if run, ok := msg.Message.(*messages.RunTaskMessage); ok {
-			h.launchedBy(ids.TaskID(run.Task.TaskId.GetValue()))
+	case *messages.KillTaskMessage:
+		h.killSent(m, taskKey{ids.FrameworkID(msg.FrameworkId.GetValue()), ids.TaskID(msg.TaskId.GetValue())})
+	case *messages.RunTaskMessage:
+		h.launchedBy(ids.TaskID(msg.Task.TaskId.GetValue()))
+		h.launchable(m, ids.AgentID(msg.Task.AgentId.GetValue()), "launches a task on")
+	case *messages.RunTaskGroupMessage:
+		for _, t := range msg.TaskGroup.Tasks {
+			h.launchable(m, ids.AgentID(t.AgentId.GetValue()), "launches a task on")
 		}
 	}
 }
@@ -232,6 +277,9 @@ func (h *history) deniable(s *schedulerNode, st *mesos.TaskStatus) {
 	t := h.tasks[taskKey{s.id, ids.TaskID(st.TaskId.GetValue())}]
 	if t == nil || t.running == 0 || !forgotten(st) {
 		return
+	}
+	if t.cutOff > 0 && t.since > t.cutOff {
+		return // it came so late that the agent was unreachable and back: the agent has yet to say that it has it
 	}
 	if agent := st.AgentId.GetValue(); h.w.store.records["agents/"+agent] != nil {
 		fail("reconciliation", "%s is told that %s is %s, which runs on %s", s.name, st.TaskId.GetValue(), st.GetState(), agent)
@@ -267,7 +315,7 @@ func (h *history) launchedBy(task ids.TaskID) {
 	}
 }
 
-func (h *history) masterTells(e *schedulerpb.Event) {
+func (h *history) masterTells(m *masterNode, e *schedulerpb.Event) {
 	switch e.GetType() { //nolint:exhaustive // the others are none of the checkers' business
 	case schedulerpb.Event_RESCIND:
 		h.counts.Rescinded++
@@ -279,7 +327,14 @@ func (h *history) masterTells(e *schedulerpb.Event) {
 	case schedulerpb.Event_OFFERS:
 		for _, o := range e.Offers.Offers {
 			h.offer(o.Id.GetValue()).agent = o.AgentId.GetValue()
+			h.launchable(m, ids.AgentID(o.AgentId.GetValue()), "offers")
 		}
+	case schedulerpb.Event_INVERSE_OFFERS:
+		for _, o := range e.InverseOffers.InverseOffers {
+			h.inverseMade(o.Id.GetValue())
+		}
+	case schedulerpb.Event_RESCIND_INVERSE_OFFER:
+		h.inverseRescinded(e.RescindInverseOffer.InverseOfferId.GetValue())
 	}
 }
 
@@ -300,7 +355,7 @@ func (h *history) recorded(id ids.AgentID) {
 	switch {
 	case h.gone[id] && !gone:
 		fail("registry", "agent %s was marked gone, and is not", id)
-	case h.left[id]:
+	case h.away(id):
 	case !admitted && !unreachable && !gone:
 		fail("registry", "agent %s was admitted, and is forgotten", id)
 	case admitted && (unreachable || gone), unreachable && gone:
@@ -313,6 +368,12 @@ func (h *history) recorded(id ids.AgentID) {
 func (h *history) stored(_ map[string][]byte, puts []registry.Put) {
 	for _, p := range puts {
 		kind, id, ok := strings.Cut(p.Key, "/")
+		if kind == "gone" && p.Value != nil { // it is sent away, whatever it had to say
+			h.left[ids.AgentID(id)] = true
+		}
+		if !h.kept(ids.AgentID(id)) {
+			delete(h.barred, ids.AgentID(id)) // it was removed, with all that was said of it
+		}
 		if ok && (kind == "agents" || kind == "unreachable" || kind == "gone") && h.admitted[ids.AgentID(id)] {
 			h.recorded(ids.AgentID(id))
 		}

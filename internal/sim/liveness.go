@@ -75,7 +75,8 @@ func (w *world) unfinished() string {
 			return fmt.Sprintf("%s has %d tasks to launch", s.name, s.todo)
 		}
 		for _, t := range s.current {
-			away := (t.state == mesos.TaskState_TASK_UNREACHABLE || t.unknown) && w.neverBack(ids.AgentID(t.agent.GetValue()))
+			id := ids.AgentID(t.agent.GetValue())
+			away := (t.state == mesos.TaskState_TASK_UNREACHABLE || t.unknown) && w.neverBack(id) && !w.history.gone[id]
 			if !t.over && !away {
 				return fmt.Sprintf("%s does not know the end of %s on %s, last told %s, launch %d",
 					s.name, t.id, t.agent.GetValue(), state(t.state), t.launch)
@@ -229,7 +230,7 @@ func (w *world) delivered() {
 // that it had to say.
 func (w *world) replaced(t *wanted) bool {
 	id := ids.AgentID(t.agent.GetValue())
-	return w.history.left[id] || w.neverBack(id)
+	return w.history.away(id) || w.neverBack(id)
 }
 
 // hoard adds a framework that keeps all it is offered.

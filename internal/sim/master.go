@@ -20,7 +20,9 @@ type masterNode struct {
 	name    string
 	address string
 	core    *master.Master // nil: no process
+	taking  bool           // it is elected, and about to lead
 	leads   bool
+	term    int // which of all leaders it is
 	life    int
 
 	clock clock
@@ -88,7 +90,7 @@ func (m *masterNode) start() {
 		Log:       m.w.log.With(slog.String("node", m.name)),
 		Allocator: allocator.New(allocator.DefaultConfig(), rng),
 	})
-	m.leads = false
+	m.leads, m.taking = false, false
 	m.inbox, m.queue, m.writing, m.pumping = nil, nil, false, false
 	m.streams = map[master.ConnID]*stream{}
 	m.calls = map[master.RequestID]func(master.Reply){}
@@ -97,26 +99,47 @@ func (m *masterNode) start() {
 	m.w.candidate(m)
 }
 
-// lead makes the process the leader, when it has read the registry.
+// lead makes the process the leader, when it has read the registry and made it
+// its own: an empty write, based on what was read, changes the version, so that
+// no leader before it can write. If one did since, or what was read was old, it
+// is read again.
 func (m *masterNode) lead() {
-	life := m.life
-	m.w.after(m.w.between("store", 0, 5*time.Millisecond), func() {
-		if m.life != life || m.core == nil || m.leads {
-			return
-		}
+	if m.taking || m.leads {
+		return
+	}
+	m.taking = true
+	m.take()
+}
+
+func (m *masterNode) take() {
+	m.w.after(m.w.between("store", 0, 5*time.Millisecond), m.inThisLife(func() {
 		r, version := m.w.store.load()
-		m.version, m.leads = version, true
-		m.w.terms++
-		id := fmt.Sprintf("M%d", m.w.terms)
-		m.w.note("%s    leads as %s", m.name, id)
-		m.core.Recover(m.clock.now(), r, &mesos.MasterInfo{
-			Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
-			Pid:          (*string)(new(m.pid())),
-			Capabilities: []*mesos.MasterInfo_Capability{{Type: mesos.MasterInfo_Capability_QUOTA_V2.Enum()}},
+		m.w.store.write(m, version, nil, func(ok bool) {
+			switch {
+			case m.w.leader != m:
+				m.die("it is not elected any more")
+			case ok:
+				m.took(r, version+1)
+			default:
+				m.take()
+			}
 		})
-		m.w.history.recovered(m, r)
-		m.pump()
+	}))
+}
+
+func (m *masterNode) took(r *registry.Registry, version uint64) {
+	m.w.terms++
+	m.w.history.leadsWith(m, version)
+	m.version, m.leads, m.taking, m.term = version, true, false, m.w.terms
+	id := fmt.Sprintf("M%d", m.term)
+	m.w.note("%s    leads as %s", m.name, id)
+	m.core.Recover(m.clock.now(), r, &mesos.MasterInfo{
+		Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
+		Pid:          (*string)(new(m.pid())),
+		Capabilities: []*mesos.MasterInfo_Capability{{Type: mesos.MasterInfo_Capability_QUOTA_V2.Enum()}},
 	})
+	m.w.history.recovered(m, r)
+	m.pump()
 }
 
 // die ends the process at once.
@@ -125,7 +148,7 @@ func (m *masterNode) die(why string) {
 		return
 	}
 	m.w.note("%s    dies: %s", m.name, why)
-	m.core, m.leads = nil, false
+	m.core, m.leads, m.taking = nil, false, false
 	m.life++
 	m.wake.stop()
 	m.w.net.down(m.name)

@@ -35,6 +35,11 @@ const (
 	Flapping                    // the way between two nodes breaks and heals again and again
 	RollingUpgrade              // agents and masters are restarted one after another, as another version
 	ModuleFailure               // the allocation module dies, stalls or answers nonsense
+	StoreFailover               // another replica of the store leads, and the end of what the one before had taken is lost
+	StoreAmnesia                // the store of a single master goes back in time
+	AgentDrain                  // operators drain, deactivate and reactivate agents
+	AgentGone                   // operators mark agents gone
+	Maintenance                 // operators schedule, start and stop the maintenance of machines
 	faultKinds
 )
 
@@ -42,7 +47,7 @@ var faultNames = [faultKinds]string{
 	"master-crash", "agent-crash", "host-reboot", "scheduler-crash", "stream-break", "link-break", "partition",
 	"slow-network", "call-loss", "slow-store", "slow-disk", "executor-crash", "hung-executor", "launch-failure",
 	"stubborn-task", "session-expiry", "agent-leave", "host-loss", "clock-skew", "frozen", "flapping", "rolling-upgrade",
-	"module-failure",
+	"module-failure", "store-failover", "store-amnesia", "agent-drain", "agent-gone", "maintenance",
 }
 
 // String returns the kind's name.

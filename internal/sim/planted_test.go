@@ -102,6 +102,32 @@ var planted = []struct{ name, file, was, is string }{
 		"quotas not enforced by a new leader", "master/quota.go",
 		"m.setQuotaInForce(m.quotas[name])", "_ = name",
 	},
+	{
+		"a store that loses what it said is durable", "sim/store.go",
+		"s.lead++\n\ts.tail = nil\n",
+		"s.lead++\n\ts.tail = nil\n\tif n := len(s.past); n > 0 {\n\t\ts.records, s.version = s.past[n-1].records, s.past[n-1].version\n\t\ts.past = s.past[:n-1]\n\t}\n",
+	},
+	{
+		"offers of an agent kept when it is drained", "master/drain.go",
+		"\t\tm.rescindAll(a)\n", "",
+	},
+	{
+		"drained agents offered by a new leader", "master/agent.go",
+		"\tm.heedOperators(a)\n", "",
+	},
+	{
+		"gone agents let in again by a new leader", "master/agent_reregister.go",
+		"m.registry.IsGone(id)", "m.removed.has(id)",
+	},
+	{
+		"an agent offered again while it is being marked gone", "master/drain.go",
+		"m.setAvailability(a, set.drain, set.deactivated)",
+		"drain, deactivated, _ := m.registry.Availability(a.id)\n\t\tm.setAvailability(a, drain, deactivated)",
+	},
+	{
+		"inverse offers left over when a schedule is replaced", "master/maintenance.go",
+		"\t\tm.rescindAll(a)\n\t\tm.heedSchedule(a)", "\t\tm.heedSchedule(a)",
+	},
 }
 
 // TestPlanted sees that the bugs can be planted, and with -plant that some

@@ -241,6 +241,10 @@ func (s *schedulerNode) event(st *stream, e *schedulerpb.Event) {
 		s.offered(e.Offers.Offers)
 	case schedulerpb.Event_RESCIND:
 		s.forgetOffer(e.Rescind.OfferId.GetValue())
+	case schedulerpb.Event_INVERSE_OFFERS:
+		for _, o := range e.InverseOffers.InverseOffers {
+			s.after(s.w.between("inverse offers", 0, 10*time.Second), func() { s.answerInverse(o.Id) })
+		}
 	case schedulerpb.Event_UPDATE:
 		s.updated(e.Update.Status)
 	case schedulerpb.Event_UPDATE_OPERATION_STATUS:
@@ -273,6 +277,21 @@ func (s *schedulerNode) refusedBy(st *stream, why string) {
 		s.id, s.current, s.execs = "", nil, map[ids.AgentID]*mesos.ExecutorInfo{}
 	}
 	st.broken()
+}
+
+// answerInverse says whether the framework will leave an agent.
+func (s *schedulerNode) answerInverse(id *mesos.OfferID) {
+	call := &schedulerpb.Call{
+		Type:                 schedulerpb.Call_DECLINE_INVERSE_OFFERS.Enum(),
+		DeclineInverseOffers: &schedulerpb.Call_DeclineInverseOffers{InverseOfferIds: []*mesos.OfferID{id}, Filters: s.filters()},
+	}
+	if s.w.once("inverse offers", 0.5) {
+		call = &schedulerpb.Call{
+			Type:                schedulerpb.Call_ACCEPT_INVERSE_OFFERS.Enum(),
+			AcceptInverseOffers: &schedulerpb.Call_AcceptInverseOffers{InverseOfferIds: []*mesos.OfferID{id}, Filters: s.filters()},
+		}
+	}
+	s.call(call, nil)
 }
 
 // failed handles a FAILURE: an executor or an agent is gone.

@@ -83,6 +83,9 @@ func (c *Counts) add(o Counts) {
 	c.Quotas += o.Quotas
 	c.Operations += o.Operations
 	c.Revoked += o.Revoked
+	c.Barred += o.Barred
+	c.Gone += o.Gone
+	c.Inverse += o.Inverse
 }
 
 // TestRepeats: the same seed is the same run, whoever reads along.
