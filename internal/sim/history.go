@@ -249,10 +249,10 @@ func (h *history) agentIsTold(m *masterNode, to master.ToProcess) {
 	case *messages.SlaveRegisteredMessage:
 		id := ids.AgentID(msg.SlaveId.GetValue())
 		h.welcomed(m, id)
-		if a := h.w.agentAt(to.To.Address()); a != nil {
-			h.home[id] = a.name + ".test"
-		}
 		h.admitted[id] = true
+		if name := h.at(id); name != "" {
+			h.home[id] = name + ".test"
+		}
 		h.recorded(id)
 	case *messages.SlaveReregisteredMessage:
 		h.welcomed(m, ids.AgentID(msg.SlaveId.GetValue()))

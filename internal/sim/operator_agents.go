@@ -185,10 +185,13 @@ func (w *world) schedule(m *masterNode, machines []*mesos.MachineInfo) {
 }
 
 // bringBackLater has operators end all maintenance and have all agents offered
-// again, again and again. What is draining has to be drained first.
+// again, again and again. What is draining has to be drained first, for which the
+// ends of tasks have to be acknowledged: frameworks that nobody is any more are
+// torn down.
 func (w *world) bringBackLater() {
-	w.after(5*time.Second, func() {
+	w.after(20*time.Second, func() {
 		if m := w.inCharge(); m != nil {
+			w.tearDownLeftovers()
 			w.bringBack(m)
 		}
 		w.bringBackLater()

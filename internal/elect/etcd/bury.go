@@ -3,24 +3,21 @@ package etcd
 import (
 	"context"
 	"errors"
-	"net"
-	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/libprocess"
 )
 
-// How a dead leader is told from a slow one.
 const (
-	lookAgain  = time.Second // for a leader to watch, or after a connection to it broke
-	refusals   = 3           // in a row, after a connection that worked
-	betweenTry = 20 * time.Millisecond
+	lookAgain = time.Second // for a leader to watch, or after a connection to it broke
 
 	revocations = 10
 	revokeTime  = 300 * time.Millisecond
+	betweenTry  = 20 * time.Millisecond
 )
 
 // bury ends the session of a leader whose process is dead for sure, so that
@@ -33,7 +30,7 @@ func (e *Elector) bury(ctx context.Context, client *clientv3.Client) {
 		leader, _, err := e.first(ctx, client)
 		if err == nil && leader != nil {
 			info, err := decode(leader.Value)
-			if err == nil && dies(ctx, ids.UPID(info.GetPid()).Address()) {
+			if err == nil && libprocess.Dies(ctx, ids.UPID(info.GetPid()).Address()) {
 				e.cfg.Log.Info("the leader is dead: ending its session")
 				revoke(ctx, client, clientv3.LeaseID(leader.Lease))
 			}
@@ -54,31 +51,6 @@ func revoke(ctx context.Context, client *clientv3.Client, lease clientv3.LeaseID
 		}
 		sleep(ctx, betweenTry)
 	}
-}
-
-// dies stays connected to an address until that breaks, and says whether it
-// refuses connections from then on.
-func dies(ctx context.Context, address string) bool {
-	dialer := net.Dialer{Timeout: callTime}
-	conn, err := dialer.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return false
-	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
-	_, _ = conn.Read(make([]byte, 1)) // nothing is asked, so nothing comes but the end
-	_ = conn.Close()
-	for range refusals {
-		sleep(ctx, betweenTry)
-		again, err := dialer.DialContext(ctx, "tcp", address)
-		if err == nil {
-			_ = again.Close()
-		}
-		if !errors.Is(err, syscall.ECONNREFUSED) {
-			return false
-		}
-	}
-	return true
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -128,10 +128,15 @@ func (e *Elector) await(ctx context.Context, s *session, own string) error {
 		if !slices.Contains(children, own) {
 			return fmt.Errorf("%w: the candidate %s was deleted", errOver, own)
 		}
-		if first, _ := lowest(children); first.name == own {
+		first, _ := lowest(children)
+		if first.name == own {
 			return nil
 		}
-		if err := s.until(ctx, changed); err != nil {
+		watching, stop := context.WithCancel(ctx)
+		go e.bury(watching, s, first)
+		err = s.until(ctx, changed)
+		stop()
+		if err != nil {
 			return err
 		}
 	}

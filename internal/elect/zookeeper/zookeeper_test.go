@@ -3,6 +3,8 @@ package zookeeper
 import (
 	"encoding/json"
 	"log/slog"
+	"net"
+	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
@@ -213,5 +215,57 @@ func TestWrongCredentials(t *testing.T) {
 	case <-lost:
 		t.Error("the leader lost")
 	default:
+	}
+}
+
+// TestDeadLeader: nobody waits for the session of a leader that is dead for
+// sure. Here it never ends by itself: it is this test's, and the leader's process
+// is a listener.
+func TestDeadLeader(t *testing.T) {
+	server := cluster.StartZooKeeper(t, testTick)
+	e := elector(t, Scheme+server.Addr+"/dead")
+	process, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer process.Close()
+	s, err := e.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	at := process.Addr().(*net.TCPAddr).AddrPort()
+	if _, err := e.join(s, wire.AppendSortedJSON(nil, wire.MasterAt(at, "leader"))); err != nil {
+		t.Fatal(err)
+	}
+
+	led := make(chan error, 1)
+	go func() {
+		_, err := elector(t, Scheme+server.Addr+"/dead").Contend(t.Context(), wire.MasterAt(netip.MustParseAddrPort("127.0.0.1:1"), "standby"))
+		led <- err
+	}()
+	var seen net.Conn
+	for range 3 { // the standby looks after it, sees that only a connection broke, and looks on
+		if seen != nil {
+			_ = seen.Close()
+		}
+		if seen, err = process.Accept(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-led:
+		t.Fatalf("another leads while the leader lives: %v", err)
+	default:
+	}
+	_ = process.Close()
+	_ = seen.Close()
+	select {
+	case err := <-led:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("nobody leads")
 	}
 }

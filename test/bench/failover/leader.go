@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/meseta-project/meseta/test/cluster"
@@ -44,7 +45,11 @@ func lose(t cluster.TB, backend string, n int) loss {
 	info["id"] = cluster.J{"value": s.ID}
 
 	begin := time.Now()
-	leader.Kill9()
+	if *stop {
+		leader.Signal(syscall.SIGSTOP)
+	} else {
+		leader.Kill9()
+	}
 	next := cluster.Leader(t, cluster.Without(all, leader)...)
 	l := loss{leads: time.Since(begin)}
 	cluster.Subscribe(t, next, info).AwaitOffer()

@@ -4,6 +4,7 @@
 //	go run ./test/bench/failover                                # all of them
 //	go run ./test/bench/failover -what embedded -agents 1000    # kill -9 of the leader to the first new offer
 //	go run ./test/bench/failover -what zookeeper -session 10secs
+//	go run ./test/bench/failover -what zookeeper -stop          # until the session is over
 //	go run ./test/bench/failover -what recovery -tasks 500      # kill -9 of an agent to its return
 //
 // Masters and the recovering agent are real processes. The agents that a leader
@@ -26,6 +27,7 @@ var (
 	what    = flag.String("what", "all", "embedded, zookeeper, recovery or all")
 	agents  = flag.Int("agents", 0, "number of simulated agents; 0 is 10, and then 1,000")
 	session = flag.String("session", "2secs", "how long the store waits for a leader")
+	stop    = flag.Bool("stop", false, "stop the leader instead of killing it: nobody can tell that from a machine that is cut off")
 	backoff = flag.Duration("backoff", time.Second, "registration_backoff_factor of the simulated agents")
 	times   = flag.Int("times", 3, "how often each loss of a leader is measured")
 	tasks   = flag.Int("tasks", 500, "number of tasks of the agent that recovers")
