@@ -29,13 +29,18 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CHAOS_SCHEDULER") != "" {
 		schedulerMain()
 	}
+	if at := os.Getenv("CHAOS_ETCD"); at != "" {
+		etcdMain(at, os.Getenv("CHAOS_DIR"))
+	}
 	flag.Parse()
 	os.Exit(m.Run())
 }
 
-func TestChaosEmbedded(t *testing.T) { alone(t, func() { mistreat(t, false) }) }
+func TestChaosEmbedded(t *testing.T) { alone(t, func() { mistreat(t, embedded) }) }
 
-func TestChaosZooKeeper(t *testing.T) { alone(t, func() { mistreat(t, true) }) }
+func TestChaosZooKeeper(t *testing.T) { alone(t, func() { mistreat(t, zookeeper) }) }
+
+func TestChaosEtcd(t *testing.T) { alone(t, func() { mistreat(t, etcd) }) }
 
 // alone runs a test in a network namespace of its own: this program again.
 func alone(t *testing.T, test func()) {
@@ -63,12 +68,12 @@ func alone(t *testing.T, test func()) {
 
 // mistreat starts a cluster under steady work, mistreats it, lets it settle, and
 // checks the books.
-func mistreat(t *testing.T, zookeeper bool) {
+func mistreat(t *testing.T, backend backend) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
 	t.Logf("seed %d", *seed)
-	w := newWorld(t, zookeeper)
+	w := newWorld(t, backend)
 	cluster.Eventually(t, cluster.Patience, func() error {
 		began := w.history().starts
 		for _, first := range []string{"a-1", "b-1", "c-1"} {

@@ -58,7 +58,7 @@ func tryIP(namespace string, args ...string) error {
 
 // newWorld makes the bridge and starts masters, agents and schedulers, on a
 // store of their own or on a ZooKeeper.
-func newWorld(t *testing.T, zookeeper bool) *world {
+func newWorld(t *testing.T, backend backend) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir()}
 	if err := os.MkdirAll(filepath.Join(w.dir, "starts"), 0o755); err != nil {
@@ -70,12 +70,17 @@ func newWorld(t *testing.T, zookeeper bool) *world {
 	ip(t, "", "link", "set", "hub", "up")
 	where := addresses("master", 5050)
 	var flags []string
-	if zookeeper {
-		where = "zk://" + w.store() + "/mesos"
+	switch backend {
+	case embedded:
+	case zookeeper:
+		where = "zk://" + w.zookeeper() + "/mesos"
 		flags = []string{"--zk=" + where, "--zk_session_timeout=2secs"}
+	case etcd:
+		where = "etcd://" + w.etcd() + "/meseta"
+		flags = []string{"--etcd=" + where}
 	}
 	for i := range 3 {
-		w.master(i, zookeeper, flags...)
+		w.master(i, flags...)
 	}
 	for i := range 5 {
 		w.agent(i, where)
@@ -139,9 +144,9 @@ func (m *member) start(t *testing.T, args ...string) {
 	m.Process = cluster.Start(t, m.dev, nil, append([]string{lookPath(t, "nsenter"), "--net=" + m.hold}, args...)...)
 }
 
-func (w *world) master(i int, zookeeper bool, flags ...string) {
+func (w *world) master(i int, flags ...string) {
 	m := w.place("master", i)
-	if !zookeeper {
+	if len(flags) == 0 {
 		flags = []string{"--peers=" + addresses("master", 5060), "--peer_address=" + m.ip + ":5060"}
 	}
 	m.start(w.t, append([]string{
@@ -174,8 +179,29 @@ func (w *world) scheduler(name string) {
 	w.members = append(w.members, m)
 }
 
-// store starts a ZooKeeper and returns its address.
-func (w *world) store() string {
+// A backend is where masters elect the leader and keep the registry.
+type backend int
+
+const (
+	embedded backend = iota // etcd in the masters
+	zookeeper
+	etcd // outside
+)
+
+// etcd starts an etcd server and returns its address: this program, once more.
+func (w *world) etcd() string {
+	m := w.place("store", 0)
+	self, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m.Process = cluster.Start(w.t, m.dev, []string{"CHAOS_ETCD=" + m.ip, "CHAOS_DIR=" + m.work},
+		lookPath(w.t, "nsenter"), "--net="+m.hold, self)
+	return m.ip + ":2379"
+}
+
+// zookeeper starts a ZooKeeper and returns its address.
+func (w *world) zookeeper() string {
 	m := w.place("store", 0)
 	z := cluster.StartZooKeeperAt(w.t, time.Second, m.ip+":2181", lookPath(w.t, "nsenter"), "--net="+m.hold)
 	m.Process = z.Process
