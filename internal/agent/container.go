@@ -23,6 +23,10 @@ func (a *Agent) container(in Input) {
 	switch in := in.(type) {
 	case ContainerReady:
 		a.destroyUnwanted(a.byRun[in.Container], in.Container)
+	case ContainerNetworks:
+		if x := a.byRun[in.Container]; x != nil {
+			x.networks = in.Networks
+		}
 	case ContainerLaunched:
 		a.containerLaunched(in)
 	case ContainerFailed:

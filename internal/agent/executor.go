@@ -57,6 +57,7 @@ type executor struct {
 	state     ExecutorState
 	conn      ConnID // where its events go; 0: nowhere
 	pid       int
+	networks  []*mesos.NetworkInfo // nil: the machine's own
 	sandbox   string
 	queue     []*launch // not handed over yet
 	tasks     map[ids.TaskID]*task

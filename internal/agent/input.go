@@ -71,6 +71,14 @@ type (
 	// fetched. The shell starts the executor next: as a process, or within itself.
 	ContainerReady struct{ Container ids.ContainerID }
 
+	// ContainerNetworks says which networks a container is in that are not the
+	// machine's, and its addresses there. It comes before anything that the
+	// container's executor reports.
+	ContainerNetworks struct {
+		Container ids.ContainerID
+		Networks  []*mesos.NetworkInfo
+	}
+
 	// ContainerLaunched says that a container's process exists. It is told for
 	// the process of a built-in executor's task as well.
 	ContainerLaunched struct {
@@ -130,6 +138,7 @@ func (ExecutorSubscribe) input()   {}
 func (ExecutorCall) input()        {}
 func (ExecutorClosed) input()      {}
 func (ContainerReady) input()      {}
+func (ContainerNetworks) input()   {}
 func (ContainerLaunched) input()   {}
 func (ContainerFailed) input()     {}
 func (ContainerExited) input()     {}

@@ -129,6 +129,9 @@ func (a *Agent) addContainerStatus(x *executor, st *mesos.TaskStatus) {
 		}
 	}
 	if len(cs.NetworkInfos) == 0 {
+		cs.NetworkInfos = x.networks
+	}
+	if len(cs.NetworkInfos) == 0 {
 		ip := a.cfg.PID.AddrPort().Addr().String()
 		cs.NetworkInfos = []*mesos.NetworkInfo{{IpAddresses: []*mesos.NetworkInfo_IPAddress{{IpAddress: &ip}}}}
 	}

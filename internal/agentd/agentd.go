@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/cni"
 	"github.com/meseta-project/meseta/internal/containerizer"
 	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/fetcher"
@@ -63,13 +64,17 @@ type Config struct {
 	Launcher launcher.Launcher // nil: plain processes
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
-	RuntimeDir   string
-	Docker       *docker.Engine // nil: there is none
-	DockerOnly   bool           // make no other containers than the Docker Engine's
-	Images       *image.Store   // nil: there are none
-	Mapped       string         // --sandbox_directory
-	ImageGC      *ImageGC       // nil: images are removed only when somebody asks for it
-	SandboxQuota SandboxQuota
+	RuntimeDir string
+	Docker     *docker.Engine // nil: there is none
+	DockerOnly bool           // make no other containers than the Docker Engine's
+	Images     *image.Store   // nil: there are none
+	Networks   *cni.Networks  // nil: there are none
+	// NetworkMetrics tells what goes over containers' own networks among what they
+	// use.
+	NetworkMetrics bool
+	Mapped         string   // --sandbox_directory
+	ImageGC        *ImageGC // nil: images are removed only when somebody asks for it
+	SandboxQuota   SandboxQuota
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch      time.Duration
 	Authentication Authentication
@@ -120,7 +125,7 @@ type Server struct {
 func New(cfg Config) (*Server, error) {
 	boxes, err := containerizer.New(containerizer.Config{
 		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
-		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Mapped: cfg.Mapped,
+		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Networks: cfg.Networks, Mapped: cfg.Mapped,
 	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err

@@ -109,6 +109,7 @@ func (c *container) launch() {
 		})
 		return
 	}
+	c.tellNetworks()
 	c.s.tell(agent.ContainerReady{Container: c.id()})
 	if c.spec.Builtin == agent.CommandBuiltin {
 		c.runCommand(newCommand(c))
@@ -131,6 +132,7 @@ func (c *container) launch() {
 // adopt is the life of a container that was launched by an earlier agent.
 func (c *container) adopt(pid int) {
 	defer c.forget()
+	c.tellNetworks()
 	if c.spec.Builtin == agent.PodBuiltin {
 		c.runPod(recoverPod(c))
 		return
@@ -147,6 +149,13 @@ func (c *container) adopt(pid int) {
 		c.exited(int32(status), known)
 	default:
 		c.waitFor(process)
+	}
+}
+
+// tellNetworks tells the core which networks the container is in, for statuses.
+func (c *container) tellNetworks() {
+	if networks := c.s.containerizer.Networks(c.id()); len(networks) > 0 {
+		c.s.tell(agent.ContainerNetworks{Container: c.id(), Networks: networks})
 	}
 }
 

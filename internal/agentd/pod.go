@@ -77,7 +77,7 @@ func (h *podHost) config() pod.Config {
 	spec := h.c.spec
 	return pod.Config{
 		Framework: spec.Run.Framework, Executor: spec.Run.Executor, Container: spec.Run.Container, Sandbox: spec.Sandbox,
-		IP: h.c.s.pid.AddrPort().Addr().String(), ShutdownGrace: spec.ShutdownGrace,
+		IP: h.c.s.address(spec.Run.Container), ShutdownGrace: spec.ShutdownGrace,
 	}
 }
 

@@ -67,7 +67,7 @@ func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Res
 		out.Containers = append(out.Containers, &agentpb.Response_GetContainers_Container{
 			FrameworkId: &mesos.FrameworkID{Value: &framework}, ExecutorId: &mesos.ExecutorID{Value: &executor},
 			ExecutorName: &name, ContainerId: containerID(id),
-			ContainerStatus: containerStatus(id, executorPID(x)), ResourceStatistics: v.statistics(id, v.used(x)),
+			ContainerStatus: v.server.containerStatus(id, executorPID(x)), ResourceStatistics: v.statistics(id, v.used(x)),
 		})
 	}
 	for _, id := range v.server.others(call.GetShowNested(), call.GetShowStandalone()) {
@@ -76,7 +76,7 @@ func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Res
 			ContainerId: &mesos.ContainerID{Value: &value}, ResourceStatistics: v.statistics(id, v.nestedLimits(id)),
 		}
 		if process, ok := v.server.processes.Load(id); ok {
-			one.ContainerStatus = containerStatus(id, process.(launcher.Process).PID())
+			one.ContainerStatus = v.server.containerStatus(id, process.(launcher.Process).PID())
 		}
 		out.Containers = append(out.Containers, one)
 	}

@@ -72,7 +72,7 @@ func (v *view) writeRun(w *wire.Writer, x *agent.ExecutorRow, container bool) {
 	w.Key("source").String(x.Info.GetSource())
 	w.Key("statistics").SortedMessage(v.statistics(x.Run.Container, v.used(x)))
 	if container {
-		w.Key("status").SortedMessage(containerStatus(x.Run.Container, executorPID(x)))
+		w.Key("status").SortedMessage(v.server.containerStatus(x.Run.Container, executorPID(x)))
 	}
 	w.EndObject()
 }
@@ -86,9 +86,19 @@ func executorPID(x *agent.ExecutorRow) int {
 	return x.PID
 }
 
-func containerStatus(id ids.ContainerID, pid int) *mesos.ContainerStatus {
+func (s *Server) containerStatus(id ids.ContainerID, pid int) *mesos.ContainerStatus {
 	n := uint32(pid)
-	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n}
+	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n, NetworkInfos: s.containerizer.Networks(id)}
+}
+
+// address returns the IP address that a container is reached at.
+func (s *Server) address(id ids.ContainerID) string {
+	for _, network := range s.containerizer.Networks(id) {
+		for _, ip := range network.GetIpAddresses() {
+			return ip.GetIpAddress()
+		}
+	}
+	return s.pid.AddrPort().Addr().String()
 }
 
 // containerID returns the id of a container with those it is nested in.
@@ -139,6 +149,11 @@ func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.
 	case used.Processes > 0:
 		user, system := used.User.Seconds(), used.System.Seconds()
 		out.CpusUserTimeSecs, out.CpusSystemTimeSecs, out.MemRssBytes = &user, &system, &used.RSS
+	}
+	if v.server.cfg.NetworkMetrics {
+		if traffic := v.server.containerizer.NetworkStatistics(id); traffic != nil {
+			proto.Merge(out, traffic)
+		}
 	}
 	if cpus := limit.Scalar("cpus").Float64(); cpus > 0 {
 		out.CpusSoftLimit = &cpus

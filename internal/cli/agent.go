@@ -72,7 +72,11 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
-	containers, err := f.Isolation.open(f.Set, f.RuntimeDir, []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}, log.Logger)
+	networks, err := f.openNetworks(log.Logger)
+	if err != nil {
+		return nil, err
+	}
+	containers, err := f.Isolation.open(f.Set, f.RuntimeDir, networks.Root(), []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}, log.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +89,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		}),
 		Authentication: authentication,
 		Docker:         engine, DockerOnly: f.Docker.only(),
+		Networks: networks, NetworkMetrics: f.CNI.Metrics,
 		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped,
 		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,

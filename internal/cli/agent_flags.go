@@ -24,6 +24,7 @@ type agentFlags struct {
 	FetcherCacheDir, FrameworksHome          string
 	FetcherCacheSize                         flags.Bytes
 	Isolation                                isolationFlags
+	CNI                                      cniFlags
 
 	Agent          agent.Config
 	Images         imageFlags
@@ -63,6 +64,7 @@ func (f *agentFlags) inventory() {
 func (f *agentFlags) executors() {
 	f.Set.Group("Executors and tasks")
 	f.Isolation.define(f.Set)
+	f.CNI.define(f.Set)
 	f.Docker.define(f.Set)
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
 	f.Set.Duration(&f.Agent.ExecutorRegistrationTimeout, "executor_registration_timeout", time.Minute, "How long an executor has to subscribe.")

@@ -65,8 +65,8 @@ func decodeInto[T any, M interface {
 }
 
 // open returns the launcher, nil for plain processes. hidden are the agent's own
-// folders.
-func (f *isolationFlags) open(set *flags.Set, dir string, hidden []string, log *slog.Logger) (launcher.Launcher, error) {
+// folders, drop the mount that no container is to keep.
+func (f *isolationFlags) open(set *flags.Set, dir, drop string, hidden []string, log *slog.Logger) (launcher.Launcher, error) {
 	if f.plain() && f.Launcher == "posix" {
 		return nil, nil //nolint:nilnil // none is a launcher too
 	}
@@ -80,6 +80,7 @@ func (f *isolationFlags) open(set *flags.Set, dir string, hidden []string, log *
 	if err != nil {
 		return nil, err
 	}
+	cfg.Drop = drop
 	made, err := oci.New(cfg)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/cni"
 	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/image"
@@ -70,6 +71,7 @@ type Config struct {
 	Docker     *docker.Engine    // nil: there is none
 	DockerOnly bool              // make no other containers
 	Images     *image.Store      // nil: there are none
+	Networks   *cni.Networks     // nil: there are none
 	Mapped     string            // --sandbox_directory: where the sandbox is in a root of its own
 }
 
@@ -115,7 +117,10 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 	if spec.Docker != nil {
 		return c.pullDocker(ctx, spec)
 	}
-	return c.provision(ctx, spec)
+	if err := c.provision(ctx, spec); err != nil {
+		return err
+	}
+	return c.attach(spec)
 }
 
 func (c *Containerizer) fetch(ctx context.Context, spec *Spec) error {
@@ -166,6 +171,7 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	if err := c.inRoot(spec, command, launch); err != nil {
 		return nil, err
 	}
+	c.inNetwork(spec, launch)
 	launch.Env = withPath(launch.Env)
 	process, err := c.launcher.Fork(launch)
 	if err != nil {
@@ -257,7 +263,7 @@ func (c *Containerizer) Release(id ids.ContainerID) error {
 	if err := c.launcher.Release(string(id)); err != nil {
 		return err
 	}
-	return c.destroyRoot(id)
+	return errors.Join(c.destroyRoot(id), c.detach(id))
 }
 
 // runtimeDir returns containers/PARENT/containers/CHILD for PARENT.CHILD.

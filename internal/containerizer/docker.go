@@ -133,14 +133,15 @@ func (c *Containerizer) dockerOf(id ids.ContainerID) *dockerRecord {
 
 // Recover looks after what earlier lives have left that nothing is known of.
 func (c *Containerizer) Recover(known []ids.ContainerID) error {
-	if err := c.recoverImages(known); err != nil || c.cfg.Docker == nil {
+	err := errors.Join(c.recoverImages(known), c.recoverNetworks(known))
+	if c.cfg.Docker == nil {
 		return err
 	}
 	ours := map[string]bool{}
 	for _, id := range known {
 		ours[string(id)] = true
 	}
-	return c.cfg.Docker.Recover(func(id string) bool { return ours[id] })
+	return errors.Join(err, c.cfg.Docker.Recover(func(id string) bool { return ours[id] }))
 }
 
 // unsupported says that none of the containerizers enabled makes such a container.

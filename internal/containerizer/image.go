@@ -66,7 +66,7 @@ func (c *Containerizer) inRoot(spec *Spec, command *mesos.CommandInfo, process *
 	process.Env = root.Runtime.Environment(mapped(process.Env, c.cfg.Mapped))
 	process.Mounts = append(process.Mounts, launcher.Mount{Source: spec.Sandbox, Target: c.cfg.Mapped})
 	for _, file := range hostFiles {
-		if _, err := os.Stat(file); err == nil {
+		if _, err := os.Stat(file); err == nil && !c.ownFile(spec.ID, file) {
 			process.Mounts = append(process.Mounts, launcher.Mount{Source: file, Target: file, ReadOnly: true})
 		}
 	}

@@ -46,6 +46,13 @@ type Spec struct {
 	Mounts    []Mount              // after the launcher's own, in order
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources Resources
+	Network   *Network // nil: the machine's own
+}
+
+// Network is a network that is not the machine's.
+type Network struct {
+	Namespace string // path of a network namespace
+	Hostname  string
 }
 
 // Mount is a file or a folder of the machine that a container sees.

@@ -69,7 +69,7 @@ const layers = `
 	allocation/module, allocation/allocationtest, EDGES < internal/module;
 	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;
 	internal/store/journal < internal/store/zookeeper, internal/store/etcd;
-	internal/docker, internal/fetcher, internal/launcher/oci, internal/image < internal/containerizer;
+	internal/cni, internal/docker, internal/fetcher, internal/launcher/oci, internal/image < internal/containerizer;
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
 		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer, internal/module

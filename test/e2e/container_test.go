@@ -22,6 +22,11 @@ var (
 
 // eachRuntime runs a test with an agent of each OCI runtime.
 func eachRuntime(t *testing.T, test func(t *testing.T, c *containers)) {
+	eachRuntimeWith(t, nil, test)
+}
+
+// eachRuntimeWith is eachRuntime with flags of the agent's.
+func eachRuntimeWith(t *testing.T, flags []string, test func(t *testing.T, c *containers)) {
 	for _, runtime := range []string{"crun", "runc"} {
 		t.Run(runtime, func(t *testing.T) {
 			if _, err := exec.LookPath(runtime); err != nil || os.Getuid() != 0 {
@@ -30,7 +35,7 @@ func eachRuntime(t *testing.T, test func(t *testing.T, c *containers)) {
 			c := &containers{root: fmt.Sprintf("meseta-e2e-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))}
 			t.Cleanup(func() { c.removeGroups(t) })
 			c.Master = cluster.StartMaster(t)
-			c.agent = cluster.StartAgent(t, c.Master, "--launcher=oci", "--oci_runtime="+runtime, "--cgroups_root="+c.root)
+			c.agent = cluster.StartAgent(t, c.Master, append(flags, "--launcher=oci", "--oci_runtime="+runtime, "--cgroups_root="+c.root)...)
 			test(t, c)
 		})
 	}
@@ -40,6 +45,16 @@ func eachRuntime(t *testing.T, test func(t *testing.T, c *containers)) {
 type containers struct {
 	Master, agent *cluster.Node
 	root          string // of control groups
+}
+
+// output returns what the task of a command has written.
+func (c *containers) output(task string) string {
+	files, _ := filepath.Glob(filepath.Join(c.agent.WorkDir, "slaves/*/frameworks/*/executors", task, "runs/latest/stdout"))
+	if len(files) != 1 {
+		return ""
+	}
+	text, _ := os.ReadFile(files[0])
+	return string(text)
 }
 
 func (c *containers) removeGroups(t *testing.T) {

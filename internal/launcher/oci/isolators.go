@@ -50,6 +50,7 @@ var isolators = map[string]isolator{
 	"filesystem/posix":   {"", "", nothing},
 	"disk/du":            {"", "", nothing}, // the agent measures sandboxes
 	"posix/disk":         {"", "", nothing}, // its older name
+	"network/cni":        {"", "", nothing}, // networks are made before the container
 	"posix/cpu":          {"", "", nothing}, // measured, in any case
 	"posix/mem":          {"", "", nothing},
 }

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,7 @@ type Launcher struct {
 type Config struct {
 	Runtime Runtime
 	Dir     string // of bundles and of what the runtime remembers; as lasting as the machine's boot
+	Drop    string // mount that no container keeps a copy of: that of network namespaces; "" for none
 	Options
 }
 
@@ -74,11 +76,11 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
 	}
-	if err := makeBundle(bundle, config); err != nil {
+	if err := errors.Join(makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
 	return l.start(spec, posix.Bundle{
-		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "",
+		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Drop: l.cfg.Drop != "",
 	}, spec.ID, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), spec.ID)
 }
 
@@ -157,6 +159,24 @@ func makeBundle(dir string, config *specs.Spec) error {
 		return err
 	}
 	return writeJSON(filepath.Join(dir, "config.json"), config)
+}
+
+// linkNetwork tells the shim of what is to be mounted, and what not.
+func (l *Launcher) linkNetwork(bundle string, network *launcher.Network) error {
+	var failed error
+	link := func(to, name string) {
+		if err := os.Symlink(to, filepath.Join(bundle, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	if l.cfg.Drop != "" {
+		link(l.cfg.Drop, "drop")
+	}
+	if network != nil {
+		link(network.Namespace, "net")
+		failed = errors.Join(failed, os.WriteFile(filepath.Join(bundle, "netns"), nil, 0o600))
+	}
+	return failed
 }
 
 func writeJSON(path string, v any) error {

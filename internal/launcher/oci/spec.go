@@ -48,6 +48,9 @@ func Build(c *launcher.Spec, bundle string, o *Options) (*specs.Spec, error) {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	mounts(c, o, s)
+	if c.Network != nil {
+		network(c.Network, bundle, s)
+	}
 	for _, name := range o.Isolation {
 		isolator, ok := isolators[name]
 		if !ok {
@@ -120,6 +123,19 @@ func mounts(c *launcher.Spec, o *Options, s *specs.Spec) {
 	}
 	for _, m := range c.Mounts {
 		s.Mounts = append(s.Mounts, bind(m))
+	}
+}
+
+// network gives a container a network namespace that the shim has put into its
+// bundle, a host name, and a /sys that shows that network only.
+func network(n *launcher.Network, bundle string, s *specs.Spec) {
+	s.Hostname = n.Hostname
+	s.Linux.Namespaces = append(s.Linux.Namespaces,
+		specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: filepath.Join(bundle, "netns")}, specs.LinuxNamespace{Type: specs.UTSNamespace})
+	for i, m := range s.Mounts {
+		if m.Destination == "/sys" {
+			s.Mounts[i] = specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}}
+		}
 	}
 }
 

@@ -78,6 +78,8 @@ type Bundle struct {
 	PrivatePIDs bool   // make Dir/pidns a new pid namespace, with an init
 	HostRoot    bool   // make Dir/rootfs the machine's own root
 	HideUnified bool   // hide /sys/fs/cgroup/unified, which crun takes offence at
+	Network     bool   // make Dir/netns, a file, the network namespace that Dir/net links to
+	Drop        bool   // take away the mount that Dir/drop links to, if there is one
 }
 
 // ErrNotStarted says that a runtime has started nothing.
@@ -242,6 +244,12 @@ func (b Bundle) how() string {
 	}
 	if b.HideUnified {
 		how += "u"
+	}
+	if b.Network {
+		how += "n"
+	}
+	if b.Drop {
+		how += "d"
 	}
 	return how
 }

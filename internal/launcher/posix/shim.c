@@ -24,6 +24,9 @@
 // which had to reap; and killing that init is killing all there is. The runtime
 // finds the namespace at BUNDLE/pidns. With "r" it finds the machine's own root at
 // BUNDLE/rootfs, and with "u" no cgroups of version 2 beside those of version 1.
+// With "n" the network namespace that BUNDLE/net links to is at BUNDLE/netns, and
+// with "d" the mount that BUNDLE/drop links to is not there: it has the network
+// namespaces of all containers, which would live on with this one.
 // All that is in a mount namespace of the shim's, so nobody has to undo it.
 // Descriptors: 0, 1, 2 are the task's; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
@@ -208,6 +211,13 @@ static void prepare(char **argv) {
 		if (mount(from, to, NULL, MS_BIND, NULL) != 0)
 			fail("Failed to bind the pid namespace to", to);
 	}
+	snprintf(from, sizeof from, "%s/net", argv[6]);
+	snprintf(to, sizeof to, "%s/netns", argv[6]);
+	if (strchr(argv[7], 'n') && mount(from, to, NULL, MS_BIND, NULL) != 0)
+		fail("Failed to bind the network namespace to", to);
+	snprintf(from, sizeof from, "%s/drop", argv[6]);
+	if (strchr(argv[7], 'd'))
+		umount2(from, MNT_DETACH); // nothing is there while no container has a network
 	snprintf(to, sizeof to, "%s/rootfs", argv[6]);
 	if (strchr(argv[7], 'r') && mount("/", to, NULL, MS_BIND | MS_REC, NULL) != 0)
 		fail("Failed to bind the root to", to);
