@@ -75,6 +75,7 @@ type Config struct {
 	Mapped         string   // --sandbox_directory
 	ImageGC        *ImageGC // nil: images are removed only when somebody asks for it
 	SandboxQuota   SandboxQuota
+	PortWatch      PortWatch
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch      time.Duration
 	Authentication Authentication
@@ -208,6 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.serve(cancel) })
 	work.Go(func() { s.watchDisk(ctx) })
 	work.Go(func() { s.watchSandboxes(ctx) })
+	work.Go(func() { s.watchPorts(ctx) })
 	work.Go(func() { s.watchImages(ctx) })
 	s.act(&recovered)
 	work.Go(func() { s.detect(ctx) })

@@ -33,6 +33,7 @@ func taskAllowance(pod launcher.Resources, task *mesos.TaskInfo) launcher.Resour
 func (c *container) update(a agent.Update) {
 	c.setVolumes(a.Resources)
 	c.setDisk(a.Resources)
+	c.setPorts(a.Resources)
 	if _, started := c.s.processes.Load(c.id()); !started {
 		return // of a built-in executor, or over
 	}
@@ -62,7 +63,9 @@ func limitation(l *launcher.Limitation) *agent.Limitation {
 	if l == nil {
 		return nil
 	}
-	return &agent.Limitation{Reason: l.Reason, Message: l.Message, Resources: []*mesos.Resource{{
-		Name: &l.Resource, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &l.Amount}, Role: new("*"),
-	}}}
+	r := &mesos.Resource{Name: &l.Resource, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &l.Amount}, Role: new("*")}
+	if l.Ranges != nil {
+		r = &mesos.Resource{Name: &l.Resource, Type: mesos.Value_RANGES.Enum(), Ranges: l.Ranges}
+	}
+	return &agent.Limitation{Reason: l.Reason, Message: l.Message, Resources: []*mesos.Resource{r}}
 }

@@ -30,6 +30,8 @@ type container struct {
 	volumes sync.Mutex
 	disk    atomic.Int64                        // megabytes that the sandbox may take, 0 for any
 	beyond  atomic.Pointer[launcher.Limitation] // for what the agent ended it
+	ports   atomic.Pointer[resources.Ranges]    // at which it may listen; nil: not known yet
+	listens atomic.Pointer[string]              // what the log said of others
 	events  chan *executorpb.Event              // for the built-in executor
 	ended   context.Context                     //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
 	end     context.CancelFunc
@@ -93,6 +95,9 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 		c.make.User, c.make.Volumes = "", s.volumes(spec.Executor.GetResources()...)
 	}
 	c.setDisk(resources.Trusted(spec.Resources))
+	if len(spec.Resources) > 0 {
+		c.setPorts(resources.Trusted(spec.Resources))
+	}
 	c.ended, c.end = context.WithCancel(context.Background())
 	s.containers.Store(c.id(), c)
 	return c

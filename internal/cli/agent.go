@@ -72,6 +72,10 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
+	ports, err := f.portWatch(cfg.Info.GetResources())
+	if err != nil {
+		return nil, err
+	}
 	networks, err := f.openNetworks(log.Logger)
 	if err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		Docker:         engine, DockerOnly: f.Docker.only(),
 		Networks: networks, NetworkMetrics: f.CNI.Metrics,
 		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped,
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), Flags: shown(f.Set.Values()), Seed: seed,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

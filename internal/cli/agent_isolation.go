@@ -29,6 +29,7 @@ type isolationFlags struct {
 	effective, bounding                     *mesos.CapabilityInfo
 	devices                                 *mesos.DeviceWhitelist
 	Quota                                   agentd.SandboxQuota
+	Ports                                   portFlags
 }
 
 // measured are the isolators that plain processes have.
@@ -46,6 +47,7 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
 	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "End containers whose sandboxes take more disk than they were given, with the isolator disk/du.")
 	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes are measured for that.")
+	f.Ports.define(set)
 	set.JSON(decodeInto(&f.effective), "effective_capabilities", `Capabilities of containers that ask for none, with the isolator linux/capabilities, as JSON: {"capabilities": ["NET_RAW"]}.`)
 	set.JSON(decodeInto(&f.bounding), "bounding_capabilities", "The most capabilities that containers can ask for, likewise.")
 	set.JSON(decodeInto(&f.devices), "allowed_devices", `Devices that containers may use beside the usual ones, as JSON: {"allowed_devices": [{"device": {"path": "/dev/fuse"}, "access": {"read": true, "write": true}}]}.`)

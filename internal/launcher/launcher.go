@@ -72,8 +72,9 @@ type Resources struct {
 type Limitation struct {
 	Reason   mesos.TaskStatus_Reason
 	Message  string
-	Resource string  // "mem", "disk"
-	Amount   float64 // what was used of it, in megabytes
+	Resource string              // "mem", "disk", "ports"
+	Amount   float64             // what was used of it, in megabytes
+	Ranges   *mesos.Value_Ranges // instead, for what is counted in numbers
 }
 
 // Launcher starts and adopts containers. It may be used by many goroutines.

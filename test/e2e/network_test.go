@@ -210,3 +210,32 @@ func TestPodNetwork(t *testing.T) {
 		})
 	})
 }
+
+// TestPorts: a task that listens at a port that it was not given is ended; one that
+// has it is not.
+func TestPorts(t *testing.T) {
+	inNetwork(t, func() {
+		if _, err := os.Stat("/bin/busybox"); err != nil {
+			cluster.Unavailable(t, "no busybox: %v", err)
+		}
+		flags := []string{"--isolation=cgroups/mem,network/ports", "--enforce_container_ports", "--container_ports_watch_interval=50ms"}
+		eachRuntimeWith(t, flags, func(t *testing.T, c *containers) {
+			s := cluster.Subscribe(t, c.Master, durable("listener"))
+			offer := s.AwaitOffer()
+			good, bad := cluster.Task(offer, "good", "exec /bin/busybox nc -l -p 31001"), cluster.Task(offer, "bad", "exec /bin/busybox nc -l -p 31002")
+			good["resources"] = append(cluster.Resources(0.1, 32), J{"name": "ports", "type": "RANGES", "ranges": J{"range": []J{{"begin": 31001, "end": 31001}}}})
+			s.Launch(offer, 0, good, bad)
+			status := s.AwaitState("bad", "TASK_FAILED")
+			if status.Text("reason") != "REASON_CONTAINER_LIMITATION" || !strings.HasSuffix(status.Text("message"), " is listening on unallocated port(s): [31002-31002]") {
+				t.Errorf("%v", status)
+			}
+			if got := status.List("limitation.resources"); len(got) != 1 || got[0].Text("name") != "ports" || got[0].List("ranges.range")[0].Number("begin") != 31002 {
+				t.Errorf("limitation %v", got)
+			}
+			s.AwaitState("good", "TASK_RUNNING")
+			cluster.Eventually(t, soon, func() error { return reconciled(s, "good", "TASK_RUNNING") })
+			s.Teardown()
+			c.checkNothingLeft(t)
+		})
+	})
+}

@@ -51,6 +51,7 @@ var isolators = map[string]isolator{
 	"disk/du":            {"", "", nothing}, // the agent measures sandboxes
 	"posix/disk":         {"", "", nothing}, // its older name
 	"network/cni":        {"", "", nothing}, // networks are made before the container
+	"network/ports":      {"", "", nothing}, // the agent looks at sockets
 	"posix/cpu":          {"", "", nothing}, // measured, in any case
 	"posix/mem":          {"", "", nothing},
 }
