@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/containernetworking/cni/libcni"
@@ -43,6 +44,9 @@ func (r *runner) ExecPlugin(ctx context.Context, path string, stdin []byte, envi
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &stdout, &stderr
 	cmd.Env, cmd.ExtraFiles, cmd.WaitDelay = environ, []*os.File{r.lock}, time.Second
+	// What is sent to the agent's process group is not for plugins: few can be run
+	// again after they were killed in the middle of something.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Run(); err != nil {
 		if stderr.Len() == 0 {
 			stderr.WriteString(err.Error())

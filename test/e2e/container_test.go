@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meseta-project/meseta/test/cluster"
 )
@@ -69,11 +70,14 @@ func (c *containers) removeGroups(t *testing.T) {
 // left returns what containers have left on the machine.
 func (c *containers) left() error {
 	var left []string
-	for _, pattern := range []string{
-		"/sys/fs/cgroup/*/" + c.root + "/*", "/sys/fs/cgroup/" + c.root + "/*",
+	patterns := []string{
 		filepath.Join(c.agent.WorkDir, "run/oci/bundles/*"), filepath.Join(c.agent.WorkDir, "run/oci/state/*"),
 		filepath.Join(c.agent.WorkDir, "run/containers/*"),
-	} {
+	}
+	if c.root != "" {
+		patterns = append(patterns, "/sys/fs/cgroup/*/"+c.root+"/*", "/sys/fs/cgroup/"+c.root+"/*")
+	}
+	for _, pattern := range patterns {
 		found, _ := filepath.Glob(pattern)
 		for _, path := range found {
 			if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -82,7 +86,9 @@ func (c *containers) left() error {
 		}
 	}
 	for _, pid := range cluster.Inside(c.agent.WorkDir) {
-		left = append(left, fmt.Sprintf("process %d", pid))
+		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		left = append(left, fmt.Sprintf("process %q, %s", command, stat))
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || strings.Contains(string(mounts), c.agent.WorkDir) {
@@ -156,32 +162,81 @@ func TestContainerMemory(t *testing.T) {
 // TestContainersLeaveNothing launches and kills containers of all sorts while the
 // agent is killed, and looks at what is left of them on the machine.
 func TestContainersLeaveNothing(t *testing.T) {
-	t.Parallel()
-	eachRuntime(t, func(t *testing.T, c *containers) {
-		r := rand.New(rand.NewPCG(*seed, *seed))
-		s := cluster.Subscribe(t, c.Master, durable("messy"))
-		commands := []string{"true", "exec sleep 1000", "setsid sleep 1000 & sleep 1000", "trap '' TERM; sleep 1000 & wait; wait", "exit 3", "kill -9 $$"}
-		const each = 5
-		for n := 0; n < *launches; n += each {
-			offer := s.AwaitOffer()
-			var tasks []J
-			for i := range each {
-				tasks = append(tasks, cluster.Task(offer, fmt.Sprintf("t%d", n+i), commands[r.IntN(len(commands))]))
+	inNetwork(t, func() {
+		n := newNetworks(t)
+		n.bridge(t, 1)
+		n.bridge(t, 2)
+		t.Run("posix", func(t *testing.T) {
+			c := &containers{Master: cluster.StartMaster(t)}
+			c.agent = cluster.StartAgent(t, c.Master)
+			mistreat(t, c, nil)
+		})
+		eachRuntimeWith(t, n.flags(), func(t *testing.T, c *containers) {
+			mistreat(t, c, n)
+			cluster.Eventually(t, soon, n.left)
+		})
+	})
+}
+
+// mistreat launches and kills containers, some of them in networks, and kills the
+// agent at random moments.
+func mistreat(t *testing.T, c *containers, n *networks) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(*seed, *seed))
+	s := cluster.Subscribe(t, c.Master, durable("messy"))
+	commands := []string{"true", "exec sleep 1000", "setsid sleep 1000 & sleep 1000", "trap '' TERM; sleep 1000 & wait; wait", "exit 3", "kill -9 $$"}
+	places := []J{nil, nil, inNetworks("net1"), inNetworks("net2", "net1"), inNetworks("nowhere")}
+	if n == nil {
+		places = places[:1]
+	}
+	const each = 5
+	for i := 0; i < *launches; i += each {
+		offer := s.AwaitOffer()
+		var tasks []J
+		for k := range each {
+			task := cluster.Task(offer, fmt.Sprintf("t%d", i+k), commands[r.IntN(len(commands))])
+			if place := places[r.IntN(len(places))]; place != nil {
+				task["container"] = place
 			}
-			s.Launch(offer, 0, tasks...)
-			if r.IntN(2) == 0 { // else the agent dies while it launches
-				s.Await("UPDATE", nil)
-			}
-			c.agent.Kill9()
-			c.agent.Restart(t)
-			cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
-			for range each {
-				s.Kill(fmt.Sprintf("t%d", r.IntN(n+each)))
+			tasks = append(tasks, task)
+		}
+		s.Launch(offer, 0, tasks...)
+		listen(s, i, r.IntN(3*each), time.Duration(r.IntN(2000))*time.Millisecond)
+		c.agent.Kill9()
+		c.agent.Restart(t)
+		cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
+		for k := max(0, i-each); k < i+each; k++ {
+			if k < i || r.IntN(2) == 0 {
+				s.Kill(fmt.Sprintf("t%d", k))
 			}
 		}
-		s.Teardown()
-		c.checkNothingLeft(t)
-	})
+	}
+	s.Teardown()
+	c.checkNothingLeft(t)
+	states := map[string]int{}
+	for _, e := range s.Events() {
+		if e.Type == "UPDATE" {
+			states[e.Get("update.status").Text("state")]++
+		}
+	}
+	t.Logf("%d launches, updates %v", *launches, states)
+}
+
+// listen acknowledges updates until so many came of tasks that were launched last,
+// or a time is over.
+func listen(s *cluster.Scheduler, first, updates int, most time.Duration) {
+	for end := time.Now().Add(most); updates > 0; {
+		update, err := s.Poll("UPDATE", nil, time.Until(end))
+		if err != nil {
+			return
+		}
+		status := update.Get("update.status")
+		s.Acknowledge(status)
+		var task int
+		if _, err := fmt.Sscanf(status.Text("task_id.value"), "t%d", &task); err == nil && task >= first {
+			updates--
+		}
+	}
 }
 
 // TestDiskQuota runs a task that fills its sandbox.

@@ -40,8 +40,9 @@ func inNetwork(t *testing.T, test func()) {
 		fmt.Sprintf("-launches=%d", *launches), fmt.Sprintf("-seed=%d", *seed))
 	cmd.Env = append(os.Environ(), "E2E_INSIDE="+t.Name())
 	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("inside: %v\n%s", err, out)
+		t.Errorf("inside: %v", err)
 	}
 }
 
