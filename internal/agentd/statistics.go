@@ -178,11 +178,42 @@ func addStatistics(a, b *mesos.ResourceStatistics) *mesos.ResourceStatistics {
 			sum.Set(f, protoreflect.ValueOfUint64(sum.Get(f).Uint()+v.Uint()))
 		case protoreflect.Uint32Kind:
 			sum.Set(f, protoreflect.ValueOfUint32(uint32(sum.Get(f).Uint()+v.Uint())))
-		default: // there are no others
+		default: // blkio, below
 		}
 		return true
 	})
-	return sum.Interface().(*mesos.ResourceStatistics)
+	out := sum.Interface().(*mesos.ResourceStatistics)
+	for _, device := range b.GetBlkioStatistics().GetThrottling() {
+		addThrottling(out, device)
+	}
+	return out
+}
+
+// addThrottling adds what was read from a device and written to it.
+func addThrottling(to *mesos.ResourceStatistics, device *mesos.CgroupInfo_Blkio_Throttling_Statistics) {
+	if to.BlkioStatistics == nil {
+		to.BlkioStatistics = &mesos.CgroupInfo_Blkio_Statistics{}
+	}
+	for _, known := range to.BlkioStatistics.Throttling {
+		if proto.Equal(known.GetDevice(), device.GetDevice()) {
+			known.IoServiced = addOperations(known.IoServiced, device.IoServiced)
+			known.IoServiceBytes = addOperations(known.IoServiceBytes, device.IoServiceBytes)
+			return
+		}
+	}
+	to.BlkioStatistics.Throttling = append(to.BlkioStatistics.Throttling, device.CloneVT())
+}
+
+func addOperations(sum, more []*mesos.CgroupInfo_Blkio_Value) []*mesos.CgroupInfo_Blkio_Value {
+	for _, v := range more {
+		i := slices.IndexFunc(sum, func(s *mesos.CgroupInfo_Blkio_Value) bool { return s.GetOp() == v.GetOp() })
+		if i < 0 {
+			sum = append(sum, v.CloneVT())
+			continue
+		}
+		sum[i].Value = new(sum[i].GetValue() + v.GetValue())
+	}
+	return sum
 }
 
 func megabytes(a resources.Amount) uint64 { return uint64(a.Float64() * (1 << 20)) }

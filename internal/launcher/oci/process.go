@@ -98,6 +98,9 @@ func (p *process) Usage() launcher.Usage {
 	u := p.Process.Usage()
 	if p.id == p.container {
 		u.Cgroup = p.l.cgroups.statistics(p.id)
+		if u.Cgroup != nil && p.l.cfg.has("cgroups/blkio") {
+			u.Cgroup.BlkioStatistics = p.l.cgroups.blkio(p.id)
+		}
 	}
 	return u
 }
