@@ -116,6 +116,10 @@ func (w *world) input(a args) Input {
 		return ExecutorClosed{Conn: ConnID(n)}
 	case "ready":
 		return ContainerReady{Container: w.container(a.word(1))}
+	case "networks":
+		return ContainerNetworks{Container: w.container(a.word(1)), Networks: []*mesos.NetworkInfo{{
+			Name: new(a.word(2)), IpAddresses: []*mesos.NetworkInfo_IPAddress{{IpAddress: new(a.word(3))}},
+		}}}
 	case "launched":
 		n, _ := strconv.Atoi(a.word(2))
 		return ContainerLaunched{Container: w.container(a.word(1)), PID: n}
