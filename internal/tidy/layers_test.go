@@ -30,7 +30,8 @@ const layers = `
 	internal/validate, internal/version < VALUES;
 
 	# Layer 1, cores: deterministic state machines around the values.
-	VALUES < internal/builtin, internal/registry, internal/sorter, internal/status;
+	VALUES < internal/probe, internal/registry, internal/sorter, internal/status;
+	internal/probe < internal/builtin;
 	internal/builtin < internal/command, internal/pod;
 	# How allocation modules see the allocator: plain data, public.
 	NONE < allocation, api/meseta/allocation/v1;
@@ -77,7 +78,7 @@ const layers = `
 
 	# Layer 4, shells. The master's and the agent's do not know each other.
 	internal/master, EDGES < internal/masterd;
-	internal/agent, internal/command, internal/pod, internal/checkpoint, internal/containerizer, EDGES
+	internal/agent, internal/command, internal/pod, internal/checkpoint, internal/containerizer, internal/health, EDGES
 		< internal/agentd;
 	internal/registry < internal/masterd/storetest;
 	internal/wire < internal/masterd/electtest;
