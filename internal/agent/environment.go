@@ -20,12 +20,17 @@ func (a *Agent) spec(x *executor, o order) *ContainerSpec {
 	}
 	t := o.tasks[0]
 	s.Task, s.Command = t, t.GetCommand()
+	s.addRole(t)
+	return s
+}
+
+// addRole adds to the environment to which role the task's resources are allocated.
+func (s *ContainerSpec) addRole(t *mesos.TaskInfo) {
 	role := Variable{"MESOS_ALLOCATION_ROLE", ""}
 	if len(t.GetResources()) > 0 {
 		role.Value = t.GetResources()[0].GetAllocationInfo().GetRole()
 	}
 	s.Environment = merge(s.Environment, []Variable{role})
-	return s
 }
 
 // baseSpec returns what is known of a run's container without its tasks.

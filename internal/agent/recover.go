@@ -149,7 +149,8 @@ func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
 		}
 	}
 	if x.generated && len(spec.Recovered) > 0 {
-		spec.Task, spec.Said = spec.Recovered[0].Task, spec.Recovered[0].Said
+		spec.Task, spec.Last = spec.Recovered[0].Task, spec.Recovered[0].Last
+		spec.addRole(spec.Task)
 	}
 	return spec
 }
@@ -158,16 +159,16 @@ func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
 // it is in, its updates say; one without any never got there.
 func recoveredTask(run meta.Run, t *meta.TaskState) RecoveredTask {
 	row := t.Info
-	out := RecoveredTask{Container: run.Container, Group: t.Group, Said: mesos.TaskState_TASK_STAGING, Task: &mesos.TaskInfo{
+	out := RecoveredTask{Container: run.Container, Group: t.Group, Task: &mesos.TaskInfo{
 		Name: row.Name, TaskId: row.GetTaskId(), AgentId: row.GetAgentId(), Resources: row.GetResources(),
 		Container: row.GetContainer(), HealthCheck: row.GetHealthCheck(), KillPolicy: row.GetKillPolicy(),
-		Labels: row.GetLabels(), Discovery: row.GetDiscovery(),
+		Labels: row.GetLabels(), Discovery: row.GetDiscovery(), Check: t.Check,
 	}}
 	if t.MaxCompletion > 0 {
 		out.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(t.MaxCompletion))}
 	}
 	for _, u := range t.Updates {
-		out.Said = u.GetStatus().GetState()
+		out.Last = u.GetStatus()
 		if id := u.GetStatus().GetContainerStatus().GetContainerId(); id.GetParent() != nil {
 			out.Container = run.Container.Child(id.GetValue())
 		}

@@ -233,7 +233,7 @@ func (a *Agent) launch(f *framework, o order) {
 func (a *Agent) saveTask(t *task, l *launch) {
 	r := meta.Task{
 		Run: t.executor.run, Task: downgraded(t.row),
-		MaxCompletion: time.Duration(t.info.GetMaxCompletionTime().GetNanoseconds()),
+		MaxCompletion: time.Duration(t.info.GetMaxCompletionTime().GetNanoseconds()), Check: t.info.GetCheck(),
 	}
 	if l.group != nil {
 		r.Group = l.tasks[0].id

@@ -27,7 +27,9 @@ type ContainerSpec struct {
 	Framework *mesos.FrameworkInfo
 	Executor  *mesos.ExecutorInfo
 	Task      *mesos.TaskInfo // the one task of a command executor; else nil
-	Said      mesos.TaskState // of an adopted container: the last state that is remembered
+	// Last is, of the task of an adopted container, the last status that is
+	// remembered; nil: none is.
+	Last *mesos.TaskStatus
 
 	// Recovered is, of the adopted container of a built-in executor, the tasks
 	// that have arrived there and are not known to be over.
@@ -64,7 +66,7 @@ type RecoveredTask struct {
 	Task      *mesos.TaskInfo
 	Container ids.ContainerID // its own in a pod; else that of the executor
 	Group     ids.TaskID      // the first task of its group; "": it came alone
-	Said      mesos.TaskState // the last state that is remembered; TASK_STAGING: none is
+	Last      *mesos.TaskStatus // the last that is remembered; nil: none is
 }
 
 // Variable is one variable of an environment.

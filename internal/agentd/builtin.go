@@ -51,7 +51,7 @@ func recoverCommand(c *container, process launcher.Process) *commandHost {
 
 func (h *commandHost) config() command.Config {
 	run := h.c.spec.Run
-	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Said: h.c.spec.Said}
+	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: h.c.spec.ShutdownGrace, Last: h.c.spec.Last}
 }
 
 // runCommand is the life of a built-in command executor.

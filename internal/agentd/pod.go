@@ -60,7 +60,7 @@ func recoverPod(c *container) *podHost {
 		if !ok {
 			launched = now
 		}
-		tasks = append(tasks, pod.Recovered{Task: t.Task, Container: t.Container, Group: t.Group, Launched: launched, Said: t.Said})
+		tasks = append(tasks, pod.Recovered{Task: t.Task, Container: t.Container, Group: t.Group, Launched: launched, Last: t.Last})
 	}
 	h.core = pod.Recover(now, h.config(), tasks, h.c.s.random(), c.s.log)
 	for _, t := range tasks {

@@ -17,8 +17,10 @@
 // processes, and SIGKILL when the grace period is over; a later kill can only
 // shorten that time.
 //
-// The checks and health checks of a task are not run here: no status carries
-// check_status or healthy.
+// While it runs it is probed, as package probe decides: what its check and its
+// health check find is told as TASK_RUNNING anew, and a task that is not healthy is
+// killed as if the framework had asked for it. All statuses of a task with a check
+// have a check_status, be it an empty one.
 package builtin
 
 import (
@@ -26,6 +28,7 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 // Times of Mesos's executors.
@@ -53,10 +56,21 @@ const (
 
 // Sink takes what a task wants done, in order.
 type Sink interface {
-	// Report tells the agent a new state of the task.
-	Report(t *Task, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string)
+	// Report tells the agent how the task is now.
+	Report(t *Task, u Update)
 	// Do does something to the task's process.
 	Do(t *Task, a Action)
+	// Probe makes a probe of the task; [Task.Probed] takes its result.
+	Probe(t *Task, r probe.Request)
+}
+
+// Update is what a status says of a task.
+type Update struct {
+	State   mesos.TaskState
+	Reason  *mesos.TaskStatus_Reason
+	Message string // "": none
+	Healthy *bool
+	Check   *mesos.CheckStatusInfo
 }
 
 type state uint8
@@ -80,6 +94,11 @@ type Task struct {
 	escalateAt time.Time // when to SIGKILL; zero: not
 	completeBy time.Time // when max_completion_time is over; zero: never
 	outOfTime  bool      // it was, and that is why the task is killed
+
+	probes    *probe.Probes          // while it runs; nil: it has none
+	healthy   *bool                  // as was told last
+	checked   *mesos.CheckStatusInfo // as was told last
+	unhealthy bool                   // and that is why the task is killed
 }
 
 // Launch begins a task.
@@ -92,22 +111,28 @@ func Launch(now time.Time, info *mesos.TaskInfo, f *mesos.FrameworkInfo, sink Si
 	return t
 }
 
-// Recover takes up a task whose process exists or has existed, and that was
-// being killed or not when it was last seen. A kill begins its grace anew.
-func Recover(now, launched time.Time, info *mesos.TaskInfo, wasKilling bool, sink Sink) *Task {
+// Recover takes up a task whose process exists or has existed. last is the last
+// status that the agent was told of it, nil if none. A kill that was under way
+// begins its grace anew.
+func Recover(now, launched time.Time, info *mesos.TaskInfo, last *mesos.TaskStatus, sink Sink) *Task {
 	t := &Task{Info: info, sink: sink, killGrace: -1, state: running}
-	if wasKilling {
+	if last.GetState() == mesos.TaskState_TASK_KILLING {
 		t.state, t.killedAt, t.escalateAt = killing, now, now.Add(t.Grace(nil))
 		return t
 	}
 	t.limit(launched)
+	t.checked = probe.Empty(info.GetCheck())
+	if last != nil {
+		t.healthy, t.checked = last.Healthy, last.CheckStatus
+	}
+	t.probes = probe.Start(now, launched, info, last)
 	return t
 }
 
 // Resume reports what a recovered task's framework was not told before its agent
-// died: said is the last state that was.
-func (t *Task) Resume(said mesos.TaskState) {
-	switch said {
+// died: last is the last status that was.
+func (t *Task) Resume(last *mesos.TaskStatus) {
+	switch last.GetState() {
 	case mesos.TaskState_TASK_STAGING:
 		t.report(mesos.TaskState_TASK_STARTING, nil, "")
 		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
@@ -160,7 +185,10 @@ func (t *Task) Started(now time.Time) {
 	t.report(mesos.TaskState_TASK_RUNNING, nil, "")
 	if t.killGrace >= 0 {
 		t.begin(now, t.killGrace)
+		return
 	}
+	t.checked = probe.Empty(t.Info.GetCheck())
+	t.probes = probe.Start(now, now, t.Info, nil)
 }
 
 // StartFailed ends a task whose process never existed.
@@ -193,8 +221,36 @@ func (t *Task) begin(now time.Time, grace time.Duration) {
 		t.report(mesos.TaskState_TASK_KILLING, nil, "")
 	}
 	t.state, t.killedAt, t.escalateAt = killing, now, now.Add(grace)
+	t.probes.Stop()
 	t.sink.Do(t, Terminate)
 }
+
+// Probed takes the result of a probe. What was told before of the one kind is
+// told again with the other.
+func (t *Task) Probed(now time.Time, r probe.Result) {
+	news := t.probes.Done(now, r)
+	if news == nil || t.state != running {
+		return
+	}
+	reason := mesos.TaskStatus_REASON_TASK_CHECK_STATUS_UPDATED
+	if news.Kind == probe.Health {
+		reason, t.healthy = mesos.TaskStatus_REASON_TASK_HEALTH_CHECK_STATUS_UPDATED, &news.Healthy
+	} else {
+		t.checked = news.Status
+	}
+	t.sink.Report(t, Update{State: mesos.TaskState_TASK_RUNNING, Reason: &reason, Healthy: t.healthy, Check: t.checked})
+	if news.Kill {
+		t.unhealthy = true
+		t.Kill(now, t.Grace(nil))
+	}
+}
+
+// Unhealthy reports whether the task is killed since it, or one that it shares its
+// fate with, was not healthy.
+func (t *Task) Unhealthy() bool { return t.unhealthy }
+
+// ShareUnhealth says that another task that was not healthy takes this one along.
+func (t *Task) ShareUnhealth() { t.unhealthy = true }
 
 // Expire does what time has made due.
 func (t *Task) Expire(now time.Time) {
@@ -206,10 +262,13 @@ func (t *Task) Expire(now time.Time) {
 		t.escalateAt = time.Time{}
 		t.sink.Do(t, Kill)
 	}
+	for _, r := range t.probes.Due(now) {
+		t.sink.Probe(t, r)
+	}
 }
 
 // Wake returns when something of the task will be due; zero: nothing is.
-func (t *Task) Wake() time.Time { return Earliest(t.escalateAt, t.completeBy) }
+func (t *Task) Wake() time.Time { return Earliest(t.escalateAt, t.completeBy, t.probes.Wake()) }
 
 // Exited ends the task as its exit status says; known tells whether there is
 // one. A process that ends before it was told to exist has existed all the same.
@@ -236,11 +295,18 @@ func (t *Task) Exited(status int32, known bool) {
 
 func (t *Task) end(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
 	t.state, t.escalateAt, t.completeBy = ended, time.Time{}, time.Time{}
+	t.probes.Stop()
 	t.report(s, reason, message)
 }
 
+// report tells a state. What probes have found is not told with it, but that lack
+// of health was the end.
 func (t *Task) report(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
-	t.sink.Report(t, s, reason, message)
+	u := Update{State: s, Reason: reason, Message: message, Check: probe.Empty(t.Info.GetCheck())}
+	if t.state == ended && t.unhealthy {
+		u.Healthy = new(false)
+	}
+	t.sink.Report(t, u)
 }
 
 // due reports whether a time is set and has come.

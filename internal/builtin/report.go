@@ -47,24 +47,24 @@ func (r *Reporter) Subscribe(tasks ...*mesos.TaskInfo) *executorpb.Call {
 	return c
 }
 
-// Update tells of a state of a task, now; it is kept until it is acknowledged.
-// container may be nil: the agent says then which it is.
-func (r *Reporter) Update(now time.Time, task *mesos.TaskID, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string,
-	container *mesos.ContainerStatus,
-) *executorpb.Call {
+// Update tells how a task is, now; it is kept until it is acknowledged. container
+// may be nil: the agent says then which it is.
+func (r *Reporter) Update(now time.Time, task *mesos.TaskID, u Update, container *mesos.ContainerStatus) *executorpb.Call {
 	id := ids.NewUUID(r.rand)
 	st := &mesos.TaskStatus{
 		TaskId:          task,
-		State:           s.Enum(),
+		State:           u.State.Enum(),
 		Source:          mesos.TaskStatus_SOURCE_EXECUTOR.Enum(),
-		Reason:          reason,
+		Reason:          u.Reason,
 		ExecutorId:      &mesos.ExecutorID{Value: (*string)(&r.executor)},
 		Timestamp:       new(float64(now.UnixMicro()) / 1e6),
 		Uuid:            id[:],
+		Healthy:         u.Healthy,
+		CheckStatus:     u.Check,
 		ContainerStatus: container,
 	}
-	if message != "" {
-		st.Message = &message
+	if u.Message != "" {
+		st.Message = &u.Message
 	}
 	r.unacked = append(r.unacked, st)
 	c := r.call(executorpb.Call_UPDATE)

@@ -19,7 +19,7 @@
 //	            <container>/
 //	              http.marker  executor.sentinel
 //	              pids/  forked.pid  libprocess.pid
-//	              tasks/<task>/  task.info  task.updates  task.max_completion_time  task.group
+//	              tasks/<task>/  task.info  task.updates  task.max_completion_time  task.check  task.group
 //
 // Messages are preceded by their length, four bytes, the low one first; the rest
 // is bare text. task.updates is a log that grows; every other file is replaced
@@ -152,6 +152,8 @@ const (
 	// limitFile is ours: the task's max_completion_time in nanoseconds, which
 	// Mesos's executor has in its memory alone.
 	limitFile = "task.max_completion_time"
+	// checkFile is ours as well: the task's CheckInfo.
+	checkFile = "task.check"
 	// groupFile is ours: the first task of the task's group.
 	groupFile = "task.group"
 )

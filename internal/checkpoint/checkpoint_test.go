@@ -76,7 +76,7 @@ func story() [][]meta.Record {
 		{meta.Connected{Run: r}},
 		{update(r, "t1", "a", mesos.TaskState_TASK_STARTING), update(r, "t1", "b", mesos.TaskState_TASK_RUNNING)},
 		{ack(r, "t1", "a"), meta.Task{Run: r, Task: taskOf(r, "t2")}, update(r, "t2", "c", mesos.TaskState_TASK_FINISHED)},
-		{meta.Executor{Run: q, Info: x("t"), Generated: true}, meta.Task{Run: q, Task: taskOf(q, "t"), MaxCompletion: 5, Group: "g"}, meta.Connected{Run: q, Driver: "executor(1)@1.2.3.4:5"}},
+		{meta.Executor{Run: q, Info: x("t"), Generated: true}, meta.Task{Run: q, Task: taskOf(q, "t"), MaxCompletion: 5, Group: "g", Check: &mesos.CheckInfo{Type: mesos.CheckInfo_TCP.Enum(), Tcp: &mesos.CheckInfo_Tcp{Port: new(uint32(22))}}}, meta.Connected{Run: q, Driver: "executor(1)@1.2.3.4:5"}},
 		{meta.Resources{State: &messages.ResourceState{Resources: []*mesos.Resource{disk}}}},
 		{ack(r, "t1", "b"), ack(r, "t2", "c"), meta.Ended{Run: r}, meta.Drain{Config: &mesos.DrainConfig{MarkGone: new(true)}}},
 		{meta.Executor{Run: r2, Info: x("x")}, meta.Drain{}, meta.Resources{State: &messages.ResourceState{}}},
@@ -110,7 +110,7 @@ func show(s *meta.State) string {
 			for c, r := range x.Runs {
 				add("run %s pid %d http %t driver %s ended %t", c, r.ForkedPID, r.HTTP, r.Driver, r.Ended)
 				for id, t := range r.Tasks {
-					line := fmt.Sprintf("task %s/%s %s limit %d group %s", c, id, text(t.Info), t.MaxCompletion, t.Group)
+					line := fmt.Sprintf("task %s/%s %s limit %d check %s group %s", c, id, text(t.Info), t.MaxCompletion, text(t.Check), t.Group)
 					for _, u := range t.Updates {
 						if w := fmt.Sprintf(" %s=%s", u.GetUuid(), u.GetStatus().GetState()); !strings.Contains(line, w) {
 							line += w

@@ -305,21 +305,32 @@ func (r *reader) readTask(st *meta.RunState, run meta.Run, id ids.TaskID) error 
 		return nil
 	}
 	st.Tasks[id] = t
-	group, err := r.text(filepath.Join(r.taskDir(run, id), groupFile))
+	if err := r.readOurs(t, r.taskDir(run, id)); err != nil {
+		return err
+	}
+	return r.fault(r.readLog(t, log))
+}
+
+// readOurs reads what a task's own record does not say.
+func (r *reader) readOurs(t *meta.TaskState, dir string) error {
+	group, err := r.text(filepath.Join(dir, groupFile))
 	if err != nil {
 		return err
 	}
 	t.Group = ids.TaskID(group)
-	limit, err := r.text(filepath.Join(r.taskDir(run, id), limitFile))
+	check := &mesos.CheckInfo{}
+	if ok, err := r.message(filepath.Join(dir, checkFile), check); err != nil {
+		return err
+	} else if ok {
+		t.Check = check
+	}
+	limit, err := r.text(filepath.Join(dir, limitFile))
 	if err == nil && limit != "" {
 		var ns int64
 		ns, err = strconv.ParseInt(limit, 10, 64)
 		t.MaxCompletion, err = time.Duration(ns), r.fault(err)
 	}
-	if err != nil {
-		return err
-	}
-	return r.fault(r.readLog(t, log))
+	return err
 }
 
 func (r *reader) readLog(t *meta.TaskState, name string) error {

@@ -83,6 +83,11 @@ func (s *Store) add(b *batch, r meta.Record) error {
 		if r.MaxCompletion > 0 {
 			b.text(filepath.Join(dir, limitFile), strconv.FormatInt(int64(r.MaxCompletion), 10))
 		}
+		if r.Check != nil {
+			if err := b.message(filepath.Join(dir, checkFile), r.Check); err != nil {
+				return err
+			}
+		}
 		if r.Group != "" {
 			b.text(filepath.Join(dir, groupFile), string(r.Group))
 		}

@@ -20,6 +20,7 @@ import (
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 // Config is whose executor this is.
@@ -29,15 +30,16 @@ type Config struct {
 	// ShutdownGrace is after what time the agent destroys the container of an
 	// executor that was told to shut down.
 	ShutdownGrace time.Duration
-	// Said is the last state of a recovered task that the agent was told,
-	// TASK_STAGING if it was told none.
-	Said mesos.TaskState
+	// Last is the last status of a recovered task that the agent was told, nil if
+	// it was told none.
+	Last *mesos.TaskStatus
 }
 
 // Effects is what is to be done about the inputs since the last call.
 type Effects struct {
 	Calls   []*executorpb.Call // to the agent, in order
 	Process []Action           // to the task's process, in order
+	Probes  []probe.Request    // of the task; each is answered by Probed
 	Wake    time.Time          // Step a Tick no later than this; zero: nothing is due
 	Done    bool               // the executor is over
 }
@@ -68,6 +70,8 @@ type (
 		Status int32
 		Known  bool
 	}
+	// Probed says what came of a probe.
+	Probed struct{ Result probe.Result }
 	// Tick says that time has passed.
 	Tick struct{}
 )
@@ -76,6 +80,7 @@ func (Event) input()       {}
 func (Started) input()     {}
 func (StartFailed) input() {}
 func (Exited) input()      {}
+func (Probed) input()      {}
 func (Tick) input()        {}
 
 // Executor is the command executor of one task. It is not safe for concurrent
@@ -104,9 +109,9 @@ func New(now time.Time, cfg Config, r *rand.Rand, log *slog.Logger) *Executor {
 // and sends the ones that were not sent.
 func Recover(now, launched time.Time, cfg Config, task *mesos.TaskInfo, r *rand.Rand, log *slog.Logger) *Executor {
 	x := &Executor{cfg: cfg, log: log, now: now, reporter: builtin.NewReporter(cfg.Framework, cfg.Executor, r)}
-	x.task = builtin.Recover(now, launched, task, cfg.Said == mesos.TaskState_TASK_KILLING, x)
+	x.task = builtin.Recover(now, launched, task, cfg.Last, x)
 	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe(task))
-	x.task.Resume(cfg.Said)
+	x.task.Resume(cfg.Last)
 	return x
 }
 
@@ -123,6 +128,8 @@ func (x *Executor) Step(now time.Time, in Input) {
 		x.live(func(t *builtin.Task) { t.StartFailed("Failed to launch command: " + in.Message) })
 	case Exited:
 		x.live(func(t *builtin.Task) { t.Exited(in.Status, in.Known) })
+	case Probed:
+		x.live(func(t *builtin.Task) { t.Probed(now, in.Result) })
 	case Tick:
 	}
 	x.live(func(t *builtin.Task) { t.Expire(now) })
@@ -179,7 +186,7 @@ func (x *Executor) event(ev *executorpb.Event) {
 // launch starts the task; an executor has only one.
 func (x *Executor) launch(task *mesos.TaskInfo) {
 	if x.task != nil {
-		x.update(task.GetTaskId(), mesos.TaskState_TASK_FAILED, nil, "Attempted to run multiple tasks using a \"command\" executor")
+		x.update(task.GetTaskId(), builtin.Update{State: mesos.TaskState_TASK_FAILED, Message: "Attempted to run multiple tasks using a \"command\" executor"})
 		return
 	}
 	x.task = builtin.Launch(x.now, task, x.framework, x)
@@ -206,14 +213,15 @@ func (x *Executor) acknowledged(uuid []byte) {
 	}
 }
 
-func (x *Executor) update(task *mesos.TaskID, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
-	x.out.Calls = append(x.out.Calls, x.reporter.Update(x.now, task, s, reason, message, nil))
+func (x *Executor) update(task *mesos.TaskID, u builtin.Update) {
+	x.out.Calls = append(x.out.Calls, x.reporter.Update(x.now, task, u, nil))
 }
 
 // Report is for the task; see [builtin.Sink].
-func (x *Executor) Report(t *builtin.Task, s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
-	x.update(t.Info.GetTaskId(), s, reason, message)
-}
+func (x *Executor) Report(t *builtin.Task, u builtin.Update) { x.update(t.Info.GetTaskId(), u) }
 
 // Do is for the task; see [builtin.Sink].
 func (x *Executor) Do(_ *builtin.Task, a Action) { x.out.Process = append(x.out.Process, a) }
+
+// Probe is for the task; see [builtin.Sink].
+func (x *Executor) Probe(_ *builtin.Task, r probe.Request) { x.out.Probes = append(x.out.Probes, r) }

@@ -13,6 +13,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -44,9 +45,13 @@ func TestScenarios(t *testing.T) {
 				w.x = New(w.now, w.config(), r, w.log())
 			case "recover":
 				cfg := w.config()
-				cfg.Said = mesos.TaskState_TASK_RUNNING
+				cfg.Last = &mesos.TaskStatus{State: mesos.TaskState_TASK_RUNNING.Enum()}
 				for _, arg := range d.CmdArgs {
-					cfg.Said = mesos.TaskState(mesos.TaskState_value["TASK_"+strings.ToUpper(arg.Key)])
+					if arg.Key == "unhealthy" {
+						cfg.Last.Healthy = new(false)
+						continue
+					}
+					cfg.Last.State = mesos.TaskState(mesos.TaskState_value["TASK_"+strings.ToUpper(arg.Key)]).Enum()
 				}
 				w.x = Recover(w.now, w.now.Add(-time.Minute), cfg, task(strings.Fields(d.Input)), r, w.log())
 				d.Input = ""
@@ -95,6 +100,12 @@ func (w *world) step(f []string) {
 		status, err := strconv.Atoi(f[1])
 		w.x.Step(w.now, Exited{Status: int32(status), Known: err == nil})
 		return
+	case "probed":
+		code, _ := strconv.Atoi(f[2])
+		r := probe.Result{Kind: map[string]probe.Kind{"check": probe.Check, "health": probe.Health}[f[1]]}
+		r.Status = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_COMMAND.Enum(), Command: &mesos.CheckStatusInfo_Command{ExitCode: new(int32(code))}}
+		w.x.Step(w.now, Probed{r})
+		return
 	case "after":
 		d, _ := time.ParseDuration(f[1])
 		w.now = w.now.Add(d)
@@ -117,6 +128,14 @@ func (w *world) effects() string {
 			if st.Message != nil {
 				fmt.Fprintf(&out, " %q", st.GetMessage())
 			}
+			if st.Healthy != nil {
+				fmt.Fprintf(&out, " healthy %v", st.GetHealthy())
+			}
+			if c := st.CheckStatus.GetCommand(); c != nil && c.ExitCode == nil {
+				out.WriteString(" check nothing")
+			} else if c != nil {
+				fmt.Fprintf(&out, " check %d", c.GetExitCode())
+			}
 			out.WriteString("\n")
 			continue
 		}
@@ -124,6 +143,9 @@ func (w *world) effects() string {
 	}
 	for _, a := range fx.Process {
 		fmt.Fprintf(&out, "process: %s\n", [...]string{Start: "start", Terminate: "SIGTERM", Kill: "SIGKILL"}[a])
+	}
+	for _, p := range fx.Probes {
+		fmt.Fprintf(&out, "probe: %s %s\n", p.Name(), p.Command.GetValue())
 	}
 	if !fx.Wake.IsZero() {
 		fmt.Fprintf(&out, "wake in %s\n", fx.Wake.Sub(w.now))
@@ -134,7 +156,8 @@ func (w *world) effects() string {
 	return out.String()
 }
 
-// task returns a task made of words: its name, "grace 5s", "limit 10s".
+// task returns a task made of words: its name, "grace 5s", "limit 10s", "check
+// COMMAND", "health COMMAND".
 func task(f []string) *mesos.TaskInfo {
 	t := &mesos.TaskInfo{TaskId: taskID("t")}
 	for i := 0; i < len(f); i++ {
@@ -143,6 +166,10 @@ func task(f []string) *mesos.TaskInfo {
 			t.KillPolicy = &mesos.KillPolicy{GracePeriod: duration(f[i+1])}
 		case "limit":
 			t.MaxCompletionTime = duration(f[i+1])
+		case "check":
+			t.Check = &mesos.CheckInfo{Type: mesos.CheckInfo_COMMAND.Enum(), Command: &mesos.CheckInfo_Command{Command: &mesos.CommandInfo{Value: &f[i+1]}}}
+		case "health":
+			t.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_COMMAND.Enum(), Command: &mesos.CommandInfo{Value: &f[i+1]}}
 		default:
 			t.TaskId = taskID(f[i])
 			continue

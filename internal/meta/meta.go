@@ -70,12 +70,13 @@ type (
 	}
 
 	// Task is a task handed to a run, in state TASK_STAGING, with what a Task does
-	// not say: its max_completion_time, 0 if it has none, and the first task of
-	// its group, "" if it came alone.
+	// not say: its max_completion_time, 0 if it has none, its check, nil if it has
+	// none, and the first task of its group, "" if it came alone.
 	Task struct {
 		Run           Run
 		Task          *mesos.Task
 		MaxCompletion time.Duration
+		Check         *mesos.CheckInfo
 		Group         ids.TaskID
 	}
 

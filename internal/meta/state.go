@@ -49,6 +49,7 @@ type RunState struct {
 type TaskState struct {
 	Info          *mesos.Task
 	MaxCompletion time.Duration            // 0: none
+	Check         *mesos.CheckInfo         // nil: none
 	Group         ids.TaskID               // the first task of its group; "": it came alone
 	Updates       []*messages.StatusUpdate // in the order of their arrival
 	Acks          [][]byte                 // the uuids that the framework has acknowledged, in order
@@ -132,7 +133,9 @@ func (s *State) applyToRun(r Record) {
 		}
 	case Task:
 		if run := s.Run(r.Run); run != nil {
-			run.Tasks[ids.TaskID(r.Task.GetTaskId().GetValue())] = &TaskState{Info: r.Task, MaxCompletion: r.MaxCompletion, Group: r.Group}
+			run.Tasks[ids.TaskID(r.Task.GetTaskId().GetValue())] = &TaskState{
+				Info: r.Task, MaxCompletion: r.MaxCompletion, Check: r.Check, Group: r.Group,
+			}
 		}
 	case Update:
 		if run := s.Run(r.Run); run != nil && run.Tasks[r.Task] != nil {

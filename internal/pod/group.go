@@ -8,6 +8,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 // launch starts the tasks of a group.
@@ -50,7 +51,13 @@ func (x *Executor) killGroup(of *member) {
 		return
 	}
 	for _, m := range x.inOrder() {
-		if m.group == of.group && !m.Killed() {
+		if m.group != of.group {
+			continue
+		}
+		if of.Unhealthy() {
+			m.ShareUnhealth()
+		}
+		if !m.Killed() {
 			m.Kill(x.now, m.Grace(nil))
 		}
 	}
@@ -94,13 +101,13 @@ type sink struct {
 }
 
 // Report implements [builtin.Sink]: statuses name the task's own container.
-func (s sink) Report(t *builtin.Task, state mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
-	s.m.last = state
+func (s sink) Report(t *builtin.Task, u builtin.Update) {
+	s.m.last = u.State
 	cs := &mesos.ContainerStatus{ContainerId: containerID(s.m.container)}
 	if s.m.pid != 0 {
 		cs.ExecutorPid = new(uint32(s.m.pid))
 	}
-	s.x.out.Calls = append(s.x.out.Calls, s.x.reporter.Update(s.x.now, t.Info.GetTaskId(), state, reason, message, cs))
+	s.x.out.Calls = append(s.x.out.Calls, s.x.reporter.Update(s.x.now, t.Info.GetTaskId(), u, cs))
 }
 
 // Do implements [builtin.Sink].
@@ -112,6 +119,11 @@ func (s sink) Do(t *builtin.Task, a builtin.Action) {
 		act.Environment = s.x.environment(t.Info, act.Sandbox)
 	}
 	s.x.out.Containers = append(s.x.out.Containers, act)
+}
+
+// Probe implements [builtin.Sink].
+func (s sink) Probe(_ *builtin.Task, r probe.Request) {
+	s.x.out.Probes = append(s.x.out.Probes, Probe{s.m.container, r})
 }
 
 // containerID returns the wire's form of a nested ID.

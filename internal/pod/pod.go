@@ -27,6 +27,7 @@ import (
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 // Config is whose executor this is.
@@ -45,6 +46,7 @@ type Config struct {
 type Effects struct {
 	Calls      []*executorpb.Call // to the agent, in order
 	Containers []Action           // to the tasks' containers, in order
+	Probes     []Probe            // of the tasks; each is answered by Probed
 	Wake       time.Time          // Step a Tick no later than this; zero: nothing is due
 	Done       bool               // the executor is over
 }
@@ -57,6 +59,12 @@ type Action struct {
 	Task        *mesos.TaskInfo
 	Sandbox     string   // the container's folder, within the executor's
 	Environment []string // all of it but PATH, as "NAME=value", sorted
+}
+
+// Probe is one to make of a task, in its container.
+type Probe struct {
+	Container ids.ContainerID
+	Request   probe.Request
 }
 
 // Input is something that happened.
@@ -82,6 +90,11 @@ type (
 		Status    int32
 		Known     bool
 	}
+	// Probed says what came of a probe.
+	Probed struct {
+		Container ids.ContainerID
+		Result    probe.Result
+	}
 	// Tick says that time has passed.
 	Tick struct{}
 )
@@ -90,6 +103,7 @@ func (Event) input()       {}
 func (Started) input()     {}
 func (StartFailed) input() {}
 func (Exited) input()      {}
+func (Probed) input()      {}
 func (Tick) input()        {}
 
 // member is a task of a group.
@@ -134,7 +148,7 @@ type Recovered struct {
 	Container ids.ContainerID
 	Group     ids.TaskID // the first task of its group
 	Launched  time.Time
-	Said      mesos.TaskState // the last state that the agent was told
+	Last      *mesos.TaskStatus // the last status that the agent was told, nil: none
 }
 
 // Recover returns the executor of tasks whose processes exist or have existed.
@@ -144,12 +158,12 @@ func Recover(now time.Time, cfg Config, tasks []Recovered, r *rand.Rand, log *sl
 	var infos []*mesos.TaskInfo
 	for _, t := range tasks {
 		m := x.add(t.Task, t.Container, t.Group)
-		m.Task = builtin.Recover(now, t.Launched, t.Task, t.Said == mesos.TaskState_TASK_KILLING, sink{x, m})
+		m.Task = builtin.Recover(now, t.Launched, t.Task, t.Last, sink{x, m})
 		infos = append(infos, t.Task)
 	}
 	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe(infos...))
 	for i, m := range x.inOrder() {
-		m.Resume(tasks[i].Said)
+		m.Resume(tasks[i].Last)
 	}
 	return x
 }
@@ -188,6 +202,10 @@ func (x *Executor) Step(now time.Time, in Input) {
 	case Exited:
 		if m := x.where[in.Container]; m != nil {
 			m.Exited(in.Status, in.Known)
+		}
+	case Probed:
+		if m := x.where[in.Container]; m != nil {
+			m.Probed(now, in.Result)
 		}
 	case Tick:
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/meseta-project/meseta/internal/builtin"
 	"github.com/meseta-project/meseta/internal/golden"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -47,8 +48,8 @@ func TestScenarios(t *testing.T) {
 			case "recover":
 				w.at = map[string]ids.ContainerID{"t": "c.1", "u": "c.2"}
 				w.x = Recover(w.now, config(), []Recovered{
-					{Task: task("t"), Container: "c.1", Group: "t", Launched: w.now, Said: mesos.TaskState_TASK_STARTING},
-					{Task: task("u"), Container: "c.2", Group: "t", Launched: w.now, Said: mesos.TaskState_TASK_KILLING},
+					{Task: task("t"), Container: "c.1", Group: "t", Launched: w.now, Last: said(mesos.TaskState_TASK_STARTING)},
+					{Task: task("u"), Container: "c.2", Group: "t", Launched: w.now, Last: said(mesos.TaskState_TASK_KILLING)},
 				}, r, log)
 			}
 			out := w.effects()
@@ -108,6 +109,10 @@ func (w *world) happen(f []string) {
 	case "exited":
 		status, err := strconv.Atoi(f[2])
 		w.x.Step(w.now, Exited{Container: w.at[f[1]], Status: int32(status), Known: err == nil})
+	case "probed":
+		r := probe.Result{Kind: map[string]probe.Kind{"check": probe.Check, "health": probe.Health}[f[2]]}
+		r.Status = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_TCP.Enum(), Tcp: &mesos.CheckStatusInfo_Tcp{Succeeded: new(f[3] == "up")}}
+		w.x.Step(w.now, Probed{Container: w.at[f[1]], Result: r})
 	case "after":
 		d, _ := time.ParseDuration(f[1])
 		w.now = w.now.Add(d)
@@ -132,6 +137,15 @@ func (w *world) effects() string {
 		if st.Message != nil {
 			fmt.Fprintf(&out, " %q", st.GetMessage())
 		}
+		if st.Healthy != nil {
+			fmt.Fprintf(&out, " healthy %v", st.GetHealthy())
+		}
+		if c := st.CheckStatus; c != nil {
+			fmt.Fprintf(&out, " check %v", map[*bool]string{nil: "nothing"}[c.GetTcp().Succeeded])
+			if c.GetTcp().Succeeded != nil {
+				fmt.Fprintf(&out, "%v", c.GetTcp().GetSucceeded())
+			}
+		}
 		if st.GetContainerStatus().GetContainerId().GetParent().GetValue() != "c" {
 			out.WriteString(" in no container of the executor's")
 		}
@@ -147,6 +161,13 @@ func (w *world) effects() string {
 			}
 		}
 	}
+	for _, p := range fx.Probes {
+		for id, c := range w.at {
+			if c == p.Container {
+				fmt.Fprintf(&out, "probe %s: %s\n", id, p.Request.Name())
+			}
+		}
+	}
 	if !fx.Wake.IsZero() {
 		fmt.Fprintf(&out, "wake in %s\n", fx.Wake.Sub(w.now))
 	}
@@ -156,8 +177,17 @@ func (w *world) effects() string {
 	return out.String()
 }
 
+func said(s mesos.TaskState) *mesos.TaskStatus { return &mesos.TaskStatus{State: s.Enum()} }
+
+// task returns a task of that name; those that begin with "probed" have a check
+// and a health check.
 func task(id string) *mesos.TaskInfo {
-	return &mesos.TaskInfo{TaskId: &mesos.TaskID{Value: &id}}
+	t := &mesos.TaskInfo{TaskId: &mesos.TaskID{Value: &id}}
+	if strings.HasPrefix(id, "probed") {
+		t.Check = &mesos.CheckInfo{Type: mesos.CheckInfo_TCP.Enum(), Tcp: &mesos.CheckInfo_Tcp{Port: new(uint32(1))}}
+		t.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_TCP.Enum(), Tcp: &mesos.HealthCheck_TCPCheckInfo{Port: new(uint32(2))}}
+	}
+	return t
 }
 
 // TestEnvironmentAsMesos compares with what a task of a pod was seen to have.

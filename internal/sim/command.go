@@ -19,7 +19,7 @@ type commandHost struct {
 
 func commandConfig(c *container) command.Config {
 	run := c.spec.Run
-	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: c.spec.ShutdownGrace, Said: c.spec.Said}
+	return command.Config{Framework: run.Framework, Executor: run.Executor, ShutdownGrace: c.spec.ShutdownGrace, Last: c.spec.Last}
 }
 
 func newHost(c *container) *commandHost {
