@@ -164,6 +164,9 @@ func recoveredTask(run meta.Run, t *meta.TaskState) RecoveredTask {
 		Container: row.GetContainer(), HealthCheck: row.GetHealthCheck(), KillPolicy: row.GetKillPolicy(),
 		Labels: row.GetLabels(), Discovery: row.GetDiscovery(), Check: t.Check,
 	}}
+	if row.User != nil {
+		out.Task.Command = &mesos.CommandInfo{User: row.User}
+	}
 	if t.MaxCompletion > 0 {
 		out.Task.MaxCompletionTime = &mesos.DurationInfo{Nanoseconds: new(int64(t.MaxCompletion))}
 	}

@@ -61,11 +61,11 @@ type ContainerSpec struct {
 }
 
 // RecoveredTask is a task that an earlier life of the agent has started, as far
-// as it is remembered: without its command.
+// as it is remembered: of its command only the user.
 type RecoveredTask struct {
 	Task      *mesos.TaskInfo
-	Container ids.ContainerID // its own in a pod; else that of the executor
-	Group     ids.TaskID      // the first task of its group; "": it came alone
+	Container ids.ContainerID   // its own in a pod; else that of the executor
+	Group     ids.TaskID        // the first task of its group; "": it came alone
 	Last      *mesos.TaskStatus // the last that is remembered; nil: none is
 }
 

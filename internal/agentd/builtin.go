@@ -8,6 +8,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/command"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 // commandHost plays the command executor of one container within this process:
@@ -19,7 +20,9 @@ type commandHost struct {
 	conn    agent.ConnID
 	process launcher.Process // nil: not started
 	exited  chan exit        // from the one goroutine that waits for the process
-	over    bool             // the process has ended
+	prober  *prober          // of the process; nil: not started
+	probed  chan probe.Result
+	over    bool // the process has ended
 }
 
 type exit struct {
@@ -29,7 +32,7 @@ type exit struct {
 }
 
 func newCommand(c *container) *commandHost {
-	h := &commandHost{c: c, exited: make(chan exit, 1)}
+	h := commandOf(c)
 	h.core = command.New(c.s.clock(), h.config(), h.c.s.random(), c.s.log)
 	return h
 }
@@ -37,7 +40,7 @@ func newCommand(c *container) *commandHost {
 // recoverCommand takes a task up whose process an earlier agent started;
 // process is nil when it has ended meanwhile.
 func recoverCommand(c *container, process launcher.Process) *commandHost {
-	h := &commandHost{c: c, exited: make(chan exit, 1)}
+	h := commandOf(c)
 	now := c.s.clock()
 	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.c.s.random(), c.s.log)
 	if process == nil {
@@ -47,6 +50,10 @@ func recoverCommand(c *container, process launcher.Process) *commandHost {
 	}
 	h.watch(process)
 	return h
+}
+
+func commandOf(c *container) *commandHost {
+	return &commandHost{c: c, exited: make(chan exit, 1), probed: make(chan probe.Result)}
 }
 
 func (h *commandHost) config() command.Config {
@@ -66,11 +73,14 @@ func (c *container) runCommand(h *commandHost) {
 			h.core.Step(c.s.clock(), command.Event{Event: event})
 		case e := <-h.exited:
 			h.over = true
+			h.endProbes()
 			if e.limited != nil {
 				c.over(e) // the agent tells the framework why, not the executor
 				return
 			}
 			h.core.Step(c.s.clock(), command.Exited{Status: int32(e.status), Known: e.known})
+		case r := <-h.probed:
+			h.core.Step(c.s.clock(), command.Probed{Result: r})
 		case <-timer.C:
 			h.core.Step(c.s.clock(), command.Tick{})
 		case <-c.ended.Done():
@@ -87,6 +97,9 @@ func (h *commandHost) act(timer *time.Timer) (done bool) {
 		e := h.core.Effects()
 		for _, call := range e.Calls {
 			h.call(call)
+		}
+		for _, r := range e.Probes {
+			h.probe(r)
 		}
 		if len(e.Process) == 0 {
 			if !e.Wake.IsZero() {
@@ -132,8 +145,30 @@ func (h *commandHost) start() {
 	h.core.Step(h.c.s.clock(), command.Started{PID: process.PID()})
 }
 
+// probe makes a probe of the task.
+func (h *commandHost) probe(r probe.Request) {
+	p := h.prober
+	h.c.s.spawn(func() {
+		result := probe.Result{Kind: r.Kind}
+		if p != nil { // else the process has ended before it could be taken up
+			result = p.run(r)
+		}
+		select {
+		case h.probed <- result:
+		case <-h.c.ended.Done():
+		}
+	})
+}
+
+func (h *commandHost) endProbes() {
+	if h.prober != nil {
+		h.prober.end()
+	}
+}
+
 func (h *commandHost) watch(process launcher.Process) {
 	h.process = process
+	h.prober = h.c.newProber(h.c.make, h.c.environment(), process)
 	h.c.s.processes.Store(h.c.id(), process)
 	go func() {
 		status, err := process.Wait()

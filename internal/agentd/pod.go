@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/builtin"
@@ -16,6 +17,7 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/pod"
+	"github.com/meseta-project/meseta/internal/probe"
 )
 
 // podHost plays the default executor of one container within this process. It
@@ -27,7 +29,9 @@ type podHost struct {
 	conn      agent.ConnID
 	news      chan podNews
 	processes map[ids.ContainerID]launcher.Process // of the tasks that run
-	alive     int                                  // tasks' goroutines
+	probers   map[ids.ContainerID]*prober          // likewise
+	probed    chan pod.Probed
+	alive     int // tasks' goroutines
 }
 
 // podNews is what the goroutine of a task's container has to tell. Its last word
@@ -35,6 +39,7 @@ type podHost struct {
 type podNews struct {
 	container ids.ContainerID
 	process   launcher.Process // it was started
+	prober    *prober          // of the process
 	input     pod.Input
 	end       bool
 	limited   *launcher.Limitation // for what limit it was killed, and with it the pod
@@ -70,7 +75,10 @@ func recoverPod(c *container) *podHost {
 }
 
 func podOf(c *container) *podHost {
-	return &podHost{c: c, news: make(chan podNews), processes: map[ids.ContainerID]launcher.Process{}}
+	return &podHost{
+		c: c, news: make(chan podNews), processes: map[ids.ContainerID]launcher.Process{},
+		probers: map[ids.ContainerID]*prober{}, probed: make(chan pod.Probed),
+	}
 }
 
 func (h *podHost) config() pod.Config {
@@ -99,6 +107,8 @@ func (c *container) runPod(h *podHost) {
 				return
 			}
 			h.hear(n)
+		case r := <-h.probed:
+			h.core.Step(c.s.clock(), r)
 		case <-timer.C:
 			h.core.Step(c.s.clock(), pod.Tick{})
 		case <-c.ended.Done():
@@ -112,11 +122,12 @@ func (c *container) runPod(h *podHost) {
 
 func (h *podHost) hear(n podNews) {
 	if n.process != nil {
-		h.processes[n.container] = n.process
+		h.processes[n.container], h.probers[n.container] = n.process, n.prober
 	}
 	if n.end {
 		h.alive--
 		delete(h.processes, n.container)
+		delete(h.probers, n.container)
 	}
 	h.core.Step(h.c.s.clock(), n.input)
 }
@@ -129,6 +140,9 @@ func (h *podHost) act(timer *time.Timer) (done bool) {
 	}
 	for _, action := range e.Containers {
 		h.do(action)
+	}
+	for _, p := range e.Probes {
+		h.probe(p)
 	}
 	if !e.Wake.IsZero() {
 		timer.Reset(e.Wake.Sub(h.c.s.clock()))
@@ -159,6 +173,22 @@ func (h *podHost) do(a pod.Action) {
 	}
 }
 
+// probe makes a probe of a task. One of a task that is not taken up yet is as if
+// it had not been made.
+func (h *podHost) probe(p pod.Probe) {
+	prober := h.probers[p.Container]
+	h.c.s.spawn(func() {
+		out := pod.Probed{Container: p.Container, Result: probe.Result{Kind: p.Request.Kind}}
+		if prober != nil {
+			out.Result = prober.run(p.Request)
+		}
+		select {
+		case h.probed <- out:
+		case <-h.c.ended.Done():
+		}
+	})
+}
+
 func (h *podHost) spawn(work func()) {
 	h.alive++
 	h.c.s.spawn(work)
@@ -167,21 +197,28 @@ func (h *podHost) spawn(work func()) {
 // launch is the life of a task's container.
 func (h *podHost) launch(a pod.Action) {
 	c := h.c
-	spec := &containerizer.Spec{
-		ID: a.Container, Sandbox: a.Sandbox, User: c.spec.User, URIs: a.Task.GetCommand().GetUris(), Tethered: !c.spec.Checkpoint,
-		Volumes:   c.s.volumes(a.Task.GetResources()...),
-		Container: a.Task.GetContainer(), Resources: taskAllowance(c.make.Resources, a.Task),
-	}
+	spec := h.specOf(a.Container, a.Task)
 	defer h.dropVolumes(spec)
-	if user := a.Task.GetCommand().GetUser(); user != "" && c.spec.User != "" {
-		spec.User = user
-	}
 	process, err := h.start(spec, a)
 	if err != nil {
 		h.news <- podNews{container: a.Container, input: pod.StartFailed{Container: a.Container, Message: err.Error()}, end: true}
 		return
 	}
-	h.watch(a.Container, process)
+	h.watch(c.newProber(spec, a.Environment, process))
+}
+
+// specOf says what the container of a task is made of.
+func (h *podHost) specOf(id ids.ContainerID, t *mesos.TaskInfo) *containerizer.Spec {
+	c := h.c
+	spec := &containerizer.Spec{
+		ID: id, Sandbox: filepath.Join(c.spec.Sandbox, "containers", id.Value()), User: c.spec.User, URIs: t.GetCommand().GetUris(),
+		Tethered: !c.spec.Checkpoint, Volumes: c.s.volumes(t.GetResources()...),
+		Container: t.GetContainer(), Resources: taskAllowance(c.make.Resources, t),
+	}
+	if user := t.GetCommand().GetUser(); user != "" && c.spec.User != "" {
+		spec.User = user
+	}
+	return spec
 }
 
 func (h *podHost) start(spec *containerizer.Spec, a pod.Action) (launcher.Process, error) {
@@ -219,10 +256,12 @@ func (h *podHost) linkTask(a pod.Action) error {
 }
 
 // watch stays with a task's process until it is over.
-func (h *podHost) watch(id ids.ContainerID, process launcher.Process) {
+func (h *podHost) watch(p *prober) {
+	id, process := p.spec.ID, p.process
 	h.c.s.processes.Store(id, process)
-	h.news <- podNews{container: id, process: process, input: pod.Started{Container: id, PID: process.PID()}}
+	h.news <- podNews{container: id, process: process, prober: p, input: pod.Started{Container: id, PID: process.PID()}}
 	status, err := process.Wait()
+	p.end()
 	h.c.s.processes.Delete(id)
 	h.c.s.nest.endWithin(id)
 	if err := h.c.s.containerizer.Release(id); err != nil {
@@ -234,13 +273,16 @@ func (h *podHost) watch(id ids.ContainerID, process launcher.Process) {
 // adopt stays with a process that an earlier agent started, if it is there.
 func (h *podHost) adopt(t pod.Recovered) {
 	id := t.Container
-	defer h.dropVolumes(&containerizer.Spec{
-		ID: id, Sandbox: filepath.Join(h.c.spec.Sandbox, "containers", id.Value()), Volumes: h.c.s.volumes(t.Task.GetResources()...),
-	})
+	spec := h.specOf(id, t.Task)
+	defer h.dropVolumes(spec)
 	pid, _ := h.c.s.containerizer.PID(id)
 	process, err := h.c.s.containerizer.Adopt(id, pid)
 	if err == nil && pid != 0 {
-		h.watch(id, process)
+		env, err := containerizer.Environment(process)
+		if err != nil {
+			h.c.s.log.Debug("probes of a task do without its variables", attr("container", id), attrErr(err))
+		}
+		h.watch(h.c.newProber(spec, env, process))
 		return
 	}
 	h.c.s.nest.endWithin(id)

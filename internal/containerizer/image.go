@@ -62,8 +62,7 @@ func (c *Containerizer) inRoot(spec *Spec, command *mesos.CommandInfo, process *
 		return fmt.Errorf("determine the launch command: %w", err)
 	}
 	process.Path, process.Args = argv(command)
-	process.Rootfs, process.WorkDir = root.Path, cmp.Or(root.Runtime.WorkingDir, c.cfg.Mapped)
-	process.Env = root.Runtime.Environment(mapped(process.Env, c.cfg.Mapped))
+	c.place(process, root)
 	process.Mounts = append(process.Mounts, launcher.Mount{Source: spec.Sandbox, Target: c.cfg.Mapped})
 	for _, file := range hostFiles {
 		if _, err := os.Stat(file); err == nil && !c.ownFile(spec.ID, file) {
@@ -71,6 +70,25 @@ func (c *Containerizer) inRoot(spec *Spec, command *mesos.CommandInfo, process *
 		}
 	}
 	return nil
+}
+
+// beInRoot makes a further process one of the container's image, if it has one.
+func (c *Containerizer) beInRoot(spec *Spec, process *launcher.Spec) error {
+	if imageOf(spec) == nil {
+		return nil
+	}
+	root, ok := c.cfg.Images.Find(spec.ID, "")
+	if !ok {
+		return fmt.Errorf("the root of container %s is gone", spec.ID)
+	}
+	c.place(process, root)
+	return nil
+}
+
+// place sets what a process of an image sees of it.
+func (c *Containerizer) place(process *launcher.Spec, root *image.Root) {
+	process.Rootfs, process.WorkDir = root.Path, cmp.Or(root.Runtime.WorkingDir, c.cfg.Mapped)
+	process.Env = root.Runtime.Environment(mapped(process.Env, c.cfg.Mapped))
 }
 
 // hostFiles are what containers that share the machine's network need to know of it.

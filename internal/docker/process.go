@@ -38,6 +38,14 @@ func (e *Engine) process(id string, found *container.InspectResponse, out *outpu
 // PID implements launcher.Process: the container's first process.
 func (p *process) PID() int { return p.pid }
 
+// First implements launcher.Process.
+func (p *process) First() int {
+	if p.pid > 0 && isOf(p.pid, p.full) {
+		return p.pid
+	}
+	return 0
+}
+
 // Wait implements launcher.Process. An Engine that is restarted meanwhile is waited
 // for.
 func (p *process) Wait() (status int, err error) {

@@ -100,6 +100,9 @@ type Launcher interface {
 type Process interface {
 	// PID returns the pid of the shim, which is what an agent checkpoints.
 	PID() int
+	// First returns the pid of the container's first process, as the machine counts:
+	// what it is in, the container is. 0 when it has ended.
+	First() int
 	// Wait blocks until the whole tree has ended and returns the raw wait status
 	// of its first process. Killing the shim counts as a kill.
 	Wait() (status int, err error)

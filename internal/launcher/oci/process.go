@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
 
 // process is a container that runs, or a process in one.
@@ -54,6 +57,20 @@ func (p *process) listen() {
 			return
 		}
 	}
+}
+
+// First implements [launcher.Process]: the runtime has written it down. It is a
+// child of the shim, or somebody else's process by now.
+func (p *process) First() int {
+	text, err := os.ReadFile(filepath.Join(p.l.bundle(p.id), "pid"))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || !posix.IsChild(pid, p.PID()) {
+		return 0
+	}
+	return pid
 }
 
 // Wait implements [launcher.Process].

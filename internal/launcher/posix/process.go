@@ -31,6 +31,15 @@ func newProcess(id string, pid, pidfd int, status string, child bool) (*Process,
 // PID returns the pid of the shim, which is what an agent checkpoints.
 func (p *Process) PID() int { return p.pid }
 
+// First returns the pid of the task's own process, 0 when it has ended: the eldest
+// of the shim's children. Those that come to it later are orphans.
+func (p *Process) First() int {
+	if all := children(p.pid); len(all) > 0 {
+		return all[0]
+	}
+	return 0
+}
+
 // Wait blocks until the whole tree has ended and returns the raw wait status of
 // its first process. It is called once. Killing the shim counts as a kill.
 func (p *Process) Wait() (status int, err error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,9 @@ func descendants(pid int) []int {
 	}
 	return tree
 }
+
+// IsChild reports whether a process is a child of another.
+func IsChild(pid, of int) bool { return slices.Contains(children(of), pid) }
 
 func children(pid int) []int {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
