@@ -12,14 +12,19 @@ import (
 
 // launchPod runs tasks as one group on a default executor.
 func launchPod(s *cluster.Scheduler, offer cluster.Value, executor string, tasks ...J) {
+	s.Accept(offer, 0, groupOf(s, executor, tasks...))
+}
+
+// groupOf is the operation that launches tasks as one group.
+func groupOf(s *cluster.Scheduler, executor string, tasks ...J) J {
 	resources := append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 16}})
-	s.Accept(offer, 0, J{"type": "LAUNCH_GROUP", "launch_group": J{
+	return J{"type": "LAUNCH_GROUP", "launch_group": J{
 		"executor": J{
 			"type": "DEFAULT", "executor_id": J{"value": executor},
 			"framework_id": J{"value": s.ID}, "resources": resources,
 		},
 		"task_group": J{"tasks": tasks},
-	}})
+	}}
 }
 
 // taskOutput reads what a task of a pod has written, through the link that the
