@@ -39,7 +39,7 @@ func (p *prober) run(r probe.Request) probe.Result {
 	result := probe.Result{Kind: r.Kind}
 	ctx, cancel := p.life, context.CancelFunc(func() {})
 	if r.Timeout > 0 {
-		ctx, cancel = context.WithTimeoutCause(p.life, r.Timeout, tooLong(r.Timeout))
+		ctx, cancel = context.WithTimeoutCause(p.life, r.Timeout, timeoutError(r.Timeout))
 	}
 	defer cancel()
 	status, err := p.look(ctx, &r)
@@ -62,10 +62,10 @@ func (p *prober) run(r probe.Request) probe.Result {
 	return result
 }
 
-// tooLong is why a probe is given up.
-type tooLong time.Duration
+// timeoutError is why a probe is given up.
+type timeoutError time.Duration
 
-func (t tooLong) Error() string { return "Timed out after " + time.Duration(t).String() }
+func (t timeoutError) Error() string { return "Timed out after " + time.Duration(t).String() }
 
 func (p *prober) look(ctx context.Context, r *probe.Request) (*mesos.CheckStatusInfo, error) {
 	if r.Command != nil {

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/datadriven"
+	"google.golang.org/protobuf/encoding/prototext"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
@@ -217,4 +219,64 @@ func TestEnvironmentAsMesos(t *testing.T) {
 	if own != strings.Join(want, "\n") {
 		t.Errorf("environment:\n%s\nwant\n%s", own, strings.Join(want, "\n"))
 	}
+}
+
+// TestStatusesAsMesos compares what a probed task tells with what was seen of one.
+func TestStatusesAsMesos(t *testing.T) {
+	info := &mesos.TaskInfo{
+		TaskId: &mesos.TaskID{Value: new("p2")},
+		HealthCheck: &mesos.HealthCheck{
+			Type: mesos.HealthCheck_COMMAND.Enum(), Command: &mesos.CommandInfo{Value: new("env | sort > health_env")},
+			DelaySeconds: new(1.0), IntervalSeconds: new(5.0),
+		},
+		Check: &mesos.CheckInfo{Type: mesos.CheckInfo_COMMAND.Enum(), Command: &mesos.CheckInfo_Command{Command: &mesos.CommandInfo{Value: new("exit 3")}}},
+	}
+	x := New(epoch, config(), rand.New(rand.NewPCG(1, 2)), slog.New(slog.DiscardHandler))
+	x.Step(epoch, Event{&executorpb.Event{Type: executorpb.Event_LAUNCH_GROUP.Enum(), LaunchGroup: &executorpb.Event_LaunchGroup{TaskGroup: &mesos.TaskGroupInfo{Tasks: []*mesos.TaskInfo{info}}}}})
+	launched := x.Effects()
+	c := launched.Containers[0].Container
+	x.Step(epoch, Started{Container: c})
+	x.Step(epoch.Add(time.Second), Tick{})
+	x.Step(epoch.Add(time.Second), Probed{c, probe.Result{Kind: probe.Health, Status: &mesos.CheckStatusInfo{
+		Type: mesos.CheckInfo_COMMAND.Enum(), Command: &mesos.CheckStatusInfo_Command{ExitCode: new(int32(0))},
+	}}})
+	x.Step(epoch.Add(14*time.Second), Exited{Container: c, Known: true})
+	var got []string
+	for _, call := range slices.Concat(launched.Calls, x.Effects().Calls) {
+		if st := call.GetUpdate().GetStatus(); st != nil {
+			got = append(got, statusText(st))
+		}
+	}
+	want := sampleStatuses(t, "p2")
+	if !slices.Equal(got, want) {
+		t.Errorf("statuses:\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// statusText returns a status without what is never the same twice, and without
+// the pid, which Mesos's agent adds.
+func statusText(st *mesos.TaskStatus) string {
+	st.Uuid, st.Timestamp, st.ContainerStatus, st.ExecutorId = nil, nil, nil, nil
+	return strings.ReplaceAll(prototext.MarshalOptions{}.Format(st), "  ", " ")
+}
+
+// sampleStatuses returns what Mesos's default executor was seen to tell of a task.
+func sampleStatuses(t *testing.T, task string) []string {
+	t.Helper()
+	var all []string
+	_, rest, found := strings.Cut(string(golden.Read(t, "executor_http/05_mixed_tasks_and_health_check.txt")), "-- mesos.v1.executor.Call (")
+	for found {
+		var text string
+		text, rest, found = strings.Cut(rest, "-- mesos.v1.executor.Call (")
+		_, text, _ = strings.Cut(text, "\n")
+		text, _, _ = strings.Cut(text, "\n\n#")
+		call := &executorpb.Call{}
+		if err := prototext.Unmarshal([]byte(text), call); err != nil {
+			t.Fatal(err)
+		}
+		if st := call.GetUpdate().GetStatus(); st.GetTaskId().GetValue() == task {
+			all = append(all, statusText(st))
+		}
+	}
+	return all
 }

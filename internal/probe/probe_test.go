@@ -133,8 +133,14 @@ func TestSeconds(t *testing.T) {
 		in   float64
 		want time.Duration
 	}{
-		{0, 0}, {1.5, 1500 * time.Millisecond}, {-1, 0}, {math.NaN(), 0},
-		{math.Inf(1), forever}, {1e300, forever}, {math.Inf(-1), 0}, {1e-9, time.Nanosecond},
+		{0, 0},
+		{1.5, 1500 * time.Millisecond},
+		{-1, 0},
+		{math.NaN(), 0},
+		{math.Inf(1), forever},
+		{1e300, forever},
+		{math.Inf(-1), 0},
+		{1e-9, time.Nanosecond},
 	} {
 		if got := seconds(tc.in); got != tc.want {
 			t.Errorf("seconds(%v) = %v, want %v", tc.in, got, tc.want)

@@ -48,6 +48,7 @@ func TestDocker(t *testing.T) {
 	t.Run("refused", func(t *testing.T) { dockerRefused(t, s) })
 	t.Run("killed", func(t *testing.T) { dockerKilled(t, s, agent) })
 	t.Run("recovered", func(t *testing.T) { dockerRecovered(t, s, agent) })
+	t.Run("probed", func(t *testing.T) { dockerProbed(t, s, agent) })
 	t.Run("orphans", func(t *testing.T) {
 		cluster.Eventually(t, cluster.Patience, func() error {
 			for _, name := range engine.Names() {
@@ -130,6 +131,36 @@ func dockerRecovered(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
 		if slices.Contains(s.History(task), "TASK_LOST") {
 			t.Errorf("%s: %v", task, s.History(task))
 		}
+	}
+}
+
+// dockerProbed probes a task from within its container, whose network is no other's.
+func dockerProbed(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
+	p := &probing{s, agent}
+	offer := p.offer()
+	task := dockered(offer, "probed", "echo hello >index.html; exec busybox httpd -f -p 127.0.0.1:80 -h .", nil)
+	task["command"].(J)["environment"] = J{"variables": []J{{"name": "A", "value": "b"}}}
+	task["check"] = often(J{"type": "COMMAND", "command": J{"command": J{"value": `echo tried >&2; test -e /etc/box && test "$A" = b && exit 7`}}})
+	task["health_check"] = often(J{"type": "HTTP", "http": J{"port": 80, "path": "/index.html"}})
+	p.s.Launch(offer, 0, task)
+	for exit, well := false, false; !exit || !well; {
+		status := p.s.AwaitUpdate("probed")
+		exit = exit || status.Text("check_status.command.exit_code") == "7"
+		well = well || status.At("healthy") == true
+	}
+	p.end(t, "probed")
+	if got := sandboxText(t, agent, "probed", "stderr"); !strings.Contains(got, "tried\n") {
+		t.Errorf("stderr %q", got)
+	}
+
+	offer = p.offer()
+	task = dockered(offer, "hangs", "exec sleep 1000", nil)
+	task["health_check"] = often(J{
+		"type": "COMMAND", "command": J{"value": "exec sleep 1234567"}, "timeout_seconds": 0.5, "grace_period_seconds": 0.0, "consecutive_failures": 1,
+	})
+	p.s.Launch(offer, 0, task)
+	if got := p.s.AwaitState("hangs", "TASK_KILLED"); got.At("healthy") != false {
+		t.Errorf("%v", got)
 	}
 }
 

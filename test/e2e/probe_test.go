@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,9 +46,7 @@ func (p *probing) offer() cluster.Value {
 func (p *probing) run(id, command string, probes J) {
 	offer := p.offer()
 	task := cluster.Task(offer, id, command)
-	for kind, probe := range probes {
-		task[kind] = probe
-	}
+	maps.Copy(task, probes)
 	p.s.Launch(offer, 0, task)
 }
 
@@ -255,7 +254,7 @@ func httpProbes(t *testing.T, p *probing) {
 		var told, judged bool
 		for !told || !judged {
 			status := p.s.AwaitUpdate("http")
-			told = told || fmt.Sprint(status.At("check_status.http.status_code")) == fmt.Sprint(code)
+			told = told || status.Number("check_status.http.status_code") == float64(code)
 			judged = judged || status.At("healthy") == healthy
 		}
 	}

@@ -23,6 +23,7 @@ func Suite(t *testing.T, fresh func(t *testing.T) (l launcher.Launcher, again fu
 		"signals end the task": signals, "kill takes daemons too": killTakesAll, "nothing outlives the first process": nothingOutlives,
 		"adopt": adopt, "an end while nobody looked": missedEnd, "exec": exec, "exec dies with the container": execDies,
 		"user": user, "output": output, "a killed shim takes its task along": killedShim,
+		"the first process": first,
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, again := fresh(t)
@@ -254,6 +255,33 @@ func missedEnd(t *testing.T, b *bench) {
 	}
 	if text, err := os.ReadFile(spec.Status); err != nil || string(text) != strconv.Itoa(6<<8) {
 		t.Errorf("status file says %q, %v", text, err)
+	}
+}
+
+// first: the first process is the task's own, also for who adopts it, and none once
+// it has ended.
+func first(t *testing.T, b *bench) {
+	p, spec := b.start(t, "sleep 1000 & echo up > ready; read x < go; kill $!; exec sleep 1000")
+	ready(t, spec)
+	adopted, err := b.again().Adopt(spec.ID, p.PID(), spec.Status)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := p.First()
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || !strings.HasPrefix(string(line), "sh\x00-c\x00sleep") && !strings.HasPrefix(string(line), "/bin/sh\x00-c\x00sleep") {
+		t.Errorf("the first process, %d, is %q, %v", pid, line, err)
+	}
+	if got := adopted.First(); got != pid {
+		t.Errorf("who adopts it sees %d, not %d", got, pid)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, p)
+	wait(t, adopted)
+	if got := p.First(); got != 0 {
+		t.Errorf("ended, it still is %d", got)
 	}
 }
 

@@ -1,0 +1,83 @@
+package containerizer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+)
+
+// TestRun: a further command has the container's folder, its variables with its own
+// on top, and leaves nothing but its output.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	c, spec := prepared(t, nil)
+	up := filepath.Join(spec.Sandbox, "up")
+	if err := syscall.Mkfifo(up, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Start(spec, shell("echo up >up; exec sleep 1000"), []string{"A=outer", "B=outer"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(up); err != nil {
+		t.Fatal(err)
+	}
+	command := shell("echo $A $B $PWD; exit 3")
+	command.Environment = &mesos.Environment{Variables: []*mesos.Environment_Variable{{Name: new("B"), Value: new("own")}}}
+	env, err := Environment(p)
+	if err != nil || !slices.Contains(env, "A=outer") || !slices.Contains(env, "PATH="+DefaultPath) {
+		t.Errorf("environment %q, %v", env, err)
+	}
+	status, err := c.Run(t.Context(), spec, "check-1", command, env)
+	if status != 3<<8 || err != nil {
+		t.Errorf("status %#x, %v", status, err)
+	}
+	if err := c.Note(spec, "it has failed"); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(spec.Sandbox, "stderr")); string(text) != "outer own "+spec.Sandbox+"\nit has failed\n" {
+		t.Errorf("stderr %q, %v", text, err)
+	}
+	if left := c.nested(spec.ID); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if err := p.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRunEnds: a command is killed, with what it has started, when nobody waits for
+// it any more.
+func TestRunEnds(t *testing.T) {
+	t.Parallel()
+	c, spec := prepared(t, nil)
+	because := errors.New("it takes too long")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	up := filepath.Join(spec.Sandbox, "up")
+	if err := syscall.Mkfifo(up, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = os.ReadFile(up) // ends when the command has written
+		cancel(because)
+	}()
+	_, err := c.Run(ctx, spec, "check-1", shell("trap '' TERM; sleep 1000 & echo up >up; wait"), nil)
+	if !errors.Is(err, because) {
+		t.Errorf("error %v", err)
+	}
+	if links, _ := filepath.Glob("/proc/[0-9]*/cwd"); slices.ContainsFunc(links, func(link string) bool {
+		at, err := os.Readlink(link)
+		return err == nil && at == spec.Sandbox
+	}) {
+		t.Error("processes are left in the sandbox")
+	}
+}
