@@ -21,7 +21,7 @@ func TestRun(t *testing.T) {
 	if err := syscall.Mkfifo(up, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	p, err := c.Start(spec, shell("echo up >up; exec sleep 1000"), []string{"A=outer", "B=outer"})
+	p, err := c.Start(spec, shell("echo up >up; sleep 1000 & wait"), []string{"A=outer", "B=outer"})
 	if err != nil {
 		t.Fatal(err)
 	}
