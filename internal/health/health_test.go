@@ -67,6 +67,9 @@ func TestGetIsBounded(t *testing.T) {
 			if err != nil {
 				return
 			}
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err != nil {
+				return
+			}
 			_, _ = io.WriteString(conn, answer)
 			_, _ = io.Copy(io.Discard, conn)
 			conn.Close()
@@ -89,11 +92,19 @@ func TestConnect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.Close()
 	if err := Connect(t.Context(), "", l.Addr().String()); err != nil {
 		t.Error(err)
 	}
-	l.Close()
-	for _, address := range []string{l.Addr().String(), "127.0.0.1:99999", "127.0.0.1"} {
+	// A port that is taken and where nobody listens.
+	taken := new(net.Dialer)
+	taken.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
+	conn, err := taken.DialContext(t.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for _, address := range []string{conn.LocalAddr().String(), "127.0.0.1:99999", "127.0.0.1"} {
 		if err := Connect(t.Context(), "", address); err == nil {
 			t.Errorf("connected to %s", address)
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/meseta-project/meseta/test/cluster"
@@ -269,11 +270,11 @@ func httpProbes(t *testing.T, p *probing) {
 // tcpProbes: a check tells whether somebody is there, and a task where nobody is any
 // more is killed.
 func tcpProbes(t *testing.T, p *probing) {
-	listener, err := net.Listen("tcp6", "[::1]:0")
+	port := unusedPort(t)
+	listener, err := net.Listen("tcp6", fmt.Sprintf("[::1]:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := portOf(t, listener.Addr().String())
 	p.run("tcp", "exec sleep 1000", J{
 		"check":        often(J{"type": "TCP", "tcp": J{"port": port}}), // by IPv4: nobody is there
 		"health_check": often(J{"type": "TCP", "tcp": J{"port": port, "protocol": "IPv6"}, "consecutive_failures": 2, "grace_period_seconds": 0.0}),
@@ -288,6 +289,24 @@ func tcpProbes(t *testing.T, p *probing) {
 	if got := p.s.AwaitState("tcp", "TASK_KILLED"); got.At("healthy") != false {
 		t.Errorf("%v", got)
 	}
+}
+
+// unusedPort returns a port where nobody listens by IPv4, as long as the test runs.
+func unusedPort(t *testing.T) int {
+	t.Helper()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(socket) })
+	if err := syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address.(*syscall.SockaddrInet4).Port
 }
 
 // networkProbes: a port is looked for in the task's own network.
@@ -306,8 +325,8 @@ func networkProbes(t *testing.T, p *probing) {
 	offer := p.offer()
 	task := cluster.Task(offer, "alone", "exec unshare --net sh -c '"+fmt.Sprintf(inside, port)+"'")
 	task["container"] = J{"type": "MESOS", "linux_info": J{"capability_info": J{"capabilities": []string{"SYS_ADMIN", "NET_ADMIN", "DAC_OVERRIDE"}}}}
-	task["check"] = often(J{"type": "TCP", "tcp": J{"port": port + 1}})
-	task["health_check"] = often(J{"type": "HTTP", "http": J{"port": port, "path": "/index.html"}})
+	// The first probes may come before the task has left the machine's network.
+	task["health_check"] = often(J{"type": "HTTP", "http": J{"port": port, "path": "/index.html"}, "timeout_seconds": 0.5, "grace_period_seconds": 3600.0})
 	p.s.Launch(offer, 0, task)
 	p.health(t, "alone", true)
 	p.end(t, "alone")
