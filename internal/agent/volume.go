@@ -16,7 +16,8 @@ type Volume struct {
 	At    string // container_path; of a posix container below its sandbox
 	// Shared volumes have no owner: several containers, perhaps of several users,
 	// see them at once.
-	Shared bool
+	Shared   bool
+	ReadOnly bool // the volume's mode is RO
 }
 
 // Volumes returns the persistent volumes among resources of an agent that works
@@ -30,7 +31,7 @@ func Volumes(workDir string, rs []*mesos.Resource) []Volume {
 }
 
 func volumeOf(workDir string, r resources.Resource) Volume {
-	v := Volume{At: r.Disk().GetVolume().GetContainerPath(), Shared: r.IsShared()}
+	v := Volume{At: r.Disk().GetVolume().GetContainerPath(), Shared: r.IsShared(), ReadOnly: r.Disk().GetVolume().GetMode() == mesos.Volume_RO}
 	source := r.Disk().GetSource()
 	switch {
 	case source.GetType() == mesos.Resource_DiskInfo_Source_MOUNT && source.GetMount().GetRoot() != "":

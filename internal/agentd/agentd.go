@@ -73,6 +73,8 @@ type Config struct {
 	// use.
 	NetworkMetrics bool
 	Mapped         string   // --sandbox_directory
+	Own            []string // the agent's folders, which are no volume's source
+	MakeBelow      []string // --host_path_volume_force_creation
 	ImageGC        *ImageGC // nil: images are removed only when somebody asks for it
 	SandboxQuota   SandboxQuota
 	PortWatch      PortWatch
@@ -127,6 +129,7 @@ func New(cfg Config) (*Server, error) {
 	boxes, err := containerizer.New(containerizer.Config{
 		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
 		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Networks: cfg.Networks, Mapped: cfg.Mapped,
+		Own: cfg.Own, MakeBelow: cfg.MakeBelow,
 	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err

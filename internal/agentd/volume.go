@@ -36,7 +36,7 @@ func (s *Server) emptyVolume(path string) {
 func (s *Server) volumes(rs ...*mesos.Resource) []containerizer.Volume {
 	var all []containerizer.Volume
 	for _, v := range agent.Volumes(s.cfg.Agent.WorkDir, rs) {
-		all = append(all, containerizer.Volume{Path: v.Path, At: v.At, Shared: v.Shared})
+		all = append(all, containerizer.Volume{Path: v.Path, At: v.At, Shared: v.Shared, ReadOnly: v.ReadOnly})
 	}
 	return all
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,7 +81,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
-	containers, err := f.Isolation.open(f.Set, f.RuntimeDir, networks.Root(), []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}, log.Logger)
+	own := []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}
+	containers, err := f.Isolation.open(f.Set, f.RuntimeDir, networks.Root(), own, log.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		Authentication: authentication,
 		Docker:         engine, DockerOnly: f.Docker.only(),
 		Networks: networks, NetworkMetrics: f.CNI.Metrics,
-		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped,
+		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped, Own: real(own), MakeBelow: f.Isolation.makeBelow(),
 		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
@@ -102,6 +104,17 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, err
 	}
 	return &openAgent{server, at}, nil
+}
+
+// real returns paths without links, where there is something.
+func real(paths []string) []string {
+	all := slices.Clone(paths)
+	for i, path := range paths {
+		if at, err := filepath.EvalSymlinks(path); err == nil {
+			all[i] = at
+		}
+	}
+	return all
 }
 
 // folders makes the paths absolute, and the work directory real.

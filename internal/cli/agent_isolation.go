@@ -30,6 +30,7 @@ type isolationFlags struct {
 	devices                                 *mesos.DeviceWhitelist
 	Quota                                   agentd.SandboxQuota
 	Ports                                   portFlags
+	makeHostPaths                           string
 }
 
 // measured are the isolators that plain processes have.
@@ -48,6 +49,7 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "End containers whose sandboxes take more disk than they were given, with the isolator disk/du.")
 	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes are measured for that.")
 	f.Ports.define(set)
+	set.String(&f.makeHostPaths, "host_path_volume_force_creation", "", "Folders, with colons between, below which folders that volumes of type HOST_PATH ask for are made when they are missing.").Optional()
 	set.JSON(decodeInto(&f.effective), "effective_capabilities", `Capabilities of containers that ask for none, with the isolator linux/capabilities, as JSON: {"capabilities": ["NET_RAW"]}.`)
 	set.JSON(decodeInto(&f.bounding), "bounding_capabilities", "The most capabilities that containers can ask for, likewise.")
 	set.JSON(decodeInto(&f.devices), "allowed_devices", `Devices that containers may use beside the usual ones, as JSON: {"allowed_devices": [{"device": {"path": "/dev/fuse"}, "access": {"read": true, "write": true}}]}.`)
@@ -90,6 +92,11 @@ func (f *isolationFlags) open(set *flags.Set, dir, drop string, hidden []string,
 	log.Info("containers are isolated", slog.String("runtime", cfg.Runtime.Path), slog.String("version", cfg.Runtime.Version),
 		slog.String("machine", cfg.Machine.Allows()), slog.String("isolation", strings.Join(cfg.Isolation, ",")))
 	return made, nil
+}
+
+// makeBelow returns the folders below which those of volumes may be made.
+func (f *isolationFlags) makeBelow() []string {
+	return strings.FieldsFunc(f.makeHostPaths, func(r rune) bool { return r == ':' })
 }
 
 // plain reports whether all isolators are those of plain processes.

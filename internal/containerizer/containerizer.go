@@ -52,6 +52,8 @@ type Spec struct {
 	Tethered  bool
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources launcher.Resources
+	// mounts are those of the container's own volumes, found by Prepare.
+	mounts []launcher.Mount
 	// Docker says what the Docker Engine is asked for; nil: the container is not
 	// the Engine's. Of its fields those are set that no other here stands for.
 	Docker *docker.Spec
@@ -73,6 +75,8 @@ type Config struct {
 	Images     *image.Store      // nil: there are none
 	Networks   *cni.Networks     // nil: there are none
 	Mapped     string            // --sandbox_directory: where the sandbox is in a root of its own
+	Own        []string          // the agent's folders, which are no volume's source
+	MakeBelow  []string          // --host_path_volume_force_creation
 }
 
 // Containerizer makes containers of plain processes. It is safe for concurrent
@@ -109,6 +113,9 @@ func (c *Containerizer) Prepare(ctx context.Context, spec *Spec) error {
 		return fmt.Errorf("make the sandbox: %w", err)
 	}
 	if err := c.AddVolumes(spec, spec.Volumes); err != nil {
+		return err
+	}
+	if err := c.addMounts(ctx, spec); err != nil {
 		return err
 	}
 	if err := c.fetch(ctx, spec); err != nil {
@@ -172,6 +179,7 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 		return nil, err
 	}
 	c.inNetwork(spec, launch)
+	launch.Mounts = append(launch.Mounts, spec.mounts...)
 	launch.Env = withPath(launch.Env)
 	process, err := c.launcher.Fork(launch)
 	if err != nil {

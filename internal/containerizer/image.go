@@ -27,23 +27,29 @@ func imageOf(spec *Spec) *mesos.Image {
 // goes on is told in the sandbox.
 func (c *Containerizer) provision(ctx context.Context, spec *Spec) error {
 	wanted := imageOf(spec)
-	switch {
-	case wanted == nil:
+	if wanted == nil {
 		return nil
+	}
+	_, err := c.provisionImage(ctx, spec, "", wanted)
+	return err
+}
+
+// provisionImage makes a root of an image, of that name among those of a container.
+func (c *Containerizer) provisionImage(ctx context.Context, spec *Spec, name string, wanted *mesos.Image) (*image.Root, error) {
+	switch {
 	case c.cfg.Images == nil:
-		return errors.New("this agent has no images: start it with --image_providers=DOCKER")
+		return nil, errors.New("this agent has no images: start it with --image_providers=DOCKER")
 	case c.cfg.Launcher == nil:
-		return errors.New("this agent starts plain processes, which have no root of their own: start it with --launcher=oci")
+		return nil, errors.New("this agent starts plain processes, which have no root of their own: start it with --launcher=oci")
 	}
 	log, err := output(spec, "stderr")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer log.Close()
-	_, err = c.cfg.Images.Provision(ctx, &image.Request{
-		Container: spec.ID, Image: wanted, Progress: func(p image.Progress) { fmt.Fprintln(log, p) },
+	return c.cfg.Images.Provision(ctx, &image.Request{
+		Container: spec.ID, Name: name, Image: wanted, Progress: func(p image.Progress) { fmt.Fprintln(log, p) },
 	})
-	return err
 }
 
 // inRoot makes a process one of the container's image: with its command, variables

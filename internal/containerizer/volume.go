@@ -15,6 +15,9 @@ type Volume struct {
 	Path   string // absolute
 	At     string // relative to the sandbox
 	Shared bool   // it stays whose it is; else the container's user becomes its owner
+	// ReadOnly is kept by launchers that isolate; a plain process may write all the
+	// same, as with Mesos.
+	ReadOnly bool
 }
 
 // AddVolumes lets a container see volumes, by links in its sandbox. A task may
@@ -112,7 +115,7 @@ func isLink(sandbox *os.Root, v Volume) bool {
 func mounts(volumes []Volume) []launcher.Mount {
 	all := make([]launcher.Mount, 0, len(volumes))
 	for _, v := range volumes {
-		all = append(all, launcher.Mount{Source: v.Path, Target: v.Path})
+		all = append(all, launcher.Mount{Source: v.Path, Target: v.Path, ReadOnly: v.ReadOnly})
 	}
 	return all
 }

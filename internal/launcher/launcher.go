@@ -59,6 +59,9 @@ type Network struct {
 type Mount struct {
 	Source, Target string // absolute; Target inside the container
 	ReadOnly       bool
+	// Host mounts keep what the machine's own have: devices, setuid programs, and
+	// mounts that are made below the source later. Others have nothing of that.
+	Host bool
 }
 
 // Resources are what a container is given, and the limits up to which it may

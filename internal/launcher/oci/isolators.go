@@ -32,28 +32,31 @@ type isolator struct {
 
 // isolators are those that this launcher has.
 var isolators = map[string]isolator{
-	"cgroups/cpu":        {"cpu", "cpu", cpu},
-	"cgroups/mem":        {"memory", "memory", memory},
-	"cgroups/pids":       {"pids", "pids", pids},
-	"cgroups/devices":    {"devices", "devices", devices},
-	"cgroups/cpuset":     {"cpuset", "cpuset", nothing},
-	"cgroups/blkio":      {"blkio", "io", nothing},
-	"cgroups/hugetlb":    {"hugetlb", "hugetlb", nothing},
-	"namespaces/pid":     {"", "", pidNamespace},
-	"namespaces/ipc":     {"", "", ipcNamespace},
-	"linux/capabilities": {"", "", capabilities},
-	"linux/nnp":          {"", "", noNewPrivileges},
-	"linux/seccomp":      {"", "", seccomp},
-	"linux/devices":      {"", "", linuxDevices},
-	"posix/rlimits":      {"", "", rlimits},
-	"filesystem/linux":   {"", "", nothing}, // there always is a mount namespace
-	"filesystem/posix":   {"", "", nothing},
-	"disk/du":            {"", "", nothing}, // the agent measures sandboxes
-	"posix/disk":         {"", "", nothing}, // its older name
-	"network/cni":        {"", "", nothing}, // networks are made before the container
-	"network/ports":      {"", "", nothing}, // the agent looks at sockets
-	"posix/cpu":          {"", "", nothing}, // measured, in any case
-	"posix/mem":          {"", "", nothing},
+	"cgroups/cpu":         {"cpu", "cpu", cpu},
+	"cgroups/mem":         {"memory", "memory", memory},
+	"cgroups/pids":        {"pids", "pids", pids},
+	"cgroups/devices":     {"devices", "devices", devices},
+	"cgroups/cpuset":      {"cpuset", "cpuset", nothing},
+	"cgroups/blkio":       {"blkio", "io", nothing},
+	"cgroups/hugetlb":     {"hugetlb", "hugetlb", nothing},
+	"namespaces/pid":      {"", "", pidNamespace},
+	"namespaces/ipc":      {"", "", ipcNamespace},
+	"linux/capabilities":  {"", "", capabilities},
+	"linux/nnp":           {"", "", noNewPrivileges},
+	"linux/seccomp":       {"", "", seccomp},
+	"linux/devices":       {"", "", linuxDevices},
+	"posix/rlimits":       {"", "", rlimits},
+	"filesystem/linux":    {"", "", nothing}, // there always is a mount namespace
+	"filesystem/posix":    {"", "", nothing},
+	"volume/host_path":    {"", "", nothing}, // there are volumes, whatever the list says
+	"volume/sandbox_path": {"", "", nothing},
+	"volume/image":        {"", "", nothing},
+	"disk/du":             {"", "", nothing}, // the agent measures sandboxes
+	"posix/disk":          {"", "", nothing}, // its older name
+	"network/cni":         {"", "", nothing}, // networks are made before the container
+	"network/ports":       {"", "", nothing}, // the agent looks at sockets
+	"posix/cpu":           {"", "", nothing}, // measured, in any case
+	"posix/mem":           {"", "", nothing},
 }
 
 // DefaultIsolation is that of an agent that was not told another.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -115,15 +116,31 @@ func mounts(c *launcher.Spec, o *Options, s *specs.Spec) {
 	}
 	if c.Rootfs == "" {
 		for _, dir := range o.Hidden {
-			s.Mounts = append(s.Mounts, specs.Mount{
-				Destination: dir, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755", "size=1024k"},
-			})
+			s.Mounts = append(s.Mounts, hidden(dir))
 		}
 		s.Mounts = append(s.Mounts, bind(launcher.Mount{Source: c.Dir, Target: c.Dir}))
 	}
 	for _, m := range c.Mounts {
 		s.Mounts = append(s.Mounts, bind(m))
+		if m.Host {
+			s.Linux.RootfsPropagation = "rslave" // for what comes from outside to arrive
+			o.hide(m, s)
+		}
 	}
+}
+
+// hide keeps what is hidden hidden in a volume with a folder above.
+func (o *Options) hide(m launcher.Mount, s *specs.Spec) {
+	for _, dir := range o.Hidden {
+		below, err := filepath.Rel(m.Source, dir)
+		if err == nil && below != ".." && !strings.HasPrefix(below, "../") {
+			s.Mounts = append(s.Mounts, hidden(filepath.Join(m.Target, below)))
+		}
+	}
+}
+
+func hidden(dir string) specs.Mount {
+	return specs.Mount{Destination: dir, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "mode=755", "size=1024k"}}
 }
 
 // network gives a container a network namespace that the shim has put into its
@@ -143,6 +160,9 @@ func (o *Options) has(isolator string) bool { return slices.Contains(o.Isolation
 
 func bind(m launcher.Mount) specs.Mount {
 	options := []string{"rbind", "rprivate", "nosuid", "nodev"}
+	if m.Host {
+		options = []string{"rbind", "rslave"}
+	}
 	if m.ReadOnly {
 		options = append(options, "ro")
 	}
