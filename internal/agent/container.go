@@ -87,6 +87,9 @@ func (a *Agent) containerExited(in ContainerExited) {
 	switch {
 	case in.Limited != nil:
 		e.state, e.reason, e.limit = mesos.TaskState_TASK_FAILED, in.Limited.Reason, in.Limited.Resources
+		if e.reason == mesos.TaskStatus_REASON_CONTAINER_UPDATE_FAILED {
+			e.state = goneOrLost(x.framework.info)
+		}
 		why = append(why, in.Limited.Message)
 	case !in.Known:
 		exit = -1

@@ -63,9 +63,14 @@ func limitation(l *launcher.Limitation) *agent.Limitation {
 	if l == nil {
 		return nil
 	}
-	r := &mesos.Resource{Name: &l.Resource, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &l.Amount}, Role: new("*")}
-	if l.Ranges != nil {
-		r = &mesos.Resource{Name: &l.Resource, Type: mesos.Value_RANGES.Enum(), Ranges: l.Ranges}
+	out := &agent.Limitation{Reason: l.Reason, Message: l.Message}
+	switch {
+	case l.Ranges != nil:
+		out.Resources = []*mesos.Resource{{Name: &l.Resource, Type: mesos.Value_RANGES.Enum(), Ranges: l.Ranges}}
+	case l.Resource != "":
+		out.Resources = []*mesos.Resource{{
+			Name: &l.Resource, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &l.Amount}, Role: new("*"),
+		}}
 	}
-	return &agent.Limitation{Reason: l.Reason, Message: l.Message, Resources: []*mesos.Resource{r}}
+	return out
 }

@@ -9,6 +9,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -64,10 +65,16 @@ func (c *container) setVolumes(rs resources.Resources) {
 	err := errors.Join(
 		c.s.containerizer.RemoveVolumes(c.make, slices.DeleteFunc(slices.Clone(had), missing(now))),
 		c.s.containerizer.AddVolumes(c.make, slices.DeleteFunc(slices.Clone(now), missing(had))))
-	if err != nil {
-		c.s.log.Error("cannot change the volumes of a container", attr("container", c.id()), attrErr(err))
-	}
 	c.make.Volumes = now
+	if err == nil {
+		return
+	}
+	// A task that has been launched with a volume must not run without it.
+	c.s.log.Error("cannot change the volumes of a container, which ends for it", attr("container", c.id()), attrErr(err))
+	c.beyond.Store(&launcher.Limitation{
+		Reason: mesos.TaskStatus_REASON_CONTAINER_UPDATE_FAILED, Message: "Failed to update resources for container: " + err.Error(),
+	})
+	c.end()
 }
 
 // dropVolumes takes the links to volumes out of the sandbox of a container that

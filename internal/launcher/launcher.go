@@ -75,7 +75,7 @@ type Resources struct {
 type Limitation struct {
 	Reason   mesos.TaskStatus_Reason
 	Message  string
-	Resource string              // "mem", "disk", "ports"
+	Resource string              // "mem", "disk", "ports"; "" when it is not about one
 	Amount   float64             // what was used of it, in megabytes
 	Ranges   *mesos.Value_Ranges // instead, for what is counted in numbers
 }
