@@ -30,7 +30,7 @@ type Group struct {
 }
 
 // patience bounds a hang; nothing depends on how much of it is used.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Run tests a way of electing. fresh makes a group for one test.
 func Run(t *testing.T, fresh func(t *testing.T) Group) {
