@@ -127,6 +127,13 @@ func (m *Master) checkAges(f *framework) {
 
 // checkIndexes verifies that whatever an index finds is there.
 func (m *Master) checkIndexes() {
+	var guaranteed tally
+	for name := range m.registry.Quotas() {
+		for resource, amount := range m.recordedGuarantee(name).All() {
+			guaranteed.add(resource, amount)
+		}
+	}
+	invariant.Check(guaranteed.quantities().Equal(m.guaranteed.quantities()), "it is known what all roles are guaranteed")
 	for conn, f := range m.conns {
 		invariant.Check(m.frameworks[f.id] == f && f.row.Peer.Conn == conn, "stream belongs to its framework", "framework", f.id)
 	}

@@ -104,14 +104,29 @@ func (m *Master) persistFor(id RequestID, puts []registry.Put, then action) {
 	m.persist(puts, then)
 }
 
-// committed does what waited for a batch, and for those before it.
+// committed does what waited for a batch, and for those before it: some of it
+// now, and the rest a part at a time.
 func (m *Master) committed(seq uint64) {
 	invariant.Check(seq < m.batch, "batch was committed that was never handed out", "seq", seq)
-	for len(m.waiting) > 0 && m.waiting[0].seq <= seq {
+	m.durable = max(m.durable, seq)
+	m.proceedSome(m.cfg.AllocationBudget)
+}
+
+// proceedSome does what waited for batches that are durable. An agent that comes is
+// as much work as to look at eight offers; one that goes is told to all
+// frameworks.
+func (m *Master) proceedSome(budget int) (left int) {
+	for budget > 0 && len(m.waiting) > 0 && m.waiting[0].seq <= m.durable {
 		then := m.waiting[0].then
 		m.waiting = m.waiting[1:]
+		budget -= 8
+		switch then.(type) {
+		case lost, dismissed, wentGone:
+			budget -= len(m.frameworks) / 2
+		}
 		m.proceed(then)
 	}
+	return max(0, budget)
 }
 
 func (m *Master) proceed(a action) {

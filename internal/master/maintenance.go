@@ -46,16 +46,16 @@ func (m *Master) updateSchedule(request RequestID, s *maintenancepb.Schedule) *r
 // startMaintenance answers START_MAINTENANCE.
 func (m *Master) startMaintenance(request RequestID, machines []*mesos.MachineID) *refusal.Error {
 	err := m.eachIs(machines, mesos.MachineInfo_DRAINING, "Machine '%s' is not in DRAINING mode and cannot be brought down")
-	return m.maintain(request, machines, err, m.registry.StartMaintenance, true)
+	return m.setMaintenance(request, machines, err, m.registry.StartMaintenance, true)
 }
 
 // stopMaintenance answers STOP_MAINTENANCE.
 func (m *Master) stopMaintenance(request RequestID, machines []*mesos.MachineID) *refusal.Error {
 	err := m.eachIs(machines, mesos.MachineInfo_DOWN, "Machine '%s' is not in DOWN mode and cannot be brought up")
-	return m.maintain(request, machines, err, m.registry.StopMaintenance, false)
+	return m.setMaintenance(request, machines, err, m.registry.StopMaintenance, false)
 }
 
-func (m *Master) maintain(request RequestID, machines []*mesos.MachineID, err *refusal.Error,
+func (m *Master) setMaintenance(request RequestID, machines []*mesos.MachineID, err *refusal.Error,
 	record func([]*mesos.MachineID) []registry.Put, down bool,
 ) *refusal.Error {
 	if err != nil {
@@ -81,27 +81,67 @@ func (m *Master) eachIs(machines []*mesos.MachineID, mode mesos.MachineInfo_Mode
 	return nil
 }
 
+// An upkeep is a change of the maintenance of machines that agents are being told
+// of.
+type upkeep struct {
+	maintained
+	changed map[registry.MachineKey]bool
+	slot    int // the row of agents to go on with
+}
+
 // maintenanceChanged tells all whom the maintenance of machines concerns, once
 // it is recorded.
 func (m *Master) maintenanceChanged(c maintained) {
-	changed := map[registry.MachineKey]bool{}
+	u := &upkeep{maintained: c, changed: map[registry.MachineKey]bool{}}
 	for _, id := range c.machines {
-		changed[registry.KeyOfMachine(id.GetHostname(), id.GetIp())] = true
+		u.changed[registry.KeyOfMachine(id.GetHostname(), id.GetIp())] = true
+	}
+	if len(m.agents) > m.cfg.AllocationBudget/4 || len(m.upkeeps) > 0 {
+		m.upkeeps = append(m.upkeeps, u)
+		return
 	}
 	for _, a := range inOrder(m.agents) {
-		if !changed[a.machine()] {
-			continue
+		m.maintain(u, a)
+	}
+	m.reply(c.request, nil)
+}
+
+// maintainSome goes on with such changes, the first come first. It may look at
+// budget agents, and returns how many of them are left.
+func (m *Master) maintainSome(budget int) (left int) {
+	for len(m.upkeeps) > 0 {
+		u := m.upkeeps[0]
+		for slot, row := range m.agentRows.table.From(u.slot) {
+			if budget <= 0 {
+				u.slot = slot
+				return 0
+			}
+			budget--
+			if m.maintain(u, m.agents[row.ID]) {
+				budget -= 15
+			}
 		}
-		if c.down {
-			m.log.Info("machine is taken down", slog.String("agent_id", string(a.id)))
-			m.shutdown(a.row.PID, removedDown.String())
-			m.dismiss(a, removedDown)
-			continue
-		}
+		m.upkeeps = m.upkeeps[1:]
+		m.reply(u.request, nil)
+	}
+	return max(0, budget)
+}
+
+// maintain does to an agent what a change asks for, and reports whether it
+// concerns it.
+func (m *Master) maintain(u *upkeep, a *agent) bool {
+	switch {
+	case !u.changed[a.machine()]:
+		return false
+	case u.down:
+		m.log.Info("machine is taken down", slog.String("agent_id", string(a.id)))
+		m.shutdown(a.row.PID, removedDown.String())
+		m.dismiss(a, removedDown)
+	default:
 		m.rescindAll(a)
 		m.heedSchedule(a)
 	}
-	m.reply(c.request, nil)
+	return true
 }
 
 // machine names the machine that an agent is on.

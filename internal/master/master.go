@@ -47,17 +47,20 @@ type Master struct {
 	recovered map[ids.AgentID]*mesos.AgentInfo // of an earlier leader, not back
 	// recoveredList has those of recovered by ID, and perhaps others no more.
 	recoveredList []*mesos.AgentInfo
-	toRecover     int // how many those were at first
+	toRecover     int                // how many those were at first
+	notBack       []*mesos.AgentInfo // of recovered, being given up
 	removed       removedAgents
 	admitting     map[ids.UPID]bool              // agents on their way into the registry
 	returning     map[ids.AgentID][]AgentMessage // agents that re-register, with what they sent since
 	leaving       map[ids.AgentID]bool           // agents on their way out of the registry
 	removals      removals
+	upkeeps       []*upkeep // changes of maintenance that agents are being told of
 
 	quotas     map[string]*quotapb.QuotaConfig // in force; replaced, not changed
 	weights    map[string]float64              // the same
 	guarantees map[string]resources.Quantities // of quotas, none empty
 	quotaNames []string                        // of those in quotas, by name; replaced, not changed
+	guaranteed tally                           // by the quotas that the registry has, all together
 	recalling  recall
 	answers    []*framework // with answers to RECONCILE that are not given in whole
 
@@ -71,6 +74,7 @@ type Master struct {
 	puts    []registry.Put // not handed out yet
 	batch   uint64         // number of the batch that puts will be
 	waiting []waiting      // for batches to be durable, in their order
+	durable uint64         // number of the last batch that is
 
 	ranking   ranking
 	inquiries []inquiry // that are worked on, in their order

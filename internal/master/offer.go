@@ -33,7 +33,7 @@ func (o *offer) order() uint64 { return o.row.Serial }
 // offers. What is recalled must all be back before that, and a part of reclaiming
 // takes a turn of its own.
 func (m *Master) allocate() {
-	budget := m.departSome(m.answerAll(m.recallSome(m.cfg.AllocationBudget)))
+	budget := m.goOn(m.cfg.AllocationBudget)
 	if budget == 0 || m.reclaimSome() {
 		m.out.Wake = m.now
 		return
@@ -53,6 +53,18 @@ func (m *Master) allocate() {
 	} else {
 		m.out.Wake = m.alloc.Wake(m.now)
 	}
+}
+
+// goOn goes on with what is done a part at a time. All of it together may cost
+// what it costs to look at budget offers, and it returns how much of that is left:
+// none if there is more to do.
+func (m *Master) goOn(budget int) (left int) {
+	budget = m.recallSome(budget)
+	budget = m.proceedSome(budget)
+	budget = m.giveUpSome(budget)
+	budget = m.maintainSome(budget)
+	budget = m.answerAll(budget)
+	return m.departSome(budget)
 }
 
 // makeOffers offers one framework what was allocated to it, as one event.

@@ -93,11 +93,15 @@ const mostGuaranteed = resources.Amount(1) << 62
 // guaranteesWith returns what all roles are guaranteed once the quotas given are
 // set.
 func (m *Master) guaranteesWith(configs []*quotapb.QuotaConfig) (total resources.Quantities, err *refusal.Error) {
-	all := maps.Clone(m.registry.Quotas())
+	total = m.guaranteed.quantities()
+	given := map[string]*quotapb.QuotaConfig{}
 	for _, config := range configs {
-		all[config.GetRole()] = config
+		given[config.GetRole()] = config
 	}
-	for _, config := range all {
+	for name := range given {
+		total = total.Sub(m.recordedGuarantee(name))
+	}
+	for _, config := range given {
 		total = total.Add(resources.QuantitiesFromProto(config.GetGuarantees()))
 		for name, amount := range total.All() {
 			if amount > mostGuaranteed {
@@ -156,7 +160,27 @@ func (m *Master) removeQuota(id RequestID, name string) *refusal.Error {
 
 // setQuotas writes quotas that were found right.
 func (m *Master) setQuotas(id RequestID, configs []*quotapb.QuotaConfig) {
+	roles := map[string]bool{}
+	for _, config := range configs {
+		roles[config.GetRole()] = true
+	}
+	m.countRecorded(roles, -1)
 	m.persistFor(id, m.registry.SetQuotas(configs), quotasSet{id, configs})
+	m.countRecorded(roles, 1)
+}
+
+// countRecorded adds what the registry says that roles are guaranteed to what all
+// roles are, or, with a sign of -1, takes it off.
+func (m *Master) countRecorded(roles map[string]bool, sign resources.Amount) {
+	for name := range roles {
+		for resource, amount := range m.recordedGuarantee(name).All() {
+			m.guaranteed.add(resource, sign*amount)
+		}
+	}
+}
+
+func (m *Master) recordedGuarantee(name string) resources.Quantities {
+	return resources.QuantitiesFromProto(m.registry.Quotas()[name].GetGuarantees())
 }
 
 // quotasInForce goes on once quotas are durable.
@@ -201,6 +225,7 @@ func (m *Master) recoverQuotas() {
 	m.quotaNames = slices.Sorted(maps.Keys(m.quotas))
 	for _, name := range m.quotaNames {
 		m.setQuotaInForce(m.quotas[name])
+		m.countRecorded(map[string]bool{name: true}, 1)
 	}
 	m.alloc.HoldOff(m.now, m.toRecover)
 }

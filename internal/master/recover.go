@@ -3,7 +3,6 @@ package master
 import (
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,15 +83,28 @@ func (m *Master) recoveryTimeout() {
 			durationText(m.cfg.AgentReregisterTimeout), missing, percent(share), percent(m.cfg.RecoveryAgentRemovalLimit))
 		return
 	}
+	m.notBack = m.recoveredInfos()
+}
+
+// giveUpSome goes on with giving up agents that did not come back. Each is as
+// much work as to look at four offers.
+func (m *Master) giveUpSome(budget int) (left int) {
+	if len(m.notBack) == 0 {
+		return budget
+	}
 	why := "did not reregister within " + durationText(m.cfg.AgentReregisterTimeout) + " after master failover"
-	for _, id := range slices.Sorted(maps.Keys(m.recovered)) {
-		r := removal{agent: id, why: why, recovered: true}
-		if m.cfg.AgentRemovalRate.Events > 0 {
+	for ; budget > 0 && len(m.notBack) > 0; budget -= 4 {
+		id := ids.AgentID(m.notBack[0].GetId().GetValue())
+		m.notBack = m.notBack[1:]
+		switch r := (removal{agent: id, why: why, recovered: true}); {
+		case m.recovered[id] == nil: // it is back after all
+		case m.cfg.AgentRemovalRate.Events > 0:
 			m.queueRemoval(r)
-		} else {
+		default:
 			m.remove(r)
 		}
 	}
+	return max(0, budget)
 }
 
 func percent(share float64) string { return strconv.FormatFloat(share*100, 'g', 6, 64) }

@@ -169,9 +169,11 @@ func (m *Master) dropRows(list []*task, drop func(*task) bool) []*task {
 
 // forgetUnreachable forgets the tasks of agents that the registry forgot.
 func (m *Master) forgetUnreachable(agents []ids.AgentID) {
+	forgotten := make(map[ids.AgentID]bool, len(agents))
+	for _, id := range agents {
+		forgotten[id] = true
+	}
 	for _, f := range inOrder(m.frameworks) {
-		f.unreachable = m.dropRows(f.unreachable, func(t *task) bool {
-			return slices.Contains(agents, t.row.Agent)
-		})
+		f.unreachable = m.dropRows(f.unreachable, func(t *task) bool { return forgotten[t.row.Agent] })
 	}
 }

@@ -22,12 +22,18 @@ type marked interface {
 }
 
 func expired[V marked](list map[ids.AgentID]V, oldest int64, maxCount int) []ids.AgentID {
-	all := sorted(list)
-	slices.SortStableFunc(all, func(a, b ids.AgentID) int {
-		return cmp.Compare(list[a].GetTimestamp().GetNanoseconds(), list[b].GetTimestamp().GetNanoseconds())
+	at := func(id ids.AgentID) int64 { return list[id].GetTimestamp().GetNanoseconds() }
+	all := make([]ids.AgentID, 0, len(list))
+	for id := range list {
+		if len(list) > maxCount || at(id) < oldest { // to sort a long list takes long
+			all = append(all, id)
+		}
+	}
+	slices.SortFunc(all, func(a, b ids.AgentID) int {
+		return cmp.Or(cmp.Compare(at(a), at(b)), cmp.Compare(a, b))
 	})
-	n := max(0, len(all)-maxCount)
-	for n < len(all) && list[all[n]].GetTimestamp().GetNanoseconds() < oldest {
+	n := max(0, len(list)-maxCount)
+	for n < len(all) && at(all[n]) < oldest {
 		n++
 	}
 	return all[:n]
