@@ -37,7 +37,7 @@ type leader struct {
 
 func newLeader(b *testing.B, agents, frameworks int) *leader {
 	b.Helper()
-	l := lead(b, master.DefaultConfig())
+	l := lead(b, master.DefaultConfig(), registry.New())
 	for i := range frameworks {
 		l.subscribe(i, "*")
 	}
@@ -50,13 +50,13 @@ func newLeader(b *testing.B, agents, frameworks int) *leader {
 }
 
 // lead returns a leader without agents and frameworks.
-func lead(b *testing.B, cfg master.Config) *leader {
+func lead(b *testing.B, cfg master.Config, known *registry.Registry) *leader {
 	rng := rand.New(rand.NewPCG(1, 2))
 	l := &leader{b: b, now: time.Unix(1_000_000, 0), peers: map[ids.FrameworkID]master.Peer{}, of: map[string]ids.FrameworkID{}}
 	l.core = master.New(cfg, master.Deps{
 		Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(allocator.DefaultConfig(), rng),
 	})
-	l.core.Recover(l.now, registry.New(), &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
+	l.core.Recover(l.now, known, &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
 	l.settle()
 	return l
 }

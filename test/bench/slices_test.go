@@ -8,12 +8,14 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/registry"
 )
 
 // A watched leader is one whose steps are timed: a slice is what the master's
@@ -22,6 +24,7 @@ type watched struct {
 	*leader
 	slowest, clock time.Duration // CPU time of a slice, and time of the clock
 	kills          int
+	frameworks     int
 }
 
 // slice times a slice.
@@ -83,7 +86,7 @@ func newWatched(b *testing.B, agents, frameworks int, idle bool) *watched {
 	cfg := master.DefaultConfig()
 	cfg.Reclaim, cfg.ReclaimAfter = true, time.Second
 	cfg.AgentPingTimeout = 24 * time.Hour // all would be due at once
-	l := lead(b, cfg)
+	l := lead(b, cfg, registry.New())
 	for i := range frameworks {
 		l.subscribe(i, "role"+strconv.Itoa(i))
 	}
@@ -94,7 +97,7 @@ func newWatched(b *testing.B, agents, frameworks int, idle bool) *watched {
 	if got := max(len(l.tasks), len(l.offers)); got != agents {
 		b.Fatalf("%d tasks or offers on %d agents", got, agents)
 	}
-	return &watched{leader: l}
+	return &watched{leader: l, frameworks: frameworks}
 }
 
 // first returns the framework that subscribed first.
@@ -112,6 +115,9 @@ var situations = []struct {
 		w.quota("absent", 0)
 	}},
 	{"reclaim", false, func(w *watched) {
+		for i := range w.frameworks {
+			w.quota("role"+strconv.Itoa(i), 1)
+		}
 		want := len(w.tasks) / 10
 		w.quota("starved", want)
 		w.step("subscribe", master.Subscribe{
@@ -125,6 +131,24 @@ var situations = []struct {
 		if w.kills != want {
 			w.b.Fatalf("%d tasks are revoked, not %d", w.kills, want)
 		}
+	}},
+	{"recovery", false, func(w *watched) { // of a new leader, to which no agent comes back
+		known := w.core.Registry()
+		w.leader = lead(w.b, master.DefaultConfig(), known)
+		for i := range w.frameworks {
+			w.subscribe(i, "role"+strconv.Itoa(i))
+		}
+		w.now = w.now.Add(master.DefaultConfig().AgentReregisterTimeout)
+		w.step("recovery", master.Tick{})
+	}},
+	{"maintenance", true, func(w *watched) {
+		w.step("schedule", master.OperatorCall{Request: 1, Call: &masterpb.Call{
+			Type: masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE.Enum(),
+			UpdateMaintenanceSchedule: &masterpb.Call_UpdateMaintenanceSchedule{Schedule: &maintenancepb.Schedule{Windows: []*maintenancepb.Window{{
+				MachineIds:     []*mesos.MachineID{{Hostname: new("h"), Ip: new("10.0.0.0")}},
+				Unavailability: &mesos.Unavailability{Start: &mesos.TimeInfo{Nanoseconds: new(w.now.Add(time.Hour).UnixNano())}},
+			}}}},
+		}})
 	}},
 	{"snapshot", false, func(w *watched) {
 		for range 3 {
