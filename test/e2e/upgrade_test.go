@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/meseta-project/meseta/test/cluster"
+)
+
+// TestUpgrade replaces the binary of a master and an agent while tasks run, as a
+// package does: under the same path, first the file, and later the processes.
+// Until then the old agent starts tasks by the new binary. Tasks do not notice,
+// one ends while the agent is away, and no update is lost. MESETA_OLD_BINARY may
+// name an older Meseta to begin with.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	agent := c.Agents[0]
+	path := filepath.Join(t.TempDir(), "meseta")
+	install(t, path, oldBinary(t))
+	for _, n := range []*cluster.Node{c.Master, agent} {
+		n.Terminate()
+		n.Args[0] = path
+		n.Restart(t)
+	}
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, agent) })
+	before, err := cluster.AgentRow(c.Master, agent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := durable("survivor")
+	w := startWorkload(t, c, info)
+
+	install(t, path, cluster.Binary(t))
+	offer := w.AwaitOffer()
+	w.Launch(offer, 0, cluster.Task(offer, "between", "sleep 1000"))
+	w.AwaitState("between", "TASK_RUNNING")
+	agent.Terminate()
+	w.ends.open(t)
+	if !cluster.Alive(w.pid) {
+		t.Fatal("the task ended with the agent that is replaced")
+	}
+	agent.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, agent) })
+	if is, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", agent.Pid())); err != nil || is != path {
+		t.Errorf("the agent that is back runs %s (%v)", is, err)
+	}
+	if after, err := cluster.AgentRow(c.Master, agent); err != nil || after.Text("agent_info.id.value") != before.Text("agent_info.id.value") {
+		t.Errorf("the agent was %s and is %s (%v)", before.Text("agent_info.id.value"), after.Text("agent_info.id.value"), err)
+	}
+	w.AwaitState("ends", "TASK_FINISHED")
+
+	c.Master.Terminate()
+	w.AwaitEnd()
+	c.Master.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, agent) })
+	s := cluster.Subscribe(t, c.Master, withID(info, w.ID))
+	checkRunsOn(t, s, w.pid, "runs", "own", "between")
+	offer = s.AwaitOffer()
+	s.Launch(offer, 0, cluster.Task(offer, "new", "true"))
+	s.AwaitState("new", "TASK_FINISHED")
+}
+
+func oldBinary(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("MESETA_OLD_BINARY"); path != "" {
+		return path
+	}
+	return cluster.Binary(t)
+}
+
+// install puts a copy of a program where another is or was. What runs goes on
+// with that.
+func install(t *testing.T, path, from string) {
+	t.Helper()
+	program, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
