@@ -39,6 +39,20 @@ var attacks = []attack{
 	{AgentDrain, 12 * time.Second, (*world).drainSomeAgent},
 	{AgentGone, 50 * time.Second, (*world).markSomeAgentGone},
 	{Maintenance, 10 * time.Second, (*world).maintainSomething},
+	{ClockJump, 20 * time.Second, (*world).setSomeClock},
+}
+
+// setSomeClock has an operator, or NTP, set the wall clock of a node.
+func (w *world) setSomeClock() {
+	c, name := &pick(w, ClockJump, w.masters).clock, "a master's"
+	if w.once(ClockJump.String(), 0.7) {
+		a := pick(w, ClockJump, w.agents)
+		c, name = &a.clock, a.name
+	}
+	by := w.between(ClockJump.String(), -maxJump, maxJump)
+	w.jumps++
+	c.skew += by
+	w.note("%s    clock is set by %s", name, by)
 }
 
 // startFaults has the plan's faults begin.

@@ -40,6 +40,7 @@ const (
 	AgentDrain                  // operators drain, deactivate and reactivate agents
 	AgentGone                   // operators mark agents gone
 	Maintenance                 // operators schedule, start and stop the maintenance of machines
+	ClockJump                   // the wall clock of a node is set while its process runs
 	faultKinds
 )
 
@@ -47,7 +48,7 @@ var faultNames = [faultKinds]string{
 	"master-crash", "agent-crash", "host-reboot", "scheduler-crash", "stream-break", "link-break", "partition",
 	"slow-network", "call-loss", "slow-store", "slow-disk", "executor-crash", "hung-executor", "launch-failure",
 	"stubborn-task", "session-expiry", "agent-leave", "host-loss", "clock-skew", "frozen", "flapping", "rolling-upgrade",
-	"module-failure", "store-failover", "store-amnesia", "agent-drain", "agent-gone", "maintenance",
+	"module-failure", "store-failover", "store-amnesia", "agent-drain", "agent-gone", "maintenance", "clock-jump",
 }
 
 // String returns the kind's name.

@@ -103,6 +103,10 @@ var planted = []struct{ name, file, was, is string }{
 		"m.setQuotaInForce(m.quotas[name])", "_ = name",
 	},
 	{
+		"timers by the wall clock", "master/deadline.go",
+		"d.at, d.seq = m.now.Add(delay)", "d.at, d.seq = m.now.Round(0).Add(delay)",
+	},
+	{
 		"a store that loses what it said is durable", "sim/store.go",
 		"s.lead++\n\ts.tail = nil\n",
 		"s.lead++\n\ts.tail = nil\n\tif n := len(s.past); n > 0 {\n\t\ts.records, s.version = s.past[n-1].records, s.past[n-1].version\n\t\ts.past = s.past[:n-1]\n\t}\n",

@@ -34,6 +34,7 @@ type world struct {
 	trace  trace
 	log    *slog.Logger
 	healed bool
+	jumps  int // how often a clock was set
 
 	net        *network
 	store      *store

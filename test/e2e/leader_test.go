@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -106,4 +108,56 @@ func standsBy(m, leader *cluster.Node) error {
 		return fmt.Errorf("it answers %d, Location %q, want 307 and %q", reply.Status, reply.Header.Get("Location"), want)
 	}
 	return nil
+}
+
+// TestDueRunsAfterStoreIsBack: masters lose sight of ZooKeeper for longer than
+// their sessions. Nobody leads then, what runs goes on; and what became due
+// meanwhile runs when ZooKeeper is back, with no hand on anything, but for a
+// supervisor that starts masters which end.
+func TestDueRunsAfterStoreIsBack(t *testing.T) {
+	server := cluster.StartZooKeeper(t, 500*time.Millisecond)
+	where := "zk://" + server.Addr + "/mesos"
+	masters := alike(t, "--zk="+where, "--zk_session_timeout=1secs", "--registry_store_timeout=2secs")
+	leader := cluster.Leader(t, masters...)
+	cluster.StartAgent(t, leader, "--master="+where)
+	ends := newGate(t)
+	running := meseta(t, "run", "--master="+where, "--", "sh", "-c", "echo up; "+ends.command())
+	running.WaitLog("up", time.Minute)
+
+	server.Signal(syscall.SIGSTOP)
+	cluster.Eventually(t, cluster.Patience, func() error {
+		if leader.Running() {
+			return errors.New("the leader goes on without its session")
+		}
+		return nil
+	})
+	due := meseta(t, "run", "--master="+where, "--", "true")
+	cluster.Eventually(t, cluster.Patience, func() error {
+		for _, m := range masters {
+			if reply, err := cluster.Get(m.URL + "/slaves"); err == nil && reply.Status == 200 {
+				return fmt.Errorf("%s leads without ZooKeeper", m.Name)
+			}
+		}
+		return nil
+	})
+	server.Signal(syscall.SIGCONT)
+	supervise := func() error {
+		for _, m := range masters {
+			if !m.Running() {
+				m.Start()
+			}
+		}
+		if due.Running() {
+			return errors.New("what became due has not run")
+		}
+		return nil
+	}
+	cluster.Eventually(t, 2*time.Minute, supervise)
+	if state := due.Exit(cluster.Patience); !state.Success() {
+		t.Errorf("what became due ended with %v", state)
+	}
+	ends.open(t)
+	if state := running.Exit(time.Minute); !state.Success() {
+		t.Errorf("what ran all the time ended with %v", state)
+	}
 }
