@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/meseta-project/meseta/internal/flags"
 )
@@ -29,9 +31,18 @@ func (n *networkFlags) network(set *flags.Set, port uint16) {
 	set.Bool(&n.LookUpHostname, "hostname_lookup", true, "Look up the name of the IP address. Without, the address is advertised as the name.")
 }
 
+// portPatience is how long a port may still be in use: a process that was killed in
+// the middle of starting another one leaves it the port for a moment.
+const portPatience = time.Second
+
 // listen opens the port.
 func (n *networkFlags) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort(n.IP, strconv.Itoa(int(n.Port)))) //nolint:noctx // nothing to cancel yet
+	address := net.JoinHostPort(n.IP, strconv.Itoa(int(n.Port)))
+	l, err := net.Listen("tcp", address) //nolint:noctx // nothing to cancel yet
+	for end := time.Now().Add(portPatience); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); {
+		time.Sleep(portPatience / 50)
+		l, err = net.Listen("tcp", address) //nolint:noctx // nothing to cancel yet
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: is another one running? choose another --port, or --port=0 for a free one", err)
 	}

@@ -355,15 +355,15 @@ func (c *Containerizer) PID(id ids.ContainerID) (int, bool) {
 	if _, err := os.Stat(c.runtimeDir(id)); err != nil {
 		return 0, false
 	}
+	// An agent may have died before it wrote the file, or in the middle of that.
 	text, err := os.ReadFile(filepath.Join(c.runtimeDir(id), "pid"))
-	if err != nil && c.dockerOf(id) != nil {
+	if pid, wrong := strconv.Atoi(string(text)); err == nil && wrong == nil && pid > 0 {
+		return pid, true
+	}
+	if c.dockerOf(id) != nil {
 		return c.cfg.Docker.PID(string(id))
 	}
-	if err != nil {
-		return posix.Find(string(id))
-	}
-	pid, err := strconv.Atoi(string(text))
-	return pid, err == nil && pid > 0
+	return posix.Find(string(id))
 }
 
 // LaunchedAt returns when a container was launched, if it is known here.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
 )
 
@@ -172,24 +173,31 @@ func TestOutputIsNotWrittenThroughLinks(t *testing.T) {
 }
 
 func TestAdopt(t *testing.T) {
-	c, spec := prepared(t, nil)
+	id := ids.ContainerID(fmt.Sprintf("adopted-%d", os.Getpid())) // other tests on the machine have c1
+	c, spec := prepared(t, func(s *Spec) { s.ID = id })
 	p, err := c.Start(spec, shell("sleep 1000"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pid, ok := c.PID("c1"); !ok || pid != p.PID() {
+	if pid, ok := c.PID(id); !ok || pid != p.PID() {
 		t.Errorf("process %d is remembered as %d (%t)", p.PID(), pid, ok)
 	}
-	if err := os.Remove(filepath.Join(c.cfg.RuntimeDir, "containers", "c1", "pid")); err != nil {
+	if err := os.Remove(filepath.Join(c.cfg.RuntimeDir, "containers", string(id), "pid")); err != nil {
 		t.Fatal(err)
 	}
-	if pid, ok := c.PID("c1"); !ok || pid != p.PID() {
+	if pid, ok := c.PID(id); !ok || pid != p.PID() {
 		t.Errorf("process %d, not written down, is found as %d (%t)", p.PID(), pid, ok)
+	}
+	if err := os.WriteFile(filepath.Join(c.cfg.RuntimeDir, "containers", string(id), "pid"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pid, ok := c.PID(id); !ok || pid != p.PID() {
+		t.Errorf("process %d, about to be written down, is found as %d (%t)", p.PID(), pid, ok)
 	}
 	if pid, ok := c.PID("c2"); ok {
 		t.Errorf("a container that was never started has process %d", pid)
 	}
-	again, err := c.Adopt("c1", p.PID())
+	again, err := c.Adopt(id, p.PID())
 	if err != nil {
 		t.Fatal(err)
 	}
