@@ -138,6 +138,7 @@ func (a *Agent) carryOutRun(act action, s *meta.State) {
 // executor has to know of its tasks to go on.
 func (a *Agent) recoveredSpec(x *executor, s *meta.RunState) *ContainerSpec {
 	spec := a.baseSpec(x)
+	spec.Resources, spec.Limits = x.used.Proto(), x.limits()
 	if x.builtin == Custom {
 		return spec
 	}

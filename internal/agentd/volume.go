@@ -62,9 +62,14 @@ func (c *container) setVolumes(rs resources.Resources) {
 	if slices.Equal(had, now) {
 		return
 	}
-	err := errors.Join(
-		c.s.containerizer.RemoveVolumes(c.make, slices.DeleteFunc(slices.Clone(had), missing(now))),
-		c.s.containerizer.AddVolumes(c.make, slices.DeleteFunc(slices.Clone(now), missing(had))))
+	more := slices.DeleteFunc(slices.Clone(now), missing(had))
+	err := c.s.containerizer.RemoveVolumes(c.make, slices.DeleteFunc(slices.Clone(had), missing(now)))
+	if len(more) > 0 && (c.s.cfg.Launcher != nil || c.make.Docker != nil) {
+		// A link would lead nowhere: what is mounted is so when the container begins.
+		err = errors.Join(err, errors.New("this container gets no volume while it runs: give it to the executor's first task"))
+	} else {
+		err = errors.Join(err, c.s.containerizer.AddVolumes(c.make, more))
+	}
 	c.make.Volumes = now
 	if err == nil {
 		return

@@ -112,16 +112,16 @@ func (m *mounter) host(p string) (string, error) {
 			return "", err
 		}
 	}
-	real, err := filepath.EvalSymlinks(p)
+	at, err := filepath.EvalSymlinks(p)
 	if err != nil {
 		return "", err
 	}
 	for _, own := range m.c.cfg.Own {
-		if isBelow(real, own) {
+		if isBelow(at, own) {
 			return "", fmt.Errorf("'%s' is the agent's own, and no container's to see", p)
 		}
 	}
-	return real, nil
+	return at, nil
 }
 
 // isBelow reports whether a clean path is a folder or leads into it.
@@ -201,15 +201,15 @@ func (m *mounter) in(sandbox *os.Root, dir, p string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find '%s' in the sandbox: %w", p, err)
 	}
-	real, err := filepath.EvalSymlinks(filepath.Join(dir, p))
+	at, err := filepath.EvalSymlinks(filepath.Join(dir, p))
 	if err != nil {
 		return "", err
 	}
 	top, err := filepath.EvalSymlinks(dir)
-	if err == nil && !isBelow(real, top) {
+	if err == nil && !isBelow(at, top) {
 		err = fmt.Errorf("'%s' leads out of the sandbox", p)
 	}
-	return real, err
+	return at, err
 }
 
 // target returns where in its root a container is to see a source. What is missing
@@ -221,11 +221,11 @@ func (m *mounter) target(p, source string) (string, error) {
 	case path.IsAbs(p) && image:
 		return path.Clean(p), nil
 	case path.IsAbs(p):
-		real, err := filepath.EvalSymlinks(p)
+		at, err := filepath.EvalSymlinks(p)
 		if errors.Is(err, fs.ErrNotExist) {
 			return "", fmt.Errorf("Mount point '%s' is an absolute path. It must exist if the container shares the host filesystem", p) //nolint:staticcheck // as Mesos words it
 		}
-		return real, err
+		return at, err
 	}
 	if err := m.mountPoint(path.Clean(p), source); err != nil {
 		return "", fmt.Errorf("Failed to create the mount point at '%s': %w", p, err) //nolint:staticcheck // as Mesos words it

@@ -37,7 +37,12 @@ func (c *Containerizer) AddVolumes(spec *Spec, volumes []Volume) error {
 	}
 	defer sandbox.Close()
 	for _, v := range volumes {
-		if err := addVolume(sandbox, v, who); err != nil {
+		if c.cfg.Launcher != nil && path.IsAbs(v.At) {
+			err = ownVolume(spec, v, who) // mounted there, without a link
+		} else {
+			err = addVolume(sandbox, v, who)
+		}
+		if err != nil {
 			return fmt.Errorf("put volume %s into the sandbox at %q: %w", v.Path, v.At, err)
 		}
 	}
@@ -51,16 +56,34 @@ func addVolume(sandbox *os.Root, v Volume, who *launcher.User) error {
 	if err := makeParents(sandbox, path.Dir(path.Clean(v.At)), who); err != nil {
 		return err
 	}
-	if who != nil && !v.Shared {
-		if err := os.Lchown(v.Path, int(who.UID), int(who.GID)); err != nil {
-			return err
-		}
+	if err := giveVolume(v, who); err != nil {
+		return err
 	}
 	err := sandbox.Symlink(v.Path, v.At)
 	if errors.Is(err, fs.ErrExist) && isLink(sandbox, v) {
 		return nil // an earlier life of the agent put it there
 	}
 	return err
+}
+
+// ownVolume makes ready a volume that is mounted outside of the sandbox: on the
+// machine's own root only where there is something.
+func ownVolume(spec *Spec, v Volume, who *launcher.User) error {
+	if err := within(v.At); err != nil {
+		return err
+	}
+	if _, err := os.Stat(v.At); err != nil && imageOf(spec) == nil {
+		return fmt.Errorf("Absolute container path '%s' does not exist", v.At) //nolint:staticcheck // as Mesos words it
+	}
+	return giveVolume(v, who)
+}
+
+// giveVolume makes a container's user the owner of its volume.
+func giveVolume(v Volume, who *launcher.User) error {
+	if who == nil || v.Shared {
+		return nil
+	}
+	return os.Lchown(v.Path, int(who.UID), int(who.GID))
 }
 
 // makeParents makes the folders on the way to a volume, which belong to the
@@ -111,11 +134,15 @@ func isLink(sandbox *os.Root, v Volume) bool {
 }
 
 // mounts are those of volumes in containers that do not see the agent's folders:
-// where the links in the sandbox lead to.
+// where the links in the sandbox lead to, or else where they are to be seen.
 func mounts(volumes []Volume) []launcher.Mount {
 	all := make([]launcher.Mount, 0, len(volumes))
 	for _, v := range volumes {
-		all = append(all, launcher.Mount{Source: v.Path, Target: v.Path, ReadOnly: v.ReadOnly})
+		m := launcher.Mount{Source: v.Path, Target: v.Path, ReadOnly: v.ReadOnly}
+		if path.IsAbs(v.At) {
+			m.Target = v.At
+		}
+		all = append(all, m)
 	}
 	return all
 }

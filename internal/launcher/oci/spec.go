@@ -129,7 +129,8 @@ func mounts(c *launcher.Spec, o *Options, s *specs.Spec) {
 	}
 }
 
-// hide keeps what is hidden hidden in a volume with a folder above.
+// hide hides in a volume what containers do not see, where a folder above is its
+// source.
 func (o *Options) hide(m launcher.Mount, s *specs.Spec) {
 	for _, dir := range o.Hidden {
 		below, err := filepath.Rel(m.Source, dir)

@@ -1,0 +1,106 @@
+package oci
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/meseta-project/meseta/internal/launcher"
+)
+
+// TestVolumes mounts a folder of the machine into containers: to be written, to be
+// read only, with device files, and with what is mounted below it later, which
+// nothing that the container does comes back from.
+func TestVolumes(t *testing.T) {
+	work := t.TempDir()
+	onKernel(t, func(m *testMachine) {
+		source := m.t.TempDir()
+		if err := os.WriteFile(filepath.Join(source, "file"), []byte("there"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		at := func(mount launcher.Mount) func(*launcher.Spec) {
+			return func(s *launcher.Spec) {
+				mount.Target = filepath.Join(s.Dir, "volume")
+				if err := os.Mkdir(mount.Target, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				s.Mounts = []launcher.Mount{mount}
+			}
+		}
+		m.prints("cat volume/file && echo new >volume/made", "there", at(launcher.Mount{Source: source, Host: true}))
+		if text, err := os.ReadFile(filepath.Join(source, "made")); string(text) != "new\n" {
+			t.Errorf("it has written %q, %v", text, err)
+		}
+		m.prints("cat volume/file", "there", at(launcher.Mount{Source: source, Host: true, ReadOnly: true}))
+		for _, host := range []bool{true, false} {
+			m.fails("echo x >volume/file", at(launcher.Mount{Source: source, Host: host, ReadOnly: true}))
+		}
+		m.prints("echo x >volume/null && echo ok", "ok", at(launcher.Mount{Source: "/dev", Host: true}))
+		m.fails("echo x >volume/null", at(launcher.Mount{Source: "/dev"}))
+		arrives(m, source, at)
+	}, func(c *Config) { c.Hidden = []string{work} })
+}
+
+// arrives mounts something below a volume while a container runs.
+func arrives(m *testMachine, source string, at func(launcher.Mount) func(*launcher.Spec)) {
+	m.t.Helper()
+	shared := filepath.Join(source, "shared")
+	for _, step := range []error{
+		os.Mkdir(shared, 0o755),
+		syscall.Mount("none", shared, "tmpfs", 0, ""), syscall.Mount("", shared, "", syscall.MS_SHARED, ""),
+	} {
+		if step != nil {
+			m.t.Fatal(step)
+		}
+	}
+	late := filepath.Join(shared, "late")
+	m.t.Cleanup(func() {
+		_ = syscall.Unmount(late, 0) // it may not have come to be
+		if err := syscall.Unmount(shared, 0); err != nil {
+			m.t.Error(err)
+		}
+	})
+	p, spec := m.fork("echo up >ready; until [ -e volume/late/file ]; do sleep 0.05; done", at(launcher.Mount{Source: shared, Host: true}))
+	if _, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil {
+		m.t.Fatal(err)
+	}
+	for _, step := range []error{
+		os.Mkdir(late, 0o755), syscall.Mount("none", late, "tmpfs", 0, ""), os.WriteFile(filepath.Join(late, "file"), nil, 0o644),
+	} {
+		if step != nil {
+			m.t.Fatal(step)
+		}
+	}
+	if status, err := p.Wait(); status != 0 || err != nil { // it ends when the mount has arrived
+		m.t.Errorf("wait status %#x, %v", status, err)
+	}
+}
+
+// TestHiddenInVolumes: what no container sees, none sees in a volume with a folder
+// above either.
+func TestHiddenInVolumes(t *testing.T) {
+	top := t.TempDir()
+	hidden := filepath.Join(top, "agent/work")
+	if err := os.MkdirAll(hidden, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(hidden, "secret"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	onKernel(t, func(m *testMachine) {
+		for _, source := range []string{top, filepath.Join(top, "agent"), hidden} {
+			below, err := filepath.Rel(source, hidden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.prints("ls -A volume/"+below+"; echo seen", "seen", func(s *launcher.Spec) {
+				target := filepath.Join(s.Dir, "volume")
+				if err := os.Mkdir(target, 0o755); err != nil {
+					t.Fatal(err)
+				}
+				s.Mounts = []launcher.Mount{{Source: source, Target: target, Host: true, ReadOnly: true}}
+			})
+		}
+	}, func(c *Config) { c.Hidden = []string{hidden} })
+}
