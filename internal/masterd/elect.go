@@ -105,25 +105,42 @@ func (s *Server) led(e endpoint, h http.Handler) http.Handler {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		leader := s.leader.Load()
+		leader := s.leaderFor(r.Context())
 		switch {
 		case s.isReady():
 			h.ServeHTTP(w, r)
-		case leader == nil:
+		case r.Context().Err() != nil: // nobody waits for an answer
+		case leader == nil || leader.GetId() == s.cfg.Info.GetId():
 			noLeader(w)
-		case leader.GetId() != s.cfg.Info.GetId():
-			redirect(w, leader, s.mux.Canonical(r.URL), r.URL.RawQuery)
 		default:
-			select {
-			case <-s.leads:
-				h.ServeHTTP(w, r)
-			case <-s.stopped:
-				noLeader(w)
-			case <-r.Context().Done():
-			}
+			redirect(w, leader, s.mux.Canonical(r.URL), r.URL.RawQuery)
 		}
 	})
 }
+
+// leaderFor returns who leads. If that is this master, and it is not ready, it
+// waits until it is, or has ended, or another leads: the election may have in
+// mind a session of this master's that is over, though it stands again.
+func (s *Server) leaderFor(ctx context.Context) *mesos.MasterInfo {
+	for {
+		leader := s.leader.Load()
+		if s.isReady() || leader.GetId() != s.cfg.Info.GetId() {
+			return leader
+		}
+		select {
+		case <-s.leads:
+		case <-time.After(leaderAgain):
+		case <-s.stopped:
+			return leader
+		case <-ctx.Done():
+			return leader
+		}
+	}
+}
+
+// leaderAgain is how often who waits for this master to lead looks whether it is
+// to lead still.
+const leaderAgain = 100 * time.Millisecond
 
 // serveRedirect is /redirect: to the leader, without a path. Nothing is below
 // it, and a path with more slashes is kept, as Mesos does.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/golden"
@@ -99,6 +100,32 @@ func TestEarlierLife(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestElectedAfterAll: who waits for a master that is taken for the leader is told
+// where to go when another one leads instead: the election had in mind a session
+// of this master's that was over.
+func TestElectedAfterAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, handler := standby(&mesos.MasterInfo{Id: new("own")})
+		got := httptest.NewRecorder()
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			handler.ServeHTTP(got, httptest.NewRequest(http.MethodGet, "/state", nil))
+		}()
+		synctest.Wait()
+		select {
+		case <-answered:
+			t.Fatalf("answered at once, with %d", got.Code)
+		default:
+		}
+		s.leader.Store(masterInfo("another", 5050))
+		<-answered
+		if got.Code != http.StatusTemporaryRedirect || got.Header().Get("Location") != "//another:5050/master/state" {
+			t.Errorf("answered with %d to %q", got.Code, got.Header().Get("Location"))
+		}
+	})
 }
 
 // skipped are paths below /redirect: with no leader Mesos answers 503 there

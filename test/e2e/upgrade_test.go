@@ -86,3 +86,33 @@ func install(t *testing.T, path, from string) {
 		t.Fatal(err)
 	}
 }
+
+// TestRegistryLost: a single master begins again without its registry. The agent
+// is taken in under the ID that it had, with its tasks, which do not notice.
+func TestRegistryLost(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	info := durable("survivor")
+	w := startWorkload(t, c, info)
+	before, err := cluster.AgentRow(c.Master, c.Agents[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Master.Kill9()
+	w.AwaitEnd()
+	w.ends.open(t)
+	if err := os.Remove(filepath.Join(c.Master.WorkDir, "registry.db")); err != nil {
+		t.Fatal(err)
+	}
+	c.Master.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
+	if after, err := cluster.AgentRow(c.Master, c.Agents[0]); err != nil || after.Text("agent_info.id.value") != before.Text("agent_info.id.value") {
+		t.Errorf("the agent was %s and is %s (%v)", before.Text("agent_info.id.value"), after.Text("agent_info.id.value"), err)
+	}
+	s := cluster.Subscribe(t, c.Master, withID(info, w.ID))
+	if s.ID != w.ID {
+		t.Errorf("framework %s is now %s", w.ID, s.ID)
+	}
+	s.AwaitState("ends", "TASK_FINISHED")
+	checkRunsOn(t, s, w.pid, "runs", "own")
+}
