@@ -196,7 +196,7 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 	}
 	const each = 5
 	for i := 0; i < *launches; i += each {
-		offer := s.AwaitOffer()
+		offer := roomy(s, 1)
 		var tasks []J
 		for k := range each {
 			task := cluster.Task(offer, fmt.Sprintf("t%d", i+k), commands[r.IntN(len(commands))])
@@ -225,6 +225,18 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 		}
 	}
 	t.Logf("%d launches, updates %v", *launches, states)
+}
+
+// roomy returns an offer of so much CPU at least: what a task gives back may come in
+// an offer of its own.
+func roomy(s *cluster.Scheduler, cpus float64) cluster.Value {
+	for {
+		offer := s.AwaitOffer()
+		if offer.Find("resources", "name", "cpus").Number("scalar.value") >= cpus {
+			return offer
+		}
+		s.Decline(offer, 0)
+	}
 }
 
 // listen acknowledges updates until so many came of tasks that were launched last,

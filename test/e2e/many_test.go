@@ -46,7 +46,7 @@ func manyContainers(t *testing.T, c *containers) {
 	s := cluster.Subscribe(t, c.Master, durable("many"))
 	var took []time.Duration
 	for i := range min(*many, 30) {
-		offer, id := s.AwaitOffer(), fmt.Sprintf("one%d", i)
+		offer, id := roomy(s, 900), fmt.Sprintf("one%d", i)
 		begun := time.Now()
 		s.Launch(offer, 0, sleeper(offer, id))
 		s.AwaitState(id, "TASK_RUNNING")
@@ -55,7 +55,7 @@ func manyContainers(t *testing.T, c *containers) {
 		s.AwaitState(id, "TASK_KILLED")
 	}
 	slices.Sort(took)
-	offer := s.AwaitOffer()
+	offer := roomy(s, 900)
 	var tasks []J
 	var names []string
 	for i := range *many {
@@ -100,7 +100,7 @@ func awaitMany(t *testing.T, s *cluster.Scheduler, state string, names []string)
 		switch got := status.Text("state"); {
 		case got == state:
 			delete(waiting, status.Text("task_id.value"))
-		case strings.HasSuffix(got, "FAILED"), strings.HasSuffix(got, "LOST"), strings.HasSuffix(got, "DROPPED"):
+		case strings.HasSuffix(got, "FAILED"), strings.HasSuffix(got, "ERROR"), strings.HasSuffix(got, "DROPPED"):
 			t.Fatalf("%v", status)
 		}
 	}

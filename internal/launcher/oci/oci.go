@@ -21,6 +21,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,7 +134,8 @@ func (l *Launcher) Release(id string) error {
 	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(l.runtime.Root, id)); err == nil {
+	state := filepath.Join(l.runtime.Root, id)
+	if _, err := os.Stat(state); err == nil && !slices.Contains(known, l.cfg.Runtime.Name()) {
 		ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 		defer cancel()
 		if err := l.runtime.Delete(ctx, id, &runc.DeleteOpts{Force: true}); err != nil {
@@ -143,7 +145,9 @@ func (l *Launcher) Release(id string) error {
 	if err := l.cgroups.remove(id); err != nil {
 		return fmt.Errorf("remove the cgroups of container %s: %w", id, err)
 	}
-	return os.RemoveAll(bundle)
+	// With the groups, that folder is all that crun and runc know of a container that
+	// has ended: to have them remove it takes as long as a launch.
+	return errors.Join(os.RemoveAll(state), os.RemoveAll(bundle))
 }
 
 func (l *Launcher) bundle(id string) string { return filepath.Join(l.cfg.Dir, "bundles", id) }
