@@ -23,10 +23,17 @@ func withImages(t *testing.T, master *cluster.Node, flags ...string) *cluster.No
 		cluster.Unavailable(t, "no OCI runtime: become root and install Debian's package runc: %v", err)
 	}
 	dir := t.TempDir()
+	root := filepath.Base(filepath.Dir(dir))
+	t.Cleanup(func() {
+		groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + root)
+		for _, group := range groups {
+			_ = os.Remove(group) // a test that failed may have left containers in it
+		}
+	})
 	cluster.WriteImage(t, dir, "box:1", J{"Cmd": []string{"sh", "-c", "echo from the image; pwd"}, "WorkingDir": "/tmp", "Env": []string{"A=image", "B=image"}})
 	return cluster.StartAgent(t, master, append([]string{
 		"--launcher=oci", "--image_providers=DOCKER", "--docker_registry=" + dir, "--docker_store_dir=" + filepath.Join(dir, "store"),
-		"--cgroups_root=" + filepath.Base(filepath.Dir(dir)),
+		"--cgroups_root=" + root,
 	}, flags...)...)
 }
 

@@ -39,22 +39,26 @@ func TestManyContainers(t *testing.T) {
 			manyContainers(t, c)
 		})
 	}
+	if *many >= 1000 {
+		t.Run("docker", dockerContainers)
+	}
+}
+
+// dockerContainers is for the figures only: how long a launch takes with the Docker
+// Engine.
+func dockerContainers(t *testing.T) {
+	engine := cluster.StartDocker(t)
+	engine.Load(t)
+	master := cluster.StartMaster(t)
+	cluster.StartAgent(t, master, large, "--containerizers=docker,mesos", "--docker_socket="+engine.Socket, "--docker_remove_delay=1secs")
+	s := cluster.Subscribe(t, master, durable("docker"))
+	t.Logf("one launch: %s", oneByOne(s, func(offer cluster.Value, id string) J { return dockered(offer, id, "exec sleep 100000", nil) }))
 }
 
 func manyContainers(t *testing.T, c *containers) {
 	t.Helper()
 	s := cluster.Subscribe(t, c.Master, durable("many"))
-	var took []time.Duration
-	for i := range min(*many, 30) {
-		offer, id := roomy(s, 900), fmt.Sprintf("one%d", i)
-		begun := time.Now()
-		s.Launch(offer, 0, sleeper(offer, id))
-		s.AwaitState(id, "TASK_RUNNING")
-		took = append(took, time.Since(begun))
-		s.Kill(id)
-		s.AwaitState(id, "TASK_KILLED")
-	}
-	slices.Sort(took)
+	one := oneByOne(s, sleeper)
 	offer := roomy(s, 900)
 	var tasks []J
 	var names []string
@@ -75,10 +79,26 @@ func manyContainers(t *testing.T, c *containers) {
 	awaitMany(t, s, "TASK_KILLED", names)
 	cluster.Eventually(t, cluster.Patience, c.left)
 	down := time.Since(begun)
-	t.Logf("one launch, median of %d: %v; %d containers: %v until all run, %v until nothing is left; agent %d KB before, %d KB with them",
-		len(took), took[len(took)/2].Round(time.Millisecond/10), *many, up.Round(time.Millisecond), down.Round(time.Millisecond), before, with)
+	t.Logf("one launch: %v; %d containers: %v until all run, %v until nothing is left; agent %d KB before, %d KB with them", one, *many, up.Round(time.Millisecond), down.Round(time.Millisecond), before, with)
 	s.Teardown()
 	c.checkNothingLeft(t)
+}
+
+// oneByOne launches containers one after the other and returns how long that took
+// them, from the call to TASK_RUNNING: the median and the least.
+func oneByOne(s *cluster.Scheduler, make func(offer cluster.Value, id string) J) string {
+	var took []time.Duration
+	for i := range min(*many, 30) {
+		offer, id := roomy(s, 900), fmt.Sprintf("one%d", i)
+		begun := time.Now()
+		s.Launch(offer, 0, make(offer, id))
+		s.AwaitState(id, "TASK_RUNNING")
+		took = append(took, time.Since(begun))
+		s.Kill(id)
+		s.AwaitState(id, "TASK_KILLED")
+	}
+	slices.Sort(took)
+	return fmt.Sprintf("median %v, least %v", took[len(took)/2].Round(time.Millisecond/10), took[0].Round(time.Millisecond/10))
 }
 
 func sleeper(offer cluster.Value, id string) J {

@@ -79,6 +79,10 @@ func (n *networks) left() error {
 	var left []string
 	found, _ := filepath.Glob(filepath.Join(n.dir, "ipam/*/10.*"))
 	left = append(left, found...)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Contains(string(mounts), "/isolators/network/cni") {
+		left = append(left, "a mount")
+	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return err
@@ -238,5 +242,30 @@ func TestPorts(t *testing.T) {
 			s.Teardown()
 			c.checkNothingLeft(t)
 		})
+	})
+}
+
+// TestImageNetwork: a container with a root of its own sees the files of its network.
+func TestImageNetwork(t *testing.T) {
+	inNetwork(t, func() {
+		n := newNetworks(t)
+		n.bridge(t, 1)
+		c := cluster.New(t, 0)
+		agent := withImages(t, c.Master, n.flags()...)
+		s := cluster.Subscribe(t, c.Master, durable("images"))
+		offer := s.AwaitOffer()
+		task := cluster.Task(offer, "task", "cat /etc/hosts /etc/resolv.conf; hostname; ls /sys/class/net")
+		task["container"] = boxed("box:1")
+		task["container"].(J)["network_infos"] = []J{{"name": "net1"}}
+		task["container"].(J)["hostname"] = "boxed"
+		s.Launch(offer, 0, task)
+		ip := s.AwaitState("task", "TASK_FINISHED").List("container_status.network_infos")[0].List("ip_addresses")[0].Text("ip_address")
+		want := fmt.Sprintf("127.0.0.1 localhost\n%s boxed\nnameserver 10.77.1.1\nboxed\neth0\nlo\n", ip)
+		if got := sandboxText(t, agent, "task", "stdout"); got != want {
+			t.Errorf("stdout %q, want %q; stderr %q", got, want, sandboxText(t, agent, "task", "stderr"))
+		}
+		s.Teardown()
+		unmounted(t, agent.WorkDir)
+		cluster.Eventually(t, soon, n.left)
 	})
 }
