@@ -108,7 +108,7 @@ func (c *containers) left() error {
 
 func (c *containers) checkNothingLeft(t *testing.T) {
 	t.Helper()
-	cluster.Eventually(t, soon, c.left)
+	cluster.Eventually(t, 3*soon, c.left)
 }
 
 // TestContainerAgentKilled kills the agent under running containers: they go on,
@@ -173,7 +173,7 @@ func TestContainersLeaveNothing(t *testing.T) {
 		})
 		eachRuntimeWith(t, n.flags(), func(t *testing.T, c *containers) {
 			mistreat(t, c, n)
-			cluster.Eventually(t, soon, n.left)
+			cluster.Eventually(t, 3*soon, n.left)
 		})
 	})
 }

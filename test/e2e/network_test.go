@@ -26,6 +26,7 @@ func inNetwork(t *testing.T, test func()) {
 		test()
 		return
 	}
+	t.Parallel()
 	unshare, err := exec.LookPath("unshare")
 	if err == nil {
 		err = exec.Command(unshare, "--net", "ip", "link", "add", "b0", "type", "bridge").Run()
@@ -173,7 +174,7 @@ func TestNetworks(t *testing.T) {
 			}
 			s.Teardown()
 			c.checkNothingLeft(t)
-			cluster.Eventually(t, soon, n.left)
+			cluster.Eventually(t, 3*soon, n.left)
 		})
 	})
 }
@@ -211,7 +212,7 @@ func TestPodNetwork(t *testing.T) {
 			}
 			s.Teardown()
 			c.checkNothingLeft(t)
-			cluster.Eventually(t, soon, n.left)
+			cluster.Eventually(t, 3*soon, n.left)
 		})
 	})
 }
@@ -266,6 +267,6 @@ func TestImageNetwork(t *testing.T) {
 		}
 		s.Teardown()
 		unmounted(t, agent.WorkDir)
-		cluster.Eventually(t, soon, n.left)
+		cluster.Eventually(t, 3*soon, n.left)
 	})
 }
