@@ -86,12 +86,12 @@ func manyContainers(t *testing.T, c *containers) {
 
 // oneByOne launches containers one after the other and returns how long that took
 // them, from the call to TASK_RUNNING: the median and the least.
-func oneByOne(s *cluster.Scheduler, make func(offer cluster.Value, id string) J) string {
+func oneByOne(s *cluster.Scheduler, task func(offer cluster.Value, id string) J) string {
 	var took []time.Duration
 	for i := range min(*many, 30) {
 		offer, id := roomy(s, 900), fmt.Sprintf("one%d", i)
 		begun := time.Now()
-		s.Launch(offer, 0, make(offer, id))
+		s.Launch(offer, 0, task(offer, id))
 		s.AwaitState(id, "TASK_RUNNING")
 		took = append(took, time.Since(begun))
 		s.Kill(id)
