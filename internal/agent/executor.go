@@ -9,6 +9,7 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -93,7 +94,7 @@ func (a *Agent) addExecutor(f *framework, info *mesos.ExecutorInfo, generated bo
 	}
 	x := a.newExecutor(f, run, info, generated)
 	if x.checkpoint() {
-		a.persist(meta.Executor{Run: run, Info: downgraded(info), Generated: generated})
+		a.persist(meta.Executor{Run: run, Info: downgraded(secret.WithoutInExecutor(info)), Generated: generated})
 	}
 	a.gc.keep(meta.Run{Framework: f.id, Executor: run.Executor})
 	return x
@@ -127,7 +128,7 @@ func builtinOf(info *mesos.ExecutorInfo, generated bool) Builtin {
 
 func (a *Agent) showExecutor(x *executor, completed bool) {
 	a.rows.executors.Put(x.seq, &ExecutorRow{
-		Serial: x.seq, Run: x.run, Info: x.info, State: x.state, Generated: x.generated, Sandbox: x.sandbox, PID: x.pid, Completed: completed,
+		Serial: x.seq, Run: x.run, Info: secret.WithoutInExecutor(x.info), State: x.state, Generated: x.generated, Sandbox: x.sandbox, PID: x.pid, Completed: completed,
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/internal/status"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -150,7 +151,7 @@ func (a *Agent) reregistration() *messages.ReregisterSlaveMessage {
 				m.Tasks = append(m.Tasks, a.announced(t))
 			}
 			if !x.generated && x.state != ExecutorTerminated {
-				m.ExecutorInfos = append(m.ExecutorInfos, x.info)
+				m.ExecutorInfos = append(m.ExecutorInfos, secret.WithoutInExecutor(x.info))
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/meta"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -233,7 +234,7 @@ func (a *Agent) launch(f *framework, o order) {
 func (a *Agent) saveTask(t *task, l *launch) {
 	r := meta.Task{
 		Run: t.executor.run, Task: downgraded(t.row),
-		MaxCompletion: time.Duration(t.info.GetMaxCompletionTime().GetNanoseconds()), Check: t.info.GetCheck(),
+		MaxCompletion: time.Duration(t.info.GetMaxCompletionTime().GetNanoseconds()), Check: secret.WithoutInCheck(t.info.GetCheck()),
 	}
 	if l.group != nil {
 		r.Group = l.tasks[0].id

@@ -6,6 +6,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/internal/status"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -65,7 +66,7 @@ func (a *Agent) addTask(t *task) {
 }
 
 func (a *Agent) showTask(t *task) {
-	a.rows.tasks.Put(t.seq, &TaskRow{Serial: t.seq, Run: t.executor.run, Info: t.info, Task: t.row, Phase: t.phase})
+	a.rows.tasks.Put(t.seq, &TaskRow{Serial: t.seq, Run: t.executor.run, Info: secret.WithoutInTask(t.info), Task: t.row, Phase: t.phase})
 }
 
 // change sets how the task looks from now on.
@@ -114,8 +115,8 @@ func taskOf(info *mesos.TaskInfo, x *executor) *mesos.Task {
 		Resources:   info.GetResources(),
 		Labels:      info.GetLabels(),
 		Discovery:   info.GetDiscovery(),
-		Container:   info.GetContainer(),
-		HealthCheck: info.GetHealthCheck(),
+		Container:   secret.WithoutInContainer(info.GetContainer()),
+		HealthCheck: secret.WithoutInHealthCheck(info.GetHealthCheck()),
 		KillPolicy:  info.GetKillPolicy(),
 		Limits:      info.GetLimits(),
 	}

@@ -1,6 +1,7 @@
 package agentd
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -204,7 +205,7 @@ func (h *podHost) launch(a pod.Action) {
 		h.news <- podNews{container: a.Container, input: pod.StartFailed{Container: a.Container, Message: err.Error()}, end: true}
 		return
 	}
-	h.watch(c.newProber(spec, a.Environment, process))
+	h.watch(c.newProber(spec, a.Environment, cmp.Or(a.Task.GetCommand(), &mesos.CommandInfo{}), process))
 }
 
 // specOf says what the container of a task is made of.
@@ -278,11 +279,7 @@ func (h *podHost) adopt(t pod.Recovered) {
 	pid, _ := h.c.s.containerizer.PID(id)
 	process, err := h.c.s.containerizer.Adopt(id, pid)
 	if err == nil && pid != 0 {
-		env, err := containerizer.Environment(process)
-		if err != nil {
-			h.c.s.log.Debug("probes of a task do without its variables", attr("container", id), attrErr(err))
-		}
-		h.watch(h.c.newProber(spec, env, process))
+		h.watch(h.c.newProber(spec, nil, nil, process))
 		return
 	}
 	h.c.s.nest.endWithin(id)

@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/probe"
+	"github.com/meseta-project/meseta/internal/secret"
 )
 
 // prober makes the probes of one task, where the task runs. Several may be under
@@ -26,8 +28,18 @@ type prober struct {
 }
 
 // newProber returns that of a task that runs, until end or until its container is
-// to be destroyed.
-func (c *container) newProber(spec *containerizer.Spec, env []string, process launcher.Process) *prober {
+// to be destroyed. command is the task's, nil if nobody remembers it; then its
+// process tells its variables.
+func (c *container) newProber(spec *containerizer.Spec, env []string, command *mesos.CommandInfo, process launcher.Process) *prober {
+	var err error
+	if command == nil {
+		env, err = containerizer.Environment(process)
+	} else {
+		env, err = containerizer.WithSecrets(env, command)
+	}
+	if err != nil {
+		c.s.log.Debug("probes of a task do without its variables", attr("container", spec.ID), attrErr(err))
+	}
 	p := &prober{s: c.s, spec: spec, env: env, process: process}
 	p.life, p.end = context.WithCancel(c.ended)
 	return p
@@ -44,7 +56,7 @@ func (p *prober) run(r probe.Request) probe.Result {
 	defer cancel()
 	status, err := p.look(ctx, &r)
 	switch {
-	case p.life.Err() != nil:
+	case p.life.Err() != nil, errors.Is(err, secret.ErrForgotten): // the latter by an agent that was restarted
 		return result
 	case ctx.Err() != nil: // whatever the error is, this is why
 		result.Failure = context.Cause(ctx).Error()

@@ -96,7 +96,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		Authentication: authentication,
 		Docker:         engine, DockerOnly: f.Docker.only(),
 		Networks: networks, NetworkMetrics: f.CNI.Metrics,
-		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped, Own: real(own), MakeBelow: f.Isolation.makeBelow(),
+		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped, Own: unlinked(own), MakeBelow: f.Isolation.makeBelow(),
 		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
@@ -106,8 +106,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	return &openAgent{server, at}, nil
 }
 
-// real returns paths without links, where there is something.
-func real(paths []string) []string {
+// unlinked returns paths without links, where there is something.
+func unlinked(paths []string) []string {
 	all := slices.Clone(paths)
 	for i, path := range paths {
 		if at, err := filepath.EvalSymlinks(path); err == nil {

@@ -53,7 +53,8 @@ type Spec struct {
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources launcher.Resources
 	// mounts are those of the container's own volumes, found by Prepare.
-	mounts []launcher.Mount
+	mounts  []launcher.Mount
+	secrets []secretFile
 	// Docker says what the Docker Engine is asked for; nil: the container is not
 	// the Engine's. Of its fields those are set that no other here stands for.
 	Docker *docker.Spec
@@ -148,6 +149,10 @@ func (c *Containerizer) fetch(ctx context.Context, spec *Spec) error {
 // Start runs a command in a prepared container. env is complete but for PATH,
 // which is added if it is missing.
 func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []string) (launcher.Process, error) {
+	env, err := WithSecrets(env, command)
+	if err != nil {
+		return nil, err
+	}
 	if spec.Docker != nil {
 		return c.startDocker(spec, command, env)
 	}
@@ -181,9 +186,17 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	c.inNetwork(spec, launch)
 	launch.Mounts = append(launch.Mounts, spec.mounts...)
 	launch.Env = withPath(launch.Env)
-	process, err := c.launcher.Fork(launch)
+	done, err := c.writeSecrets(spec, who)
 	if err != nil {
 		return nil, err
+	}
+	process, err := c.launcher.Fork(launch)
+	dropped := done()
+	if err != nil {
+		return nil, errors.Join(err, dropped)
+	}
+	if dropped != nil {
+		return process, errors.Join(dropped, process.Kill())
 	}
 	if err := os.WriteFile(filepath.Join(runtime, "pid"), strconv.AppendInt(nil, int64(process.PID()), 10), 0o600); err != nil {
 		return process, errors.Join(fmt.Errorf("remember the container's pid: %w", err), process.Kill())
@@ -267,6 +280,9 @@ func (c *Containerizer) Cleanup(id ids.ContainerID) error {
 func (c *Containerizer) Release(id ids.ContainerID) error {
 	if c.dockerOf(id) != nil {
 		return c.cfg.Docker.Release(string(id))
+	}
+	if err := dropSecrets(filepath.Join(c.runtimeDir(id), "secrets")); err != nil {
+		return err
 	}
 	if err := c.launcher.Release(string(id)); err != nil {
 		return err

@@ -62,7 +62,15 @@ func (m *mounter) mount(ctx context.Context, i int, v *mesos.Volume) (launcher.M
 		return out, err
 	}
 	out.ReadOnly = v.GetMode() == mesos.Volume_RO
-	out.Target, err = m.target(v.GetContainerPath(), out.Source)
+	folder := false // as is a secret
+	if v.GetSource().GetType() != mesos.Volume_Source_SECRET {
+		info, err := os.Stat(out.Source)
+		if err != nil {
+			return out, err
+		}
+		folder = info.IsDir()
+	}
+	out.Target, err = m.target(v.GetContainerPath(), folder)
 	return out, err
 }
 
@@ -96,6 +104,8 @@ func (m *mounter) source(ctx context.Context, i int, v *mesos.Volume) (out launc
 		out.Source, err = m.host(s.GetHostPath().GetPath())
 	case s.GetType() == mesos.Volume_Source_SANDBOX_PATH:
 		out.Source, err = m.sandboxPath(v, s.GetSandboxPath())
+	case s.GetType() == mesos.Volume_Source_SECRET:
+		out.Source, err = m.secret(i, v)
 	default:
 		return out, fmt.Errorf("volumes of type %s are not supported by this agent", s.GetType())
 	}
@@ -212,10 +222,10 @@ func (m *mounter) in(sandbox *os.Root, dir, p string) (string, error) {
 	return at, err
 }
 
-// target returns where in its root a container is to see a source. What is missing
+// target returns where in its root a container is to see a folder, or a file. What is missing
 // on the way in a root of its own the runtime makes; on the machine nothing is made
 // but in the sandbox.
-func (m *mounter) target(p, source string) (string, error) {
+func (m *mounter) target(p string, folder bool) (string, error) {
 	image := imageOf(m.spec) != nil
 	switch {
 	case path.IsAbs(p) && image:
@@ -227,7 +237,7 @@ func (m *mounter) target(p, source string) (string, error) {
 		}
 		return at, err
 	}
-	if err := m.mountPoint(path.Clean(p), source); err != nil {
+	if err := m.mountPoint(path.Clean(p), folder); err != nil {
 		return "", fmt.Errorf("Failed to create the mount point at '%s': %w", p, err) //nolint:staticcheck // as Mesos words it
 	}
 	if image {
@@ -236,17 +246,14 @@ func (m *mounter) target(p, source string) (string, error) {
 	return path.Join(m.spec.Sandbox, p), nil
 }
 
-// mountPoint makes a folder, or a file, in the sandbox for a source to be mounted
+// mountPoint makes a folder, or a file, in the sandbox for something to be mounted
 // on. A link there is an error: the runtime would follow it.
-func (m *mounter) mountPoint(p, source string) error {
-	info, err := os.Stat(source)
+func (m *mounter) mountPoint(p string, folder bool) error {
+	err := makeParents(m.sandbox, path.Dir(p), m.who)
 	if err != nil {
 		return err
 	}
-	if err := makeParents(m.sandbox, path.Dir(p), m.who); err != nil {
-		return err
-	}
-	if info.IsDir() {
+	if folder {
 		err = m.sandbox.Mkdir(p, 0o755)
 	} else {
 		var f *os.File

@@ -24,12 +24,18 @@ func (c *Containerizer) Run(ctx context.Context, spec *Spec, name string, comman
 	}
 	defer stderr.Close()
 	if spec.Docker != nil {
-		code, err := c.cfg.Docker.Run(ctx, string(spec.ID), command, stderr)
+		env = nil // the Engine knows that of the container
+	}
+	if env, err = WithSecrets(with(env, command), command); err != nil {
+		return 0, err
+	}
+	if spec.Docker != nil {
+		code, err := c.cfg.Docker.Run(ctx, string(spec.ID), command, env, stderr)
 		return code << 8, err
 	}
 	run := *spec
 	run.ID = spec.ID.Child(name)
-	process, err := c.exec(spec, &run, command, with(env, command), stderr)
+	process, err := c.exec(spec, &run, command, env, stderr)
 	if err != nil {
 		return 0, errors.Join(err, c.Cleanup(run.ID))
 	}

@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/secret"
 )
 
 // TestRun: a further command has the container's folder, its variables with its own
@@ -79,5 +81,28 @@ func TestRunEnds(t *testing.T) {
 		return err == nil && at == spec.Sandbox
 	}) {
 		t.Error("processes are left in the sandbox")
+	}
+}
+
+// TestWithSecrets: a secret is a variable's value, and goes before another of its
+// name; one that cannot be had is an error that does not tell any.
+func TestWithSecrets(t *testing.T) {
+	t.Parallel()
+	command := shell("")
+	variable := func(name string, s *mesos.Secret) *mesos.Environment_Variable {
+		return &mesos.Environment_Variable{Name: &name, Type: mesos.Environment_Variable_SECRET.Enum(), Secret: s}
+	}
+	value := func(data string) *mesos.Secret { return &mesos.Secret{Value: &mesos.Secret_Value{Data: []byte(data)}} }
+	command.Environment = &mesos.Environment{Variables: []*mesos.Environment_Variable{
+		variable("A", value("hidden")), variable("B", value("")), {Name: new("C"), Value: new("plain")},
+	}}
+	got, err := WithSecrets([]string{"A=old", "B=old", "C=plain"}, command)
+	slices.Sort(got)
+	if want := []string{"A=hidden", "B=", "C=plain"}; !slices.Equal(got, want) || err != nil {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+	command.Environment.Variables = append(command.Environment.Variables, variable("D", &mesos.Secret{}))
+	if _, err := WithSecrets(nil, command); !errors.Is(err, secret.ErrForgotten) || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("error %v", err)
 	}
 }

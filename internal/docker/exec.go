@@ -13,14 +13,9 @@ import (
 )
 
 // Run runs a command in a container that runs, and returns its exit code. What it
-// writes goes to out. When ctx is done first it is killed.
-func (e *Engine) Run(ctx context.Context, id string, command *mesos.CommandInfo, out io.Writer) (code int, err error) {
-	options := client.ExecCreateOptions{AttachStdout: true, AttachStderr: true, Cmd: execArgs(command), User: command.GetUser()}
-	for _, v := range command.GetEnvironment().GetVariables() {
-		if v.GetType() == mesos.Environment_Variable_VALUE {
-			options.Env = append(options.Env, v.GetName()+"="+v.GetValue())
-		}
-	}
+// writes goes to out, and env comes on top of the container's. When ctx is done first it is killed.
+func (e *Engine) Run(ctx context.Context, id string, command *mesos.CommandInfo, env []string, out io.Writer) (code int, err error) {
+	options := client.ExecCreateOptions{AttachStdout: true, AttachStderr: true, Cmd: execArgs(command), Env: env, User: command.GetUser()}
 	brief, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	made, err := e.api.ExecCreate(brief, name(id), options)

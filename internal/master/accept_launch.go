@@ -4,6 +4,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/internal/validate"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -120,8 +121,8 @@ func (m *Master) takeTask(x *acceptance, info *mesos.TaskInfo) {
 		Limits:      info.Limits,
 		Labels:      info.Labels,
 		Discovery:   info.Discovery,
-		Container:   info.Container,
-		HealthCheck: info.HealthCheck,
+		Container:   secret.WithoutInContainer(info.Container),
+		HealthCheck: secret.WithoutInHealthCheck(info.HealthCheck),
 		KillPolicy:  info.KillPolicy,
 		User:        userOf(info),
 	}

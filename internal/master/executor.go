@@ -5,6 +5,7 @@ import (
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -50,7 +51,7 @@ func (m *Master) addExecutor(f *framework, a *agent, info *mesos.ExecutorInfo) r
 		Serial:    m.nextSerial(),
 		Framework: f.id,
 		Agent:     a.id,
-		Info:      info,
+		Info:      secret.WithoutInExecutor(info),
 		Resources: resources.Trusted(info.Resources),
 	}
 	e.cell = m.executorRows.add(row.Serial, row)

@@ -26,7 +26,8 @@ const layers = `
 	NONE < internal/cow, internal/invariant, internal/refusal, internal/version;
 	internal/refusal < internal/ids, internal/role;
 	API, internal/ids, internal/invariant, internal/role < resources;
-	internal/cow, resources < internal/validate;
+	api/mesos/v1 < internal/secret;
+	internal/cow, internal/secret, resources < internal/validate;
 	internal/validate, internal/version < VALUES;
 
 	# Layer 1, cores: deterministic state machines around the values.

@@ -11,6 +11,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -102,7 +103,10 @@ func existing(a *Agent, e *mesos.ExecutorInfo) *mesos.ExecutorInfo {
 // sameExecutors reports whether a and b are the same executor. Not all of
 // their fields matter, and not the order of variables and URIs, which many
 // frameworks draw from hash maps.
+//
+// What is on the books has no secrets in it.
 func sameExecutors(a, b *mesos.ExecutorInfo) bool {
+	a, b = secret.WithoutInExecutor(a), secret.WithoutInExecutor(b)
 	return a == b ||
 		(a.Type == nil) == (b.Type == nil) && a.GetType() == b.GetType() &&
 			a.GetExecutorId().GetValue() == b.GetExecutorId().GetValue() &&

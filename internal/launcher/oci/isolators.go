@@ -51,6 +51,8 @@ var isolators = map[string]isolator{
 	"volume/host_path":    {"", "", nothing}, // there are volumes, whatever the list says
 	"volume/sandbox_path": {"", "", nothing},
 	"volume/image":        {"", "", nothing},
+	"volume/secret":       {"", "", nothing},
+	"environment_secret":  {"", "", nothing},
 	"disk/du":             {"", "", nothing}, // the agent measures sandboxes
 	"posix/disk":          {"", "", nothing}, // its older name
 	"network/cni":         {"", "", nothing}, // networks are made before the container
