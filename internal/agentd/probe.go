@@ -40,7 +40,11 @@ func (c *container) newProber(spec *containerizer.Spec, env []string, command *m
 	if err != nil {
 		c.s.log.Debug("probes of a task do without its variables", attr("container", spec.ID), attrErr(err))
 	}
-	p := &prober{s: c.s, spec: spec, env: env, process: process}
+	c.volumes.Lock() // of the container's own, which may change; probes need none
+	own := *spec
+	own.Volumes = nil
+	c.volumes.Unlock()
+	p := &prober{s: c.s, spec: &own, env: env, process: process}
 	p.life, p.end = context.WithCancel(c.ended)
 	return p
 }
