@@ -125,18 +125,49 @@ func (a *Allocator) remember(ag *agent) {
 	if len(ag.reserved) > 0 {
 		common = common.Unreserved()
 	}
+	all := true
 	for i := range ag.refused {
 		r := &ag.refused[i]
 		r.covers = r.filters > 0 && r.resources.Contains(common)
+		all = all && (r.covers || r.filters == 0)
+	}
+	if len(ag.reserved) == 0 {
+		ag.block(len(a.slots.of), all)
+		return
 	}
 	for _, f := range ag.filters {
 		if !ag.refused[f.what].covers {
 			continue
 		}
 		// Of dead filters the bits mean nothing.
-		if s := a.slots.of; len(ag.reserved) == 0 || s[f.slot].sub == nil || !ag.reservedFor(s[f.slot].sub.role.name) {
+		if s := a.slots.of; s[f.slot].sub == nil || !ag.reservedFor(s[f.slot].sub.role.name) {
 			ag.blocked.add(f.slot)
 		}
+	}
+}
+
+// block adds to ag.blocked, of so many slots, those whose filters cover all that is
+// available, or all that have any. There may be thousands, so those that follow
+// each other in one word are added together.
+func (ag *agent) block(slots int, all bool) {
+	if n := (slots + 63) / 64; len(ag.blocked) < n {
+		ag.blocked = append(ag.blocked, make(bitset, n-len(ag.blocked))...)
+	}
+	blocked, refused := ag.blocked, ag.refused
+	at, bits := 0, uint64(0)
+	for i := range ag.filters {
+		f := &ag.filters[i]
+		if !all && !refused[f.what].covers {
+			continue
+		}
+		if word := int(f.slot / 64); word != at {
+			blocked[at] |= bits
+			at, bits = word, 0
+		}
+		bits |= 1 << (f.slot % 64)
+	}
+	if bits != 0 {
+		blocked[at] |= bits
 	}
 }
 
