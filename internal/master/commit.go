@@ -122,7 +122,7 @@ func (m *Master) proceedSome(budget int) (left int) {
 		budget -= 8
 		switch then.(type) {
 		case lost, dismissed, wentGone:
-			budget -= len(m.frameworks) / 2
+			budget -= len(m.frameworks)
 		}
 		m.proceed(then)
 	}
