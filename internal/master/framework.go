@@ -64,22 +64,23 @@ type framework struct {
 	caps  frameworkCaps
 	roles []string
 
-	tasks       map[ids.TaskID]*task
-	youngest    *task // of tasks; the others by age behind it
-	oldest      *task
-	answer      answer   // to RECONCILE, that it is being given
-	claims      []*claim // its places in the plan of a round that goes on
-	ending      tally    // what of quotas its tasks use that are ending
-	executors   map[executorKey]*executor
-	offers      map[ids.OfferID]*offer
-	withdrawn   withdrawal
-	inverse     map[ids.OfferID]*inverseOffer
-	agents      map[ids.AgentID]*agent // on which it ran something
-	unreachable []*task                // oldest first
-	completed   []*task                // oldest first
-	failover    *deadline
-	constraints *allocator.Constraints
-	driver      ids.UPID // the last that connected, "" if it speaks HTTP
+	tasks        map[ids.TaskID]*task
+	youngest     *task // of tasks; the others by age behind it
+	oldest       *task
+	answer       answer        // to RECONCILE, that it is being given
+	announcement *announcement // nil: no agents are being told of it
+	claims       []*claim      // its places in the plan of a round that goes on
+	ending       tally         // what of quotas its tasks use that are ending
+	executors    map[executorKey]*executor
+	offers       map[ids.OfferID]*offer
+	withdrawn    withdrawal
+	inverse      map[ids.OfferID]*inverseOffer
+	agents       map[ids.AgentID]*agent // on which it ran something
+	unreachable  []*task                // oldest first
+	completed    []*task                // oldest first
+	failover     *deadline
+	constraints  *allocator.Constraints
+	driver       ids.UPID // the last that connected, "" if it speaks HTTP
 }
 
 // frameworkCaps are the capabilities that the master asks a framework for.
@@ -289,12 +290,48 @@ func (f *framework) pid() string {
 
 // announceFramework tells operators of a framework's new description or
 // address, and the agents on which it ran something: they may have an executor
-// of it, though no task.
+// of it, though no task. Many agents are told a part at a time.
 func (m *Master) announceFramework(f *framework) {
 	m.tell(FrameworkUpdated{f.freeze()})
-	for _, a := range inOrder(f.agents) {
-		m.send(a, updateFrameworkMessage(f))
+	switch {
+	case f.announcement != nil: // all are told anew
+		f.announcement.slot = 0
+	case len(f.agents) > m.cfg.AllocationBudget:
+		f.announcement = &announcement{framework: f}
+		m.announcing = append(m.announcing, f.announcement)
+	default:
+		for _, a := range inOrder(f.agents) {
+			m.send(a, updateFrameworkMessage(f))
+		}
 	}
+}
+
+// An announcement is how far it is that many agents are told of a framework.
+type announcement struct {
+	framework *framework
+	slot      int // the row of agents to go on with
+}
+
+// announceSome goes on with announcements, the first come first. It may look at
+// budget agents, and returns how many of them are left.
+func (m *Master) announceSome(budget int) (left int) {
+	for len(m.announcing) > 0 {
+		n := m.announcing[0]
+		f := n.framework
+		for slot, row := range m.agentRows.table.From(n.slot) {
+			if budget <= 0 {
+				n.slot = slot
+				return 0
+			}
+			budget--
+			if a := f.agents[row.ID]; a != nil && f.state != completed {
+				m.send(a, updateFrameworkMessage(f))
+			}
+		}
+		f.announcement = nil
+		m.announcing = m.announcing[1:]
+	}
+	return max(0, budget)
 }
 
 // settleOn notes that a framework has something on an agent.

@@ -62,7 +62,8 @@ type Master struct {
 	quotaNames []string                        // of those in quotas, by name; replaced, not changed
 	guaranteed tally                           // by the quotas that the registry has, all together
 	recalling  recall
-	answers    []*framework // with answers to RECONCILE that are not given in whole
+	answers    []*framework    // with answers to RECONCILE that are not given in whole
+	announcing []*announcement // of frameworks, to many agents
 
 	capacity tally   // what all agents have, connected or not, that cannot be revoked
 	offered  tallies // in offers

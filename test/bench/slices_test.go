@@ -165,6 +165,15 @@ var situations = []struct {
 	{"disconnect", true, func(w *watched) {
 		w.step("disconnect", master.PeerClosed{Conn: w.peers[w.first()].Conn})
 	}},
+	{"resubscribe", false, func(w *watched) {
+		f := w.first()
+		w.step("subscribe", master.Subscribe{
+			Peer: master.Peer{Conn: 1 << 32, StreamID: "s"},
+			Call: &schedulerpb.Call_Subscribe{FrameworkInfo: &mesos.FrameworkInfo{
+				Id: &mesos.FrameworkID{Value: (*string)(&f)}, User: new("u"), Name: new("f"), Role: new("role0"),
+			}},
+		})
+	}},
 	{"reconcile", false, func(w *watched) {
 		w.schedulerCall(w.first(), &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{}})
 	}},
