@@ -38,6 +38,7 @@ type Spec struct {
 	// however it ends, the container is killed.
 	Tethered bool
 	Status   string // file that receives the raw wait status; its directory must exist
+	Board    *Board // nil: the container has the files above themselves
 
 	// What follows is for launchers that isolate; others do without.
 
@@ -53,6 +54,26 @@ type Spec struct {
 type Network struct {
 	Namespace string // path of a network namespace
 	Hostname  string
+}
+
+// Board is what is between a container and its Stdout and Stderr, so that others
+// can attach to it, or so that the files are rotated. It outlives the agent.
+type Board struct {
+	Terminal bool // give the container a terminal, all of whose output goes to Stdout
+	// Held has the container wait until somebody takes its output, and go no faster
+	// than that one does.
+	Held   bool
+	Socket *os.File // that the board listens on; nil: nobody can attach
+	// Sandbox is the folder of stdout and stderr, if these are rotated.
+	Sandbox        *os.File
+	Stdout, Stderr Rotation
+}
+
+// Rotation is how a file is kept from growing without bound: at Max bytes, 0 for
+// never, it is set aside as FILE.1, that as FILE.2 and so on up to Keep.
+type Rotation struct {
+	Max  int64
+	Keep int
 }
 
 // Mount is a file or a folder of the machine that a container sees.

@@ -61,7 +61,7 @@ const layers = `
 	# a core, but for the values that they store and the parts that the
 	# containerizer is put together from.
 	api/mesos/v1 < internal/launcher < internal/launcher/posix < internal/launcher/oci;
-	internal/launcher < internal/launcher/launchertest;
+	internal/launcher/posix < internal/launcher/launchertest;
 	EDGES
 		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		  internal/cni, internal/csi, internal/fetcher,

@@ -5,6 +5,7 @@ package launchertest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -18,13 +19,15 @@ import (
 // Suite runs the suite. make returns a launcher that nobody else uses; again, one
 // as of the agent's next life, over the same folders.
 func Suite(t *testing.T, fresh func(t *testing.T) (l launcher.Launcher, again func() launcher.Launcher)) {
-	for name, test := range map[string]func(*testing.T, *bench){
+	tests := map[string]func(*testing.T, *bench){
 		"exit statuses are raw": exitStatuses, "a missing program": missingProgram, "environment": environment,
 		"signals end the task": signals, "kill takes daemons too": killTakesAll, "nothing outlives the first process": nothingOutlives,
 		"adopt": adopt, "an end while nobody looked": missedEnd, "exec": exec, "exec dies with the container": execDies,
 		"user": user, "output": output, "a killed shim takes its task along": killedShim,
 		"the first process": first,
-	} {
+	}
+	maps.Copy(tests, boards)
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			l, again := fresh(t)
 			test(t, &bench{l, again})

@@ -110,6 +110,9 @@ func (l *Launcher) start(spec *launcher.Spec, b posix.Bundle, container string, 
 	shim := *spec
 	shim.User, shim.Env, shim.Dir = nil, []string{"PATH=" + os.Getenv("PATH")}, b.Dir
 	shim.Path = l.cfg.Runtime.Path
+	if spec.Board != nil && spec.Board.Terminal {
+		args = slices.Insert(args, 1, "--console-socket", "console") // in the bundle: the shim listens there
+	}
 	shim.Args = append([]string{l.cfg.Runtime.Path, "--root", l.runtime.Root, "--log", log, "--log-format", "json"}, args...)
 	process, err := l.ForkBundle(&shim, b)
 	if err != nil {

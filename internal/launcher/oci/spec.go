@@ -77,6 +77,7 @@ var (
 // firstProcess returns the first process of a container.
 func firstProcess(c *launcher.Spec) *specs.Process {
 	p := &specs.Process{Args: c.Args, Env: c.Env, Cwd: cmp.Or(c.WorkDir, c.Dir), Capabilities: &specs.LinuxCapabilities{}}
+	p.Terminal = c.Board != nil && c.Board.Terminal
 	if len(p.Args) > 0 && c.Path != p.Args[0] {
 		p.Args = append([]string{c.Path}, c.Args[1:]...) // a runtime takes its program from here
 	}

@@ -132,12 +132,16 @@ func (l *Launcher) start(spec *Spec, b Bundle) (p *Process, started bool, err er
 	}
 	defer forked.Close()
 
+	board := launcher.Board{}
+	if spec.Board != nil {
+		board = *spec.Board
+	}
 	pidfd := -1
 	pid, err := syscall.ForkExec(l.exe, shimArgs(spec, b), &syscall.ProcAttr{
 		Dir: spec.Dir,
 		Files: []uintptr{
 			fd(spec.Stdin, null), fd(spec.Stdout, null), fd(spec.Stderr, null),
-			status.Fd(), env.Fd(), forkedEnd.Fd(), l.tether.Fd(),
+			status.Fd(), env.Fd(), forkedEnd.Fd(), l.tether.Fd(), fd(board.Socket, null), fd(board.Sandbox, null),
 		},
 		Sys: &syscall.SysProcAttr{PidFD: &pidfd},
 	})
@@ -218,7 +222,7 @@ func environment(vars []string) (*os.File, error) {
 }
 
 func shimArgs(spec *Spec, b Bundle) []string {
-	args := []string{shimName, spec.ID, "-", "-", "-", "-", "-", "-", spec.Path}
+	args := []string{shimName, spec.ID, "-", "-", "-", "-", "-", "-", how(spec.Board), spec.Path}
 	if u := spec.User; u != nil {
 		args[2], args[3] = strconv.FormatUint(uint64(u.UID), 10), strconv.FormatUint(uint64(u.GID), 10)
 		if len(u.Groups) > 0 {

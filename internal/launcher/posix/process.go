@@ -91,12 +91,13 @@ func (p *Process) Signal(sig syscall.Signal) error {
 // it killed the others; the shim kills what is left.
 const killPasses = 8
 
-// Kill kills the tree. The shim ends by itself when its task has.
+// Kill kills the tree. The shim ends by itself when its task has; one that still
+// waits for somebody to take the last of the output is killed.
 func (p *Process) Kill() error {
 	for range killPasses {
 		tree := descendants(p.pid)
 		if len(tree) == 0 {
-			return nil
+			return p.hurry()
 		}
 		// Stopped first, parents before children, so that nobody can fork away.
 		for _, pid := range tree {
@@ -105,6 +106,18 @@ func (p *Process) Kill() error {
 		if err := p.Signal(syscall.SIGKILL); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// hurry kills a shim that has written down how its task has ended.
+func (p *Process) hurry() error {
+	if _, over := ReadStatus(p.status); !over {
+		return nil
+	}
+	raw, err := p.pidfd.SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), syscall.SIGKILL, nil, 0) }) // may have ended by itself
 	}
 	return nil
 }

@@ -11,10 +11,11 @@
 //   - the task's raw wait status is in the status file before the shim ends;
 //   - nothing of the task outlives it.
 //
-// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER BUNDLE HOW PATH ARGV0 [ARG…]
+// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER BUNDLE HOW BOARD PATH ARGV0 [ARG…]
 // (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-";
 // TETHER: "tethered", or "-"; BUNDLE: "-", or the folder of a container of an
-// OCI runtime; HOW: letters that say what is made for it).
+// OCI runtime; HOW: letters that say what is made for it; BOARD: "-", or what
+// becomes of what the task reads and writes: see board.c).
 //
 // With a BUNDLE, PATH is an OCI runtime that starts the container, writes the
 // pid of its first process to BUNDLE/pid and ends; that process becomes our
@@ -28,11 +29,12 @@
 // with "d" the mount that BUNDLE/drop links to is not there: it has the network
 // namespaces of all containers, which would live on with this one.
 // All that is in a mount namespace of the shim's, so nobody has to undo it.
-// Descriptors: 0, 1, 2 are the task's; 3 is the status file; 4 holds the
+// Descriptors: 0, 1, 2 are the task's, or the board's where there is one; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
 // 5 is a pipe on which the agent waits until the task has been forked, for
 // before that there is nobody whom it could kill. 6, if tethered, is a pipe
-// whose other end is the agent's: when the agent dies, so does the task.
+// whose other end is the agent's: when the agent dies, so does the task. 7 is the
+// socket that the board listens on, 8 the folder of the files that it rotates.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,7 +51,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 10 };
+#include "board.h"
+
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 11 };
 
 static void fail(const char *what, const char *name) {
 	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
@@ -105,6 +109,7 @@ static void run_task(char **argv, pid_t shim) {
 	close(STATUS_FD);
 	close(FORKED_FD);
 	close(TETHER_FD);
+	board_enter();
 	use_environment();
 	switch_user(argv);
 	// A task whose shim is gone could not be accounted for any more. Changing
@@ -112,8 +117,8 @@ static void run_task(char **argv, pid_t shim) {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != shim)
 		_exit(1);
-	execvp(argv[8], argv + 9);
-	fail("Failed to execute", argv[8]);
+	execvp(argv[9], argv + 10);
+	fail("Failed to execute", argv[9]);
 }
 
 // kill_children kills what is left of the task; grandchildren come to us when
@@ -150,17 +155,21 @@ static int wait_for(pid_t task, int tether) {
 	sigprocmask(SIG_BLOCK, &child, &before);
 	signal(SIGCHLD, on_child);
 	for (;;) {
-		struct pollfd p = {.fd = tether, .events = 0};
+		struct pollfd fds[1 + BOARD_FDS] = {{.fd = tether, .events = 0}};
+		nfds_t n = 1 + (nfds_t)board_fill(fds + 1);
 		pid_t pid;
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == task)
 				return status;
 		if (pid < 0)
 			return SIGKILL; // cannot be: the task is ours to wait for
-		if (ppoll(&p, 1, NULL, &before) > 0) {
+		if (ppoll(fds, n, NULL, &before) <= 0)
+			continue;
+		if (fds[0].revents) {
 			kill_children();
 			return SIGKILL;
 		}
+		board_step(fds + 1);
 	}
 }
 
@@ -173,7 +182,7 @@ static int idle(void *argument) {
 	int s;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
-	for (int fd = 0; fd <= TETHER_FD; fd++)
+	for (int fd = 0; fd <= LAST_FD; fd++)
 		close(fd);
 	if (chdir(argv[6]) != 0 || chroot("void") != 0 || chdir("/") != 0)
 		_exit(1);
@@ -261,12 +270,15 @@ static void shim(char **argv) {
 	signals(SIG_IGN);
 	self = getpid();
 	prepare(argv);
+	board_make(argv[8], strcmp(argv[6], "-") != 0, argv[2]);
 	task = fork();
 	if (task < 0)
-		fail("Failed to fork for", argv[8]);
+		fail("Failed to fork for", argv[9]);
 	if (task == 0)
 		run_task(argv, self);
-	if (strcmp(argv[6], "-") != 0 && (task = started(argv, task)) == 0) {
+	if (strcmp(argv[6], "-") != 0)
+		task = started(argv, task);
+	if (task == 0 || board_begin() != 0) {
 		kill_children();
 		_exit(1); // with the status file empty: nothing has run
 	}
@@ -277,6 +289,7 @@ static void shim(char **argv) {
 	dprintf(STATUS_FD, "%d", status);
 	close(STATUS_FD);
 	kill_children();
+	board_end(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	_exit(0);
 }
 

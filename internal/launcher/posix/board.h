@@ -1,0 +1,14 @@
+// See board.c.
+#pragma once
+#include <poll.h>
+#include <sys/types.h>
+
+enum { LISTEN_FD = 7, SANDBOX_FD = 8, LAST_FD = 8 };
+enum { CLIENTS_MAX = 64, BOARD_FDS = CLIENTS_MAX + 4 };
+
+void board_make(const char *how, int bundle, const char *uid);
+void board_enter(void);
+int board_begin(void);
+int board_fill(struct pollfd *fds);
+void board_step(const struct pollfd *fds);
+void board_end(int killed);
