@@ -10,7 +10,10 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/recordio"
@@ -35,6 +38,9 @@ type StreamOptions struct {
 	Queue int
 	// Patience is how long the client may take nothing. Default 30 s.
 	Patience time.Duration
+	// Vanishes has the kernel notice, after the same time, that nobody is there to
+	// acknowledge what was written; else that may take a quarter of an hour.
+	Vanishes bool
 	// Closed is told, once, that the stream has ended and why: ErrClosed,
 	// ErrSlow, or what became of the connection. It is called on a goroutine
 	// of the stream, after which nothing is written.
@@ -52,6 +58,7 @@ type Stream struct {
 	lost    chan struct{} // closed when the client is gone
 
 	mu        sync.Mutex
+	room      *sync.Cond // of mu: there may be room in the queue, or no more use for it
 	queue     []*Record
 	heartbeat *Record
 	every     time.Duration // between heartbeats, 0 for none
@@ -74,6 +81,10 @@ func OpenStream(w http.ResponseWriter, o StreamOptions) (*Stream, error) {
 		o.Closed = func(error) {}
 	}
 	s := &Stream{options: o, conn: conn, ready: make(chan struct{}, 1), lost: make(chan struct{})}
+	s.room = sync.NewCond(&s.mu)
+	if o.Vanishes {
+		limitUnacknowledged(conn, o.Patience)
+	}
 	if err := s.write(s.head()); err != nil {
 		_ = s.end(err) // Run tells of it
 	}
@@ -101,10 +112,28 @@ func (s *Stream) head() []byte {
 func (s *Stream) Send(r *Record) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.enqueue(r)
+}
+
+// few is how many records wait for the client at most where [Stream.SendNext] is
+// used alone.
+const few = 4
+
+// SendNext is Send for one who can wait: it blocks while the client has enough to
+// take, so that the stream does not end for a client that is slow.
+func (s *Stream) SendNext(r *Record) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && !s.last && len(s.queue) >= few {
+		s.room.Wait()
+	}
+	return s.enqueue(r)
+}
+
+// enqueue is Send with s.mu held.
+func (s *Stream) enqueue(r *Record) bool {
 	if s.err == nil && !s.last && len(s.queue) >= s.options.Queue {
-		s.err, s.queue = ErrSlow, nil
-		_ = s.conn.Close() // also ends a write that waits
-		s.signal()
+		s.cut()
 	}
 	if s.err != nil || s.last {
 		return false
@@ -112,6 +141,23 @@ func (s *Stream) Send(r *Record) bool {
 	s.queue = append(s.queue, r)
 	s.signal()
 	return true
+}
+
+// Cut ends the stream as one whose client does not keep up: without the end of the
+// answer, so that the client knows that something is missing.
+func (s *Stream) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.cut()
+	}
+}
+
+// cut is Cut with s.mu held.
+func (s *Stream) cut() {
+	s.err, s.queue = ErrSlow, nil
+	_ = s.conn.Close() // also ends a write that waits
+	s.signal()
 }
 
 // Heartbeat sends r every interval from now on, whatever else is sent; at once
@@ -136,6 +182,7 @@ func (s *Stream) Close() {
 }
 
 func (s *Stream) signal() {
+	s.room.Broadcast()
 	select {
 	case s.ready <- struct{}{}:
 	default:
@@ -150,6 +197,7 @@ func (s *Stream) end(err error) error {
 		s.err = err
 	}
 	s.queue = nil
+	s.room.Broadcast()
 	return s.err
 }
 
@@ -207,6 +255,7 @@ func (s *Stream) take() ([]*Record, time.Duration, error) {
 	defer s.mu.Unlock()
 	batch := s.queue
 	s.queue = nil
+	s.room.Broadcast()
 	return batch, s.every, s.err
 }
 
@@ -289,6 +338,20 @@ func (s *Stream) watch() {
 			}
 			return
 		}
+	}
+}
+
+// limitUnacknowledged has a connection end when what was written to it stays
+// unacknowledged for so long.
+func limitUnacknowledged(conn net.Conn, most time.Duration) {
+	tcp, ok := conn.(syscall.Conn)
+	if !ok {
+		return
+	}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(most.Milliseconds())) // no TCP in some tests
+		})
 	}
 }
 

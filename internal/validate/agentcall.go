@@ -206,3 +206,54 @@ func launchLevel(c *agentpb.Call_LaunchContainer) error {
 	}
 	return nil
 }
+
+// ProcessInput refuses a call that ATTACH_CONTAINER_INPUT cannot go on with.
+func ProcessInput(c *agentpb.Call) error {
+	if c.GetType() != agentpb.Call_ATTACH_CONTAINER_INPUT {
+		return refusal.Invalidf("Expecting 'type' to be 'ATTACH_CONTAINER_INPUT' instead of: '%s'", c.GetType())
+	}
+	input := c.GetAttachContainerInput()
+	if kind := input.GetType(); kind != agentpb.Call_AttachContainerInput_PROCESS_IO {
+		return refusal.Invalidf("Expecting 'attach_container_input.type' to be 'PROCESS_IO' instead of: '%s'", kind)
+	}
+	p := input.GetProcessIo()
+	switch {
+	case p == nil:
+		return expecting("attach_container_input.process_io")
+	case p.Type == nil:
+		return expecting("process_io.type")
+	case p.GetType() == agentpb.ProcessIO_DATA:
+		return inputData(p.Data)
+	case p.GetType() == agentpb.ProcessIO_CONTROL:
+		return inputControl(p.Control)
+	}
+	return refusal.Invalidf("'process_io.type' is unknown")
+}
+
+func inputData(d *agentpb.ProcessIO_Data) error {
+	switch {
+	case d == nil:
+		return expecting("process_io.data")
+	case d.Type == nil:
+		return expecting("process_io.data.type")
+	case d.GetType() != agentpb.ProcessIO_Data_STDIN:
+		return refusal.Invalidf("Expecting 'process_io.data.type' to be 'STDIN'")
+	}
+	return present(d.Data != nil, "process_io.data.data")
+}
+
+func inputControl(c *agentpb.ProcessIO_Control) error {
+	switch {
+	case c == nil:
+		return expecting("process_io.control")
+	case c.Type == nil:
+		return expecting("process_io.control.type")
+	case c.GetType() == agentpb.ProcessIO_Control_HEARTBEAT:
+		return present(c.Heartbeat != nil, "process_io.control.heartbeat")
+	case c.GetType() != agentpb.ProcessIO_Control_TTY_INFO:
+		return refusal.Invalidf("'process_io.control.type' is unknown")
+	case c.TtyInfo == nil:
+		return expecting("process_io.control.tty_info")
+	}
+	return present(c.TtyInfo.WindowSize != nil, "tty_info.window_size")
+}
