@@ -78,6 +78,9 @@ type Config struct {
 	ImageGC        *ImageGC // nil: images are removed only when somebody asks for it
 	SandboxQuota   SandboxQuota
 	PortWatch      PortWatch
+	Logger         *containerizer.Logger // nil: what containers write is not rotated
+	// Heartbeat is how often those who look at a container's output hear from it.
+	Heartbeat time.Duration
 	// DiskWatch is how often the use of the work directory's disk is measured.
 	DiskWatch      time.Duration
 	Authentication Authentication
@@ -103,6 +106,7 @@ type Server struct {
 	containers    sync.Map // ids.ContainerID → *container
 	processes     sync.Map // ids.ContainerID → launcher.Process
 	nest          *nest
+	inputs        inputs
 	streams       *streams
 	requests      mailbox.Replies[agent.RequestID, error]
 	links         *libprocess.Links
@@ -129,7 +133,7 @@ func New(cfg Config) (*Server, error) {
 	boxes, err := containerizer.New(containerizer.Config{
 		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
 		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Networks: cfg.Networks, Mapped: cfg.Mapped,
-		Own: cfg.Own, MakeBelow: cfg.MakeBelow,
+		Own: cfg.Own, MakeBelow: cfg.MakeBelow, Logger: cfg.Logger,
 	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ type nest struct {
 }
 
 // boxesMax bounds the boxes of an agent, with those that have ended and were not
-// removed.
+// removed; sessions that have ended make room for others.
 const boxesMax = 4096
 
 // A box is one container. What is below ended is set before that is closed.
@@ -49,6 +49,7 @@ type wish struct {
 	container *mesos.ContainerInfo
 	may       launcher.Resources // none: as much as the executor that it is in
 	tethered  bool
+	session   bool
 }
 
 func newNest(s *Server) *nest { return &nest{s: s, boxes: map[ids.ContainerID]*box{}} }
@@ -115,18 +116,41 @@ func (n *nest) admit(id ids.ContainerID, want *wish) (*box, error) {
 		return nil, nil
 	}
 	if len(n.boxes) >= boxesMax {
+		n.forgetSessions()
+	}
+	if len(n.boxes) >= boxesMax {
 		return nil, refusal.Invalidf("The agent remembers %d containers, as many as it may: remove some that have ended", boxesMax)
 	}
 	place, err := n.place(id, want)
 	if err != nil {
 		return nil, err
 	}
+	if user, known := n.s.containerizer.SessionUser(parentOf(id)); want.session && known {
+		place.User = user
+	}
 	if user := want.command.GetUser(); user != "" {
 		place.User = user
 	}
+	place.Session = want.session
 	b := newBox(place)
 	n.boxes[id] = b
 	return b, nil
+}
+
+// forgetSessions makes room: many who run a session never remove what is left of it.
+// n.mu is held.
+func (n *nest) forgetSessions() {
+	for id, b := range n.boxes {
+		if !b.Session || !b.over() {
+			continue
+		}
+		delete(n.boxes, id)
+		n.s.spawn(func() {
+			if err := n.s.containerizer.Discard(b.Box); err != nil {
+				n.s.log.Warn("cannot remove what is left of a session", attr("container", id), attrErr(err))
+			}
+		})
+	}
 }
 
 // place says where a new box is to be, and whose it is by default, and adds to
@@ -173,6 +197,9 @@ func (n *nest) start(b *box, want *wish) (launcher.Process, error) {
 		ID: b.ID, Sandbox: b.Sandbox, Within: b.Within, User: b.User, URIs: want.command.GetUris(),
 		Tethered: want.tethered, Container: want.container, Resources: want.may,
 	}
+	if want.session {
+		spec.Session, spec.Tethered = parentOf(b.ID), true
+	}
 	boxes := n.s.containerizer
 	if err := boxes.Prepare(b.life, spec); err != nil {
 		return nil, err
@@ -183,12 +210,21 @@ func (n *nest) start(b *box, want *wish) (launcher.Process, error) {
 	if b.life.Err() != nil {
 		return nil, errors.New("the container is being destroyed")
 	}
-	return boxes.Start(spec, want.command, boxEnvironment(b, want.command))
+	env := variables(want.command)
+	if !want.session {
+		env = append(env, "MESOS_SANDBOX="+b.Sandbox)
+	}
+	return boxes.Start(spec, want.command, env)
 }
 
-// boxEnvironment is all that a box sees: nothing of those it is nested in.
-func boxEnvironment(b *box, command *mesos.CommandInfo) []string {
-	env := []string{"MESOS_SANDBOX=" + b.Sandbox}
+func parentOf(id ids.ContainerID) ids.ContainerID {
+	parent, _ := id.Parent()
+	return parent
+}
+
+// variables are those of a command: a box sees nothing of those that it is nested in,
+// but a session does.
+func variables(command *mesos.CommandInfo) (env []string) {
 	for _, v := range command.GetEnvironment().GetVariables() {
 		if v.GetType() == mesos.Environment_Variable_VALUE {
 			env = append(env, v.GetName()+"="+v.GetValue())

@@ -66,15 +66,13 @@ func (n *nest) serveLaunch(id *mesos.ContainerID, want wish) (int, error) {
 	return http.StatusOK, err
 }
 
-// launchable refuses what plain processes cannot have.
+// launchable refuses what containers launched by calls cannot have.
 func launchable(c *mesos.ContainerInfo) error {
 	switch {
 	case c != nil && c.GetType() == mesos.ContainerInfo_DOCKER:
 		return refusal.Invalidf("The provided ContainerInfo is not supported: a container in another is of type MESOS")
 	case c.GetMesos().GetImage() != nil:
 		return refusal.Invalidf("The provided ContainerInfo is not supported: images are for the containers of tasks")
-	case c.GetTtyInfo() != nil:
-		return refusal.Invalidf("The provided ContainerInfo is not supported: containers launched by calls have no terminal")
 	}
 	return nil
 }

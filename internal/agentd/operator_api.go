@@ -16,21 +16,32 @@ import (
 // serveOperator is POST /api/v1.
 func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	call := new(agentpb.Call)
-	if err := httpd.ReadCall(w, r, callLimit, call); err != nil {
+	media, rest, err := httpd.ReadAgentCall(w, r, callLimit, call)
+	if err != nil {
 		return err
+	}
+	if rest != nil {
+		defer rest.Close()
 	}
 	if err := httpd.Validated("agent::Call", validate.AgentCall(call)); err != nil {
-		return err
-	}
-	accept, err := httpd.Accept(r)
-	if err != nil {
 		return err
 	}
 	v, err := s.recovered(r.Context())
 	if err != nil {
 		return err
 	}
-	return s.answer(w, r, accept, call, v)
+	if err := streamable(call.GetType(), media); err != nil {
+		return err
+	}
+	switch kind := call.GetType(); {
+	case kind == agentpb.Call_LAUNCH_NESTED_CONTAINER_SESSION:
+		return s.serveSession(w, call.GetLaunchNestedContainerSession(), media)
+	case kind == agentpb.Call_ATTACH_CONTAINER_OUTPUT:
+		return s.serveAttachOutput(w, call.GetAttachContainerOutput(), media)
+	case kind == agentpb.Call_ATTACH_CONTAINER_INPUT:
+		return s.serveAttachInput(w, call.GetAttachContainerInput(), rest)
+	}
+	return s.answer(w, r, media.Accept, call, v)
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, accept string, call *agentpb.Call, v *view) error {

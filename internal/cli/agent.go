@@ -86,8 +86,12 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
+	logger, err := f.Logger.open()
+	if err != nil {
+		return nil, err
+	}
 	server, err := agentd.New(agentd.Config{
-		Agent: cfg, Listener: listener, Detector: leader, Launcher: containers,
+		Agent: cfg, Logger: logger, Listener: listener, Detector: leader, Launcher: containers,
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
 		Fetcher: fetcher.New(fetcher.Config{
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,
@@ -97,7 +101,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		Docker:         engine, DockerOnly: f.Docker.only(),
 		Networks: networks, NetworkMetrics: f.CNI.Metrics,
 		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped, Own: unlinked(own), MakeBelow: f.Isolation.makeBelow(),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, SandboxQuota: f.Isolation.quota(), PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Heartbeat: f.Heartbeat, SandboxQuota: f.Isolation.quota(), PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

@@ -20,7 +20,7 @@ type agentFlags struct {
 	Resources, DefaultRole, Attributes       string
 	Recover, Reconfiguration                 string
 	Strict                                   bool
-	DiskWatch, FetcherStall                  time.Duration
+	DiskWatch, FetcherStall, Heartbeat       time.Duration
 	FetcherCacheDir, FrameworksHome          string
 	FetcherCacheSize                         flags.Bytes
 	Isolation                                isolationFlags
@@ -29,6 +29,7 @@ type agentFlags struct {
 	Agent          agent.Config
 	Images         imageFlags
 	Docker         dockerFlags
+	Logger         loggerFlags
 	Authentication agentAuthenticationFlags
 }
 
@@ -66,10 +67,12 @@ func (f *agentFlags) executors() {
 	f.Isolation.define(f.Set)
 	f.CNI.define(f.Set)
 	f.Docker.define(f.Set)
+	f.Logger.define(f.Set)
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
 	f.Set.Duration(&f.Agent.ExecutorRegistrationTimeout, "executor_registration_timeout", time.Minute, "How long an executor has to subscribe.")
 	f.Set.Duration(&f.Agent.ExecutorReregistration, "executor_reregistration_timeout", 2*time.Second, "How long executors have to come back after the agent was restarted. At most 15secs.")
 	f.Set.Duration(&f.Agent.ExecutorShutdownGrace, "executor_shutdown_grace_period", 5*time.Second, "How long an executor has to end once told to.")
+	f.Set.Duration(&f.Heartbeat, "http_heartbeat_interval", 30*time.Second, "How often those who have attached to a container get a heartbeat.")
 	f.Set.JSON(f.environment, "executor_environment_variables", `Environment of all executors, as JSON: {"NAME": "value"}.`)
 }
 

@@ -19,6 +19,7 @@ type Box struct {
 	Sandbox string          `json:"sandbox"`
 	Within  string          `json:"within,omitempty"` // see Spec
 	User    string          `json:"user,omitempty"`
+	Session bool            `json:"session,omitempty"`
 }
 
 // boxFile is the file, in a container's runtime folder, that makes it a box.

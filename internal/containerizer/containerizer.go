@@ -49,7 +49,10 @@ type Spec struct {
 	Volumes []Volume
 	// Tethered kills the container when the agent's process ends: it is for
 	// frameworks that do not checkpoint.
-	Tethered  bool
+	Tethered bool
+	// Session is the container that this one is a session in: a process in all that
+	// isolates the other, as its user and in its folder. "": it is no session.
+	Session   ids.ContainerID
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources launcher.Resources
 	// mounts are those of the container's own volumes, found by Prepare.
@@ -78,6 +81,7 @@ type Config struct {
 	Mapped     string            // --sandbox_directory: where the sandbox is in a root of its own
 	Own        []string          // the agent's folders, which are no volume's source
 	MakeBelow  []string          // --host_path_volume_force_creation
+	Logger     *Logger           // nil: stdout and stderr grow without bound
 }
 
 // Containerizer makes containers of plain processes. It is safe for concurrent
@@ -185,12 +189,11 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	}
 	c.inNetwork(spec, launch)
 	launch.Mounts = append(launch.Mounts, spec.mounts...)
-	launch.Env = withPath(launch.Env)
 	done, err := c.writeSecrets(spec, who)
 	if err != nil {
 		return nil, err
 	}
-	process, err := c.launcher.Fork(launch)
+	process, err := c.fork(spec, command, launch)
 	dropped := done()
 	if err != nil {
 		return nil, errors.Join(err, dropped)
@@ -202,6 +205,30 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 		return process, errors.Join(fmt.Errorf("remember the container's pid: %w", err), process.Kill())
 	}
 	return process, nil
+}
+
+// fork starts the first process of a container, or a session in another.
+func (c *Containerizer) fork(spec *Spec, command *mesos.CommandInfo, launch *launcher.Spec) (launcher.Process, error) {
+	within := ""
+	if spec.Session != "" {
+		var err error
+		if within, err = c.enter(spec, launch); err != nil {
+			return nil, err
+		}
+	}
+	launch.Env = withPath(launch.Env)
+	if err := c.surround(spec, within, launch); err != nil {
+		return nil, err
+	}
+	var err error
+	if launch.Board, err = c.board(spec, command); err != nil {
+		return nil, err
+	}
+	defer closeBoard(launch.Board)
+	if within != "" {
+		return c.launcher.Exec(within, launch)
+	}
+	return c.launcher.Fork(launch)
 }
 
 // Adopt takes up a container that an earlier life of the agent started. When

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -71,20 +72,13 @@ func (c *Containerizer) exec(spec, run *Spec, command *mesos.CommandInfo, env []
 
 // with returns an environment with the variables of a command on top.
 func with(env []string, command *mesos.CommandInfo) []string {
-	all := make([]string, 0, len(env))
-	own := map[string]bool{}
+	var own []string
 	for _, v := range command.GetEnvironment().GetVariables() {
 		if v.GetType() == mesos.Environment_Variable_VALUE {
-			own[v.GetName()] = true
-			all = append(all, v.GetName()+"="+v.GetValue())
+			own = append(own, v.GetName()+"="+v.GetValue())
 		}
 	}
-	for _, v := range env {
-		if name, _, _ := strings.Cut(v, "="); !own[name] {
-			all = append(all, v)
-		}
-	}
-	return all
+	return overlaid(slices.Clone(env), own)
 }
 
 // Environment returns that which a process of a container was started with.
