@@ -208,6 +208,7 @@ func (c *Client) send(ctx context.Context, server *url.URL, body []byte, header 
 		return nil, err
 	}
 	maps.Copy(request.Header, header)
+	request.Close = header.Get("Connection") == "close" // net/http does not look there
 	request.Header.Set("Content-Type", c.media)
 	request.Header.Set("Accept", c.media)
 	if c.auth != "" {

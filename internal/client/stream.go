@@ -84,3 +84,40 @@ func (s *Stream) Close() {
 	s.Break(nil)
 	s.body.Close()
 }
+
+// Upload posts records, which may come one after the other for a long time, and
+// returns when they were answered: nil for a success.
+func (c *Client) Upload(ctx context.Context, records io.Reader) error {
+	server, err := c.current(ctx)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, server.JoinPath(c.path).String(), records)
+	if err != nil {
+		return err
+	}
+	request.Close = true // an answer may come before our end, and the connection is of no use then
+	request.Header.Set("Content-Type", wire.RecordIO)
+	request.Header.Set("Message-Content-Type", c.media)
+	request.Header.Set("Accept", c.media)
+	if c.auth != "" {
+		request.Header.Set("Authorization", c.auth)
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return unwrap(ctx, server, err)
+	}
+	if answer.StatusCode/100 != 2 {
+		return refusal(answer)
+	}
+	return answer.Body.Close()
+}
+
+// Encode returns a call as a record of [Client.Upload].
+func (c *Client) Encode(call proto.Message) ([]byte, error) {
+	payload, err := wire.Encode(c.media, call)
+	if err != nil {
+		return nil, err
+	}
+	return recordio.Append(nil, payload), nil
+}
