@@ -33,13 +33,14 @@ func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	if err := streamable(call.GetType(), media); err != nil {
 		return err
 	}
-	switch kind := call.GetType(); {
-	case kind == agentpb.Call_LAUNCH_NESTED_CONTAINER_SESSION:
-		return s.serveSession(w, call.GetLaunchNestedContainerSession(), media)
-	case kind == agentpb.Call_ATTACH_CONTAINER_OUTPUT:
-		return s.serveAttachOutput(w, call.GetAttachContainerOutput(), media)
-	case kind == agentpb.Call_ATTACH_CONTAINER_INPUT:
-		return s.serveAttachInput(w, call.GetAttachContainerInput(), rest)
+	if session := call.GetLaunchNestedContainerSession(); call.GetType() == agentpb.Call_LAUNCH_NESTED_CONTAINER_SESSION {
+		return s.serveSession(w, session, media)
+	}
+	if attach := call.GetAttachContainerOutput(); call.GetType() == agentpb.Call_ATTACH_CONTAINER_OUTPUT {
+		return s.serveAttachOutput(w, attach, media)
+	}
+	if attach := call.GetAttachContainerInput(); call.GetType() == agentpb.Call_ATTACH_CONTAINER_INPUT {
+		return s.serveAttachInput(w, attach, rest)
 	}
 	return s.answer(w, r, media.Accept, call, v)
 }
