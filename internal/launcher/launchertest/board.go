@@ -20,7 +20,7 @@ var boards = map[string]func(*testing.T, *bench){
 	"a session's output waits for its owner": ownerFirst, "input": input, "a terminal": terminal, "a terminal in exec": terminalInside,
 	"a slow watcher is cut off": slowWatcher, "a slow owner holds the container": slowOwner, "watchers at once": watchers,
 	"a board outlives the agent": boardOutlives, "rotation": rotation, "rotation follows nothing": rotationFollowsNothing,
-	"kill does not wait for watchers": killHurries,
+	"kill does not wait for watchers": killHurries, "kill lets watchers hear the end": killTells,
 }
 
 // boarded adds a board to a container, whose socket is in the folder returned.
@@ -399,4 +399,25 @@ func killHurries(t *testing.T, b *bench) {
 		t.Errorf("status %d", status)
 	}
 	owner.Close()
+}
+
+// killTells: who looks at a container that is killed, and killed again, still hears
+// the last of it.
+func killTells(t *testing.T, b *bench) {
+	const size = 400_000
+	p, spec, dir := b.boarded(t, "head -c 400000 /dev/zero; exec sleep 1000", launcher.Board{Held: true})
+	watcher := dial(t, dir, posix.Output)
+	until(t, func() bool { return len(printed(t, spec)) == size }, "all output")
+	for range 3 {
+		if err := p.Kill(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(20 * time.Millisecond) // for the shim to write down the end
+	}
+	if watcher.read(); !watcher.end() || len(watcher.text(posix.Stdout)) != size {
+		t.Errorf("%d bytes came, and the end is %v", len(watcher.text(posix.Stdout)), watcher.end())
+	}
+	if status := wait(t, p); status.Signal() != syscall.SIGKILL {
+		t.Errorf("status %d", status)
+	}
 }

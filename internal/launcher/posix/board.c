@@ -35,6 +35,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -548,20 +549,34 @@ static void farewell(void) {
 			part(i, 'z');
 }
 
+static volatile sig_atomic_t hurried;
+
+// board_hurry is called when the agent kills a container that has ended.
+void board_hurry(int signal) {
+	(void)signal;
+	hurried = 1;
+}
+
+// release lets nobody hold the end back for longer than others do.
+static void release(void) {
+	board.begun = 1;
+	for (int i = 0; i < CLIENTS_MAX; i++)
+		if (board.clients[i] && board.clients[i]->wants == 'w')
+			board.clients[i]->wants = 'o';
+}
+
 // board_end is called when nothing of the task is left. It takes on what the task
 // has written, and gives clients a moment to take it; whose session it was, as long
-// as it takes, unless the container was killed.
+// as it takes, unless the container was killed, or is.
 void board_end(int killed) {
 	struct pollfd fds[BOARD_FDS];
 	long long start = now_ms(), now;
 	int said = 0;
 	if (!board.on)
 		return;
-	board.begun |= killed;
-	for (int i = 0; i < CLIENTS_MAX && killed; i++)
-		if (board.clients[i] && board.clients[i]->wants == 'w')
-			board.clients[i]->wants = 'o';
 	for (;;) {
+		if (killed || hurried)
+			release();
 		now = now_ms() - start;
 		if (!said && rest(now < PTY_MS)) {
 			said = 1;

@@ -126,9 +126,8 @@ func DialBoard(dir string, wants Wants) (*Line, error) {
 	}
 	l := &Line{conn: conn}
 	_ = conn.SetDeadline(time.Now().Add(welcomeTimeout)) // a socket has deadlines
-	if _, err := conn.Write([]byte{byte(wants)}); err == nil {
-		_, _ = io.ReadFull(conn, l.buffer[:1]) // what was not read says nothing
-	}
+	_, _ = conn.Write([]byte{byte(wants)})               // fails where there is no room, which was said before
+	_, _ = io.ReadFull(conn, l.buffer[:1])               // what was not read says nothing
 	switch l.Terminal = l.buffer[0] == 't'; {
 	case l.Terminal, l.buffer[0] == 'p':
 		return l, conn.SetDeadline(time.Time{})

@@ -11,4 +11,5 @@ void board_enter(void);
 int board_begin(void);
 int board_fill(struct pollfd *fds);
 void board_step(const struct pollfd *fds);
+void board_hurry(int signal);
 void board_end(int killed);

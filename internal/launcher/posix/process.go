@@ -92,7 +92,7 @@ func (p *Process) Signal(sig syscall.Signal) error {
 const killPasses = 8
 
 // Kill kills the tree. The shim ends by itself when its task has; one that still
-// waits for somebody to take the last of the output is killed.
+// waits for somebody to take the last of the output does so for a moment only.
 func (p *Process) Kill() error {
 	for range killPasses {
 		tree := descendants(p.pid)
@@ -110,14 +110,15 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// hurry kills a shim that has written down how its task has ended.
+// hurry tells a shim that has written down how its task has ended that somebody
+// waits for it. It is not killed: others may be hearing the last of the output.
 func (p *Process) hurry() error {
 	if _, over := ReadStatus(p.status); !over {
 		return nil
 	}
 	raw, err := p.pidfd.SyscallConn()
 	if err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), syscall.SIGKILL, nil, 0) }) // may have ended by itself
+		_ = raw.Control(func(fd uintptr) { _ = unix.PidfdSendSignal(int(fd), syscall.SIGUSR1, nil, 0) }) // may have ended by itself
 	}
 	return nil
 }

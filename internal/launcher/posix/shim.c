@@ -7,7 +7,8 @@
 // What must hold:
 //   - it leads a session of its own and is the reaper of all that descends
 //     from the task, so the whole tree can be found below its pid;
-//   - it never dies of a signal meant for the task (only of SIGKILL);
+//   - it never dies of a signal meant for the task (only of SIGKILL); by SIGUSR1 the
+//     agent says that it waits for the end;
 //   - the task's raw wait status is in the status file before the shim ends;
 //   - nothing of the task outlives it.
 //
@@ -268,6 +269,7 @@ static void shim(char **argv) {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
 		fail("Failed to become the reaper of", argv[1]);
 	signals(SIG_IGN);
+	signal(SIGUSR1, board_hurry);
 	self = getpid();
 	prepare(argv);
 	board_make(argv[8], strcmp(argv[6], "-") != 0, argv[2]);
