@@ -2,6 +2,7 @@ package master
 
 import (
 	"log/slog"
+	"math"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -136,18 +137,49 @@ func (m *Master) vacate(a *agent) {
 	m.announceLoss(a.id)
 }
 
-// announceLoss sends FAILURE to every connected framework.
+// announceLoss sends FAILURE to every connected framework, to very many a part at a
+// time.
 func (m *Master) announceLoss(id ids.AgentID) {
-	for row := range m.frameworkRows.table.All() {
-		f := m.frameworks[row.ID]
-		if f == nil { // it is over
-			continue
-		}
-		m.notify(f, &schedulerpb.Event{
-			Type:    schedulerpb.Event_FAILURE.Enum(),
-			Failure: &schedulerpb.Event_Failure{AgentId: agentID(id)},
-		})
+	m.losses = append(m.losses, &loss{agent: id})
+	if m.tellsAllAtOnce() {
+		m.announceLosses(math.MaxInt)
 	}
+}
+
+// tellsAllAtOnce reports whether there are few enough frameworks to tell them all of
+// a loss in one step.
+func (m *Master) tellsAllAtOnce() bool {
+	return len(m.losses) <= 1 && len(m.frameworks) <= m.cfg.AllocationBudget
+}
+
+// A loss is how far it is that frameworks are told of an agent's.
+type loss struct {
+	agent ids.AgentID
+	slot  int // the row of frameworks to go on with
+}
+
+// announceLosses goes on with telling frameworks of losses, the first come first. It
+// may tell so many as budget, and returns how many of them are left.
+func (m *Master) announceLosses(budget int) (left int) {
+	for len(m.losses) > 0 {
+		l := m.losses[0]
+		event := &schedulerpb.Event{
+			Type:    schedulerpb.Event_FAILURE.Enum(),
+			Failure: &schedulerpb.Event_Failure{AgentId: agentID(l.agent)},
+		}
+		for slot, row := range m.frameworkRows.table.From(l.slot) {
+			if budget <= 0 {
+				l.slot = slot
+				return 0
+			}
+			if f := m.frameworks[row.ID]; f != nil { // else it is over
+				budget--
+				m.notify(f, event)
+			}
+		}
+		m.losses = m.losses[1:]
+	}
+	return budget
 }
 
 // removals are the agents that wait for --agent_removal_rate_limit to be given

@@ -122,7 +122,9 @@ func (m *Master) proceedSome(budget int) (left int) {
 		budget -= 8
 		switch then.(type) {
 		case lost, dismissed, wentGone:
-			budget -= len(m.frameworks)
+			if m.tellsAllAtOnce() {
+				budget -= len(m.frameworks)
+			}
 		}
 		m.proceed(then)
 	}

@@ -87,9 +87,13 @@ func (m *Master) cancel(d *deadline) {
 	}
 }
 
-// fire does everything that is due by now.
+// fireMost is how many deadlines are met in a step: tens of thousands of agents, or
+// offers, may have the same one. The others are due in the next.
+const fireMost = 250
+
+// fire does what is due by now.
 func (m *Master) fire() {
-	for len(m.deadlines) > 0 && !m.deadlines[0].at.After(m.now) {
+	for n := 0; n < fireMost && len(m.deadlines) > 0 && !m.deadlines[0].at.After(m.now); n++ {
 		m.happen(heap.Pop(&m.deadlines).(*deadline))
 	}
 }

@@ -64,6 +64,7 @@ type Master struct {
 	recalling  recall
 	answers    []*framework    // with answers to RECONCILE that are not given in whole
 	announcing []*announcement // of frameworks, to many agents
+	losses     []*loss         // of agents, to many frameworks
 
 	capacity tally   // what all agents have, connected or not, that cannot be revoked
 	offered  tallies // in offers

@@ -63,6 +63,7 @@ func (m *Master) goOn(budget int) (left int) {
 	budget = m.proceedSome(budget)
 	budget = m.giveUpSome(budget)
 	budget = m.maintainSome(budget)
+	budget = m.announceLosses(budget)
 	budget = m.announceSome(budget)
 	budget = m.answerAll(budget)
 	return m.departSome(budget)

@@ -79,13 +79,17 @@ func (w *watched) quota(role string, cpus int) {
 	}})
 }
 
+// pings is how often agents are pinged: in the situation of that name only, and all
+// of them at once then.
+const pings = 24 * time.Hour
+
 // newWatched returns a leader with agents of one task each, or, if they are idle,
 // with an offer of each. Each framework has a role of its own.
 func newWatched(b *testing.B, agents, frameworks int, idle bool) *watched {
 	b.Helper()
 	cfg := master.DefaultConfig()
 	cfg.Reclaim, cfg.ReclaimAfter = true, time.Second
-	cfg.AgentPingTimeout = 24 * time.Hour // all would be due at once
+	cfg.AgentPingTimeout = pings
 	l := lead(b, cfg, registry.New())
 	for i := range frameworks {
 		l.subscribe(i, "role"+strconv.Itoa(i))
@@ -140,6 +144,10 @@ var situations = []struct {
 		}
 		w.now = w.now.Add(master.DefaultConfig().AgentReregisterTimeout)
 		w.step("recovery", master.Tick{})
+	}},
+	{"pings", false, func(w *watched) {
+		w.now = w.now.Add(pings)
+		w.step("pings", master.Tick{})
 	}},
 	{"maintenance", true, func(w *watched) {
 		w.step("schedule", master.OperatorCall{Request: 1, Call: &masterpb.Call{
