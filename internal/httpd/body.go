@@ -24,7 +24,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error)
 	body := make([]byte, 0, min(max(r.ContentLength, 0)+1, 64<<10))
 	for start := time.Now(); ; {
 		_ = control.SetReadDeadline(start.Add(patience + time.Duration(len(body))*time.Second/slowest))
-		body = slices.Grow(body, 1)
+		if len(body) == cap(body) { // twice as much, so that little is left behind on the way
+			body = slices.Grow(body, min(cap(body), limit+1-len(body)))
+		}
 		n, err := src.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if err == io.EOF {
