@@ -84,6 +84,10 @@ func (c *cluster) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// An agent that takes any port that is free must not take the master's.
+	if err := c.listens(ctx); err != nil {
+		return err
+	}
 	for i, size := range sizes {
 		if err := c.startAgent(fmt.Sprintf("agent%d", i+1), size); err != nil {
 			return err
@@ -92,14 +96,28 @@ func (c *cluster) start(ctx context.Context) error {
 	return c.await(ctx)
 }
 
-func (c *cluster) startAgent(name, size string) error {
-	port, err := freePort()
-	if err != nil {
-		return err
+// listens waits until the master does.
+func (c *cluster) listens(ctx context.Context) error {
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", c.address)
+		if err == nil {
+			return conn.Close()
+		}
+		if err := c.alive(); err != nil {
+			return err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the master: %w", context.Cause(ctx))
+		}
 	}
+}
+
+func (c *cluster) startAgent(name, size string) error {
 	work := filepath.Join(c.dir, name)
 	return c.launch(name, syscall.SIGUSR1, nil, "meseta", "agent", "--master="+c.address,
-		"--ip=127.0.0.1", "--hostname=127.0.0.1", "--port="+port, "--resources="+size, "--attributes=name:"+name,
+		"--ip=127.0.0.1", "--hostname=127.0.0.1", "--port=0", "--resources="+size, "--attributes=name:"+name,
 		"--work_dir="+work, "--runtime_dir="+filepath.Join(work, "run"), "--fetcher_cache_dir="+filepath.Join(work, "fetch"),
 		"--registration_backoff_factor=100ms")
 }

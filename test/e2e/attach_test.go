@@ -276,9 +276,9 @@ func TestAttachRefused(t *testing.T) {
 			t.Errorf("answered %s, want %s", got, want)
 		}
 	}
+	watch := cluster.AttachOutput(t, agent, task)
 	first := cluster.AttachInput(t, agent, task)
 	first.Send("from the first\n")
-	watch := cluster.AttachOutput(t, agent, task)
 	watch.Await("from the first")
 	if reply := cluster.AttachInput(t, agent, task).Reply(); reply.Status != 409 || reply.Body != "Multiple input connections are not allowed" {
 		t.Errorf("a second input: %d %s", reply.Status, reply.Body)
