@@ -81,7 +81,7 @@ func TestPodSharesFate(t *testing.T) {
 func TestPodUser(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("only root may become somebody else")
+		cluster.Unavailable(t, "only root may become somebody else")
 	}
 	c := cluster.New(t, 1)
 	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
