@@ -23,7 +23,7 @@ var (
 )
 
 // settle is how long everything may take to be in order again.
-const settle = 60 * time.Second
+const settle = 3 * time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv("CHAOS_SCHEDULER") != "" {
