@@ -103,6 +103,23 @@ func (h *history) add(kind, state, uuid string) {
 	h.records = append(h.records, record{Kind: kind, Task: "t", State: state, UUID: uuid})
 }
 
+// TestLose: only what is on those agents, and has not begun.
+func TestLose(t *testing.T) {
+	h := &history{
+		records: []record{
+			{Kind: "launch", Task: "lost", Agent: "gone"},
+			{Kind: "update", Task: "lost", State: "TASK_UNREACHABLE"},
+			{Kind: "launch", Task: "began", Agent: "gone"},
+			{Kind: "launch", Task: "other", Agent: "there"},
+		},
+		starts: map[string]int{"began": 1},
+	}
+	h.lose(map[string]bool{"gone": true})
+	if tasks, _ := open(h); tasks != 2 || h.lost != 1 || len(h.records) != 2 {
+		t.Errorf("%+v", h)
+	}
+}
+
 // TestReadHistory: a line that was being written when its scheduler was killed
 // has not happened; rubbish is an error.
 func TestReadHistory(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,6 +27,19 @@ type record struct {
 type history struct {
 	records []record
 	starts  map[string]int
+	lost    int // tasks that are left out
+}
+
+// lose leaves out what was launched on some agents and never began.
+func (h *history) lose(agents map[string]bool) {
+	lost := map[string]bool{}
+	for _, r := range h.records {
+		if r.Kind == "launch" && agents[r.Agent] && h.starts[r.Task] == 0 {
+			lost[r.Task] = true
+		}
+	}
+	h.records = slices.DeleteFunc(h.records, func(r record) bool { return lost[r.Task] })
+	h.lost = len(lost)
 }
 
 // readRecords reads a scheduler's file. A line without an end was being written

@@ -24,9 +24,12 @@ type harm struct {
 	heal  func()
 }
 
-// longest is how long anything stays stopped or cut off: long enough for an
-// agent to be unreachable, and for a leader to lose its session.
-const longest = 6 * time.Second
+// How long anything stays stopped or cut off: long enough for an agent to be
+// unreachable, and for a leader to lose its session.
+const (
+	shortest = 300 * time.Millisecond
+	longest  = 6 * time.Second
+)
 
 // run does harm for a while, and heals.
 func (m *monkey) run(long time.Duration) {
@@ -41,7 +44,7 @@ func (m *monkey) run(long time.Duration) {
 			next = time.Now().Add(time.Duration(100+m.rand.IntN(700)) * time.Millisecond)
 		}
 	}
-	m.heal(time.Now().Add(longest))
+	m.heal(time.Now().Add(longest)) // all there is
 	m.w.revive()
 }
 
@@ -77,7 +80,7 @@ func (m *monkey) strike() {
 		m.note("stop " + to.kind)
 		to.Signal(syscall.SIGSTOP)
 		pid := to.Pid()
-		m.later(to, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+		m.later(to, func() { _ = syscall.Kill(-pid, syscall.SIGCONT) }) // and what it was about to launch
 	case to.kind == "agent" && n < 7:
 		m.harmTask(to)
 	case to.hold == "":
@@ -122,7 +125,7 @@ func (m *monkey) deafen(to *member) {
 func (m *monkey) note(what string) { m.done[what]++ }
 
 func (m *monkey) later(to *member, heal func()) {
-	long := 300*time.Millisecond + time.Duration(m.rand.Int64N(int64(longest)))
+	long := shortest + time.Duration(m.rand.Int64N(int64(longest-shortest)))
 	m.harmed = append(m.harmed, harm{to, time.Now().Add(long), heal})
 }
 

@@ -240,20 +240,36 @@ func (w *world) history() *history {
 
 var errNobody = errors.New("no master leads")
 
-// state returns the leader's /state.
-func (w *world) state() (cluster.Value, error) {
+// leader returns what the leader has at a path.
+func (w *world) leader(path string) (cluster.Value, error) {
 	for _, m := range w.of("master") {
-		if reply, err := cluster.Get("http://" + m.ip + ":5050/state"); err == nil && reply.Status == http.StatusOK {
+		if reply, err := cluster.Get("http://" + m.ip + ":5050" + path); err == nil && reply.Status == http.StatusOK {
 			return reply.JSON(), nil
 		}
 	}
 	return cluster.Value{}, errNobody
 }
 
+// awaited returns the agents that the leader has from its registry and that have
+// not come back. One that was registered and not told so before its master fell
+// never does: it registers anew. What was launched there is lost, and nobody
+// says so before the ten minutes are over that it has at least.
+func (w *world) awaited() (map[string]bool, error) {
+	slaves, err := w.leader("/slaves")
+	if err != nil {
+		return nil, err
+	}
+	agents := map[string]bool{}
+	for _, a := range slaves.List("recovered_slaves") {
+		agents[a.Text("id")] = true
+	}
+	return agents, nil
+}
+
 // idle says why the leader's books are not empty: each agent is there and has
 // nothing on it, each framework is there and has no tasks.
 func (w *world) idle() error {
-	state, err := w.state()
+	state, err := w.leader("/state")
 	if err != nil {
 		return err
 	}
@@ -267,8 +283,11 @@ func (w *world) idle() error {
 		}
 	}
 	for _, f := range frameworks {
-		if n := len(f.List("tasks")) + len(f.List("unreachable_tasks")); n > 0 || f.At("connected") != true {
-			return fmt.Errorf("framework %s has %d tasks, connected %v", f.Text("name"), n, f.At("connected"))
+		if f.At("connected") != true {
+			return fmt.Errorf("framework %s is not connected", f.Text("name"))
+		}
+		if tasks := append(f.List("tasks"), f.List("unreachable_tasks")...); len(tasks) > 0 {
+			return fmt.Errorf("framework %s has %d tasks; one is %v", f.Text("name"), len(tasks), tasks[0])
 		}
 	}
 	return nil
