@@ -34,7 +34,7 @@ func (s *Server) loop(ctx context.Context) error {
 	effects := s.core.Effects()
 	close(s.leads)
 	for {
-		if err := s.act(&effects); err != nil {
+		if err := s.act(ctx, &effects); err != nil {
 			return err
 		}
 		batch, err := s.inbox.Take(ctx, effects.Wake)
@@ -55,7 +55,7 @@ func (s *Server) loop(ctx context.Context) error {
 		}
 		effects = s.decide(now)
 		if len(readers) > 0 {
-			if err := s.act(&effects); err != nil {
+			if err := s.act(ctx, &effects); err != nil {
 				return err
 			}
 			s.show(readers)
@@ -81,8 +81,12 @@ func ended(err error) error {
 	return err
 }
 
-// act carries out effects. None of it blocks.
-func (s *Server) act(e *master.Effects) error {
+// act carries out effects. None of it blocks, but for a master that does not know
+// whether it leads.
+func (s *Server) act(ctx context.Context, e *master.Effects) error {
+	if err := s.sure(ctx); err != nil {
+		return err
+	}
 	if e.Fatal != "" {
 		return fmt.Errorf("the master cannot go on: %s", e.Fatal)
 	}

@@ -69,6 +69,7 @@ type Server struct {
 	core     *master.Master // the loop's alone
 	inbox    *mailbox.Mailbox[item]
 	writes   *writes
+	vigil    vigil
 	streams  streams
 	requests mailbox.Replies[master.RequestID, master.Reply]
 	watchers watchers
@@ -98,6 +99,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, watchers: watchers{max: cfg.MaxSubscribers}, address: ids.UPID(cfg.Info.GetPid()).Address(),
+		vigil: vigil{clock: sinceBoot},
 		inbox: mailbox.New[item](inboxSize), writes: newWrites(), help: httpd.NewHelp("master"),
 		demands: make(chan master.RankDemand, 1),
 		stopped: make(chan struct{}), leads: make(chan struct{}),
@@ -139,6 +141,7 @@ func (s *Server) Run(ctx context.Context) error {
 			<-lost
 			cancel(errLost)
 		})
+		work.Go(func() { s.vigil.keep(ctx) })
 		err = s.lead(ctx, cancel, &work)
 	}
 	cancel(nil) // the first cause stays

@@ -1,8 +1,11 @@
 package e2e
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"syscall"
@@ -82,6 +85,45 @@ func TestLeaderKilled(t *testing.T) {
 			checkRunsOn(t, s, w.pid, "runs", "own")
 			leader.Start()
 			cluster.Eventually(t, cluster.Patience, func() error { return standsBy(leader, c.Master) })
+		})
+	}
+}
+
+// TestStoppedLeader stops a leader for so long that another one leads. What it was
+// asked meanwhile it must not answer when it goes on, as if it led still: what it
+// knows is old.
+func TestStoppedLeader(t *testing.T) {
+	const questions = 20
+	for name, start := range backends {
+		t.Run(name, func(t *testing.T) {
+			masters, _ := start(t)
+			leader := cluster.Leader(t, masters...)
+			leader.Signal(syscall.SIGSTOP)
+			cluster.Leader(t, cluster.Without(masters, leader)...)
+			var asked []net.Conn
+			for range questions {
+				conn, err := net.Dial("tcp", leader.Addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				if _, err := fmt.Fprintf(conn, "GET /slaves HTTP/1.1\r\nHost: %s\r\n\r\n", leader.Addr); err != nil {
+					t.Fatal(err)
+				}
+				asked = append(asked, conn)
+			}
+			leader.Signal(syscall.SIGCONT)
+			for _, conn := range asked {
+				reply, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					continue // it has ended
+				}
+				reply.Body.Close()
+				if reply.StatusCode == http.StatusOK {
+					t.Fatal("it answers as if it led")
+				}
+			}
+			leader.WaitLog("lost leadership", cluster.Patience)
 		})
 	}
 }
