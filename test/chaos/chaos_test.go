@@ -36,11 +36,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestChaosEmbedded(t *testing.T) { alone(t, func() { mistreat(t, embedded) }) }
+func TestChaosEmbedded(t *testing.T) { alone(t, func() { mistreat(t, embedded, cluster.Binary(t)) }) }
 
-func TestChaosZooKeeper(t *testing.T) { alone(t, func() { mistreat(t, zookeeper) }) }
+func TestChaosZooKeeper(t *testing.T) { alone(t, func() { mistreat(t, zookeeper, cluster.Binary(t)) }) }
 
-func TestChaosEtcd(t *testing.T) { alone(t, func() { mistreat(t, etcd) }) }
+func TestChaosEtcd(t *testing.T) { alone(t, func() { mistreat(t, etcd, cluster.Binary(t)) }) }
 
 // alone runs a test in a network namespace of its own: this program again.
 func alone(t *testing.T, test func()) {
@@ -66,14 +66,14 @@ func alone(t *testing.T, test func()) {
 	}
 }
 
-// mistreat starts a cluster under steady work, mistreats it, lets it settle, and
-// checks the books.
-func mistreat(t *testing.T, backend backend) {
+// mistreat starts a cluster of a program under steady work, mistreats it, lets it
+// settle, and checks the books.
+func mistreat(t *testing.T, backend backend, program string) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
 	t.Logf("seed %d", *seed)
-	w := newWorld(t, backend)
+	w := newWorld(t, backend, program)
 	cluster.Eventually(t, cluster.Patience, func() error {
 		began := w.history().starts
 		for _, first := range []string{"a-1", "b-1", "c-1"} {

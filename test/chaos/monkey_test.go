@@ -73,6 +73,8 @@ func (m *monkey) strike() {
 		return
 	}
 	switch n := m.rand.IntN(10); {
+	case to.hold != "" && m.w.clocks && m.rand.IntN(2) == 0:
+		m.misset(to)
 	case n < 3:
 		m.note("kill " + to.kind)
 		to.Signal(syscall.SIGKILL) // and it is started again

@@ -34,6 +34,8 @@ type member struct {
 type world struct {
 	t       *testing.T
 	dir     string // of the histories
+	program string // of masters and agents
+	clocks  bool   // it is one whose clocks can be wrong
 	members []*member
 }
 
@@ -58,9 +60,9 @@ func tryIP(namespace string, args ...string) error {
 
 // newWorld makes the bridge and starts masters, agents and schedulers, on a
 // store of their own or on a ZooKeeper.
-func newWorld(t *testing.T, backend backend) *world {
+func newWorld(t *testing.T, backend backend, program string) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir()}
+	w := &world{t: t, dir: t.TempDir(), program: program, clocks: program != cluster.Binary(t)}
 	if err := os.MkdirAll(filepath.Join(w.dir, "starts"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +143,7 @@ func lookPath(t *testing.T, program string) string {
 // start runs a program in the member's namespace.
 func (m *member) start(t *testing.T, args ...string) {
 	t.Helper()
-	m.Process = cluster.Start(t, m.dev, nil, append([]string{lookPath(t, "nsenter"), "--net=" + m.hold}, args...)...)
+	m.Process = cluster.Start(t, m.dev, []string{clockEnv + "=" + m.clock()}, append([]string{lookPath(t, "nsenter"), "--net=" + m.hold}, args...)...)
 }
 
 func (w *world) master(i int, flags ...string) {
@@ -150,7 +152,7 @@ func (w *world) master(i int, flags ...string) {
 		flags = []string{"--peers=" + addresses("master", 5060), "--peer_address=" + m.ip + ":5060"}
 	}
 	m.start(w.t, append([]string{
-		cluster.Binary(w.t), "master", "--ip=" + m.ip, "--hostname=" + m.ip, "--work_dir=" + m.work,
+		w.program, "master", "--ip=" + m.ip, "--hostname=" + m.ip, "--work_dir=" + m.work,
 		"--agent_ping_timeout=1secs", "--max_agent_ping_timeouts=4", "--allocation_interval=100ms",
 	}, flags...)...)
 }
@@ -162,7 +164,7 @@ func (w *world) agent(i int, where string) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	})
-	m.start(w.t, cluster.Binary(w.t), "agent", "--master="+where, "--ip="+m.ip, "--hostname="+m.ip, "--work_dir="+m.work,
+	m.start(w.t, w.program, "agent", "--master="+where, "--ip="+m.ip, "--hostname="+m.ip, "--work_dir="+m.work,
 		"--runtime_dir="+filepath.Join(m.work, "run"), "--fetcher_cache_dir="+filepath.Join(m.work, "fetch"),
 		"--registration_backoff_factor=100ms", "--executor_reregistration_timeout=500ms", "--resources="+cluster.AgentResources)
 }
