@@ -1,6 +1,7 @@
 package master
 
 import (
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
@@ -24,6 +25,11 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 		m.unwanted(msg, from, "what is oversubscribed must be revocable and unreserved")
 		return
 	}
+	if a.isAnotherProcess(msg.ResourceVersionUuid) {
+		m.unwanted(msg, from, "it is not from the process that registered")
+		m.askToRegister(a)
+		return
+	}
 	if v := msg.ResourceVersionUuid; v != nil {
 		a.version = v.Value
 	}
@@ -42,4 +48,23 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 	}
 	m.setTotal(a, total)
 	m.alloc.UpdateAgent(m.allocatorAgent(a))
+}
+
+// isAnotherProcess reports whether a message with that resource version is from
+// another process than the one that registered as this agent. Some agents have no
+// version: then nobody knows.
+func (a *agent) isAnotherProcess(version *mesos.UUID) bool {
+	return len(a.version) > 0 && version != nil && !a.isProcess(version)
+}
+
+// askToRegister has an agent register again. What the books have of it is from a
+// registration of an earlier process, which we have read late, and it has taken our
+// answer for one to its own: of what it does not run any more it would never say so.
+func (m *Master) askToRegister(a *agent) {
+	if !a.row.Connected {
+		return // the pings say so
+	}
+	m.disconnectAgent(a)
+	m.cancel(a.ping)
+	m.pingNow(a)
 }

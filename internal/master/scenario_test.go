@@ -194,6 +194,7 @@ var commands = map[string]func(*world, line){
 		}
 		w.register(w.agents[l.at(0)], "1.11.0")
 	},
+	"restart":    func(w *world, l line) { w.agents[l.at(0)].life++ },
 	"reregister": func(w *world, l line) { w.reregister(w.agents[l.at(0)]) },
 	"unregister": func(w *world, l line) {
 		a := w.agents[l.at(0)]
@@ -475,7 +476,7 @@ var commands = map[string]func(*world, line){
 		msg := &messages.UpdateSlaveMessage{
 			SlaveId: a.info.Id, Operations: &messages.UpdateSlaveMessage_Operations{},
 			UpdateOversubscribedResources: new(l.opt("oversubscribed") != ""),
-			ResourceVersionUuid:           &mesos.UUID{Value: w.uuid()},
+			ResourceVersionUuid:           a.version(),
 		}
 		for _, n := range l.rest(1) {
 			i, _ := strconv.Atoi(n)
