@@ -33,7 +33,7 @@ type history struct {
 	shut          map[string]float64 // agent's name/framework → when a leader last had it shut down there
 	frameworks    map[ids.FrameworkID]bool
 	durable       uint64                 // the latest version of the store that a master was told it has made
-	barred        map[ids.AgentID]int    // drained or deactivated, and not reactivated since → which leader was told so
+	barred        map[ids.AgentID]*bar   // drained or deactivated
 	barredGone    map[ids.AgentID]int    // marked gone, likewise
 	reactivations map[ids.AgentID]int    // how often it was to be offered again
 	home          map[ids.AgentID]string // the host that an agent was admitted at
@@ -85,7 +85,7 @@ func newHistory(w *world) *history {
 	return &history{
 		w: w, sandboxes: map[string]bool{}, containers: map[ids.ContainerID]bool{}, tasks: map[taskKey]*taskHistory{},
 		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
-		barred: map[ids.AgentID]int{}, barredGone: map[ids.AgentID]int{}, reactivations: map[ids.AgentID]int{}, home: map[ids.AgentID]string{}, down: map[string]bool{}, inverse: map[string]bool{},
+		barred: map[ids.AgentID]*bar{}, barredGone: map[ids.AgentID]int{}, reactivations: map[ids.AgentID]int{}, home: map[ids.AgentID]string{}, down: map[string]bool{}, inverse: map[string]bool{},
 		gone: map[ids.AgentID]bool{}, shut: map[string]float64{}, frameworks: map[ids.FrameworkID]bool{}, killAsked: map[taskKey]bool{},
 	}
 }

@@ -89,18 +89,27 @@ func (w *world) drain(m *masterNode, id ids.AgentID, call *masterpb.Call_DrainAg
 	w.ask(m, string(id), &masterpb.Call{Type: masterpb.Call_DRAIN_AGENT.Enum(), DrainAgent: call}, w.history.bars(m, id))
 }
 
+// A bar is what an operator was told: that an agent is not offered any more.
+type bar struct {
+	term   int // of the leader that said so
+	doubts int // reactivations since that may have been done: those not refused
+}
+
 // reactivate has an agent offered again. Until the answer, and without one, it
-// may be or not.
+// may be or not. A refusal says that this call did nothing; another leader may
+// have done the next one meanwhile.
 func (w *world) reactivate(m *masterNode, id ids.AgentID) {
-	was, barred := w.history.barred[id]
-	delete(w.history.barred, id)
+	b := w.history.barred[id]
+	if b != nil {
+		b.doubts++
+	}
 	w.history.reactivations[id]++
 	w.ask(m, string(id), &masterpb.Call{
 		Type:            masterpb.Call_REACTIVATE_AGENT.Enum(),
 		ReactivateAgent: &masterpb.Call_ReactivateAgent{AgentId: &mesos.AgentID{Value: (*string)(&id)}},
 	}, func(err *refusal.Error) {
-		if _, again := w.history.barred[id]; barred && !again && err != nil && err.Reason == refusal.Invalid {
-			w.history.barred[id] = was
+		if b != nil && err != nil && err.Reason == refusal.Invalid {
+			b.doubts--
 		}
 	})
 }
@@ -226,7 +235,7 @@ func (h *history) bars(m *masterNode, id ids.AgentID) func(*refusal.Error) {
 	return func(err *refusal.Error) {
 		if err == nil && h.reactivations[id] == asked && h.kept(id) {
 			h.counts.Barred++
-			h.barred[id] = m.term
+			h.barred[id] = &bar{term: m.term}
 		}
 	}
 }
@@ -240,7 +249,7 @@ func (h *history) kept(id ids.AgentID) bool {
 // isGone notes that an operator was told that an agent is gone.
 func (h *history) isGone(m *masterNode, id ids.AgentID) {
 	h.counts.Gone++
-	h.barred[id], h.barredGone[id] = m.term, m.term
+	h.barred[id], h.barredGone[id] = &bar{term: m.term}, m.term
 	if h.w.store.records["gone/"+string(id)] == nil {
 		fail("gone", "%s says that %s is gone, and the registry does not", m.name, id)
 	}
@@ -250,7 +259,7 @@ func (h *history) isGone(m *masterNode, id ids.AgentID) {
 // were told is drained, deactivated or gone, by the leader that told them so or
 // a later one.
 func (h *history) launchable(m *masterNode, id ids.AgentID, what string) {
-	if since, barred := h.barred[id]; barred && m.term >= since {
+	if b := h.barred[id]; b != nil && b.doubts == 0 && m.term >= b.term {
 		fail("draining", "%s %s %s, which operators were told is not offered any more", m.name, what, id)
 	}
 }
@@ -293,7 +302,7 @@ func (h *history) leadsWith(m *masterNode, version uint64) {
 // never heard of. What runs, and what is told of it, must be as it ever was.
 func (h *history) storeWentBack() {
 	h.durable = 0
-	h.barred, h.barredGone, h.gone = map[ids.AgentID]int{}, map[ids.AgentID]int{}, map[ids.AgentID]bool{}
+	h.barred, h.barredGone, h.gone = map[ids.AgentID]*bar{}, map[ids.AgentID]int{}, map[ids.AgentID]bool{}
 	h.admitted = map[ids.AgentID]bool{}
 	h.wentBack = true
 	h.quotaAsked++
