@@ -86,9 +86,9 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 	if t == nil {
 		t = m.adopt(f, a, ids.TaskID(s.GetTaskId().GetValue()), latest)
 	}
-	if t == nil && f.knowsTheEnd(a, ids.TaskID(s.GetTaskId().GetValue()), s.GetState()) {
+	if t.hasReportedEnd() && !isTerminal(s.GetState()) || t == nil && f.knowsTheEnd(a, ids.TaskID(s.GetTaskId().GetValue()), s.GetState()) {
 		m.counters.InvalidStatusUpdates++
-		m.unwanted(msg, from, "the framework has acknowledged the task's end")
+		m.unwanted(msg, from, "the agent has told the task's end since it sent this")
 		return
 	}
 	s = t.marked(s)

@@ -85,6 +85,21 @@ func (t *task) reportedState() mesos.TaskState {
 	return t.row.State
 }
 
+// hasReportedEnd reports whether the agent has told the task's end. It does so when
+// all before is acknowledged: what it is read to say of the task then is late, over a
+// connection that has been given up since. It must not take the place of the end,
+// whose acknowledgement takes the task off the books.
+func (t *task) hasReportedEnd() bool {
+	if t == nil {
+		return false
+	}
+	told := t.front
+	if told == nil {
+		told = t.row.UpdateState
+	}
+	return told != nil && isTerminal(*told)
+}
+
 // addTask puts a task on the books that desc describes. Its resources count as
 // used unless it is over.
 func (m *Master) addTask(f *framework, a *agent, desc *mesos.Task, rs resources.Resources) *task {
