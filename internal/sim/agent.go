@@ -33,7 +33,7 @@ type agentNode struct {
 	link    agent.LinkID
 	version string
 	clock   clock
-	sleep   sleep
+	gate    *gate
 
 	inbox    []agent.Input
 	pumping  bool
@@ -52,7 +52,7 @@ type sink interface {
 
 func newAgent(w *world, i int) *agentNode {
 	a := &agentNode{w: w, number: i + 1, name: fmt.Sprintf("a%d", i), address: fmt.Sprintf("10.0.1.%d:5051", i+1)}
-	a.version, a.clock = "1.11.0", clock{w: w}
+	a.version, a.clock, a.gate = "1.11.0", clock{w: w}, newGate(w)
 	r := w.rand("agent config")
 	text := fmt.Sprintf("cpus:%d;mem:%d;disk:10000;ports:[31000-31099]", 1+r.IntN(4), 256*(1+r.IntN(8)))
 	if r.IntN(3) == 0 {
@@ -99,7 +99,7 @@ func (a *agentNode) start() {
 	}
 	a.life++
 	a.clock.reset()
-	a.sleep = sleep{}
+	a.gate = newGate(a.w)
 	if a.lost {
 		a.lost = false
 		a.losses++
@@ -114,7 +114,7 @@ func (a *agentNode) start() {
 	a.core.Recover(a.clock.now(), a.disk.state(), running)
 	a.round()
 	if a.core != nil && a.leader != "" {
-		a.tell(agent.MasterDetected{Master: a.leader})
+		a.tell("election", agent.MasterDetected{Master: a.leader})
 	}
 }
 
@@ -133,12 +133,15 @@ func (a *agentNode) die(why string) {
 	a.w.after(a.w.between("start", 50*time.Millisecond, 20*time.Second), a.start)
 }
 
-// tell gives the core an input, a moment later: the loop takes what has
-// gathered.
-func (a *agentNode) tell(in agent.Input) {
-	if a.core == nil {
-		return
+// tell gives the core an input that comes by some way, a moment later: the loop
+// takes what has gathered.
+func (a *agentNode) tell(way string, in agent.Input) {
+	if a.core != nil {
+		a.gate.pass(way, a.inThisLife(func() { a.enter(in) }))
 	}
+}
+
+func (a *agentNode) enter(in agent.Input) {
 	a.inbox = append(a.inbox, in)
 	if a.pumping {
 		return
@@ -159,7 +162,7 @@ func (a *agentNode) inThisLife(do func()) func() {
 
 // pump is one round of the loop.
 func (a *agentNode) pump() {
-	if !a.sleep.over(a.w, a.inThisLife(a.pump)) {
+	if !a.gate.over(a.inThisLife(a.pump)) {
 		a.pumping = true
 		return
 	}
@@ -213,7 +216,7 @@ func (a *agentNode) send(m agent.Message) {
 	case agent.ToProcess:
 		if to := a.w.masterAt(m.To.Address()); to != nil && (m.Over == 0 || m.Over == a.link) {
 			a.w.history.agentSends(a, m.Message)
-			a.w.net.post(a.name, to.name, func() { to.receive(a, m.To.Process(), m.Message) })
+			a.w.net.post(a.name, to.name, func(way string) { to.receive(way, a, m.To.Process(), m.Message) })
 		}
 	case agent.Link:
 		if to := a.w.masterAt(m.To.Address()); to != nil {
@@ -253,12 +256,12 @@ func (w *world) masterAt(address string) *masterNode {
 }
 
 // receive takes a message from a master.
-func (a *agentNode) receive(name string, from ids.UPID, msg proto.Message) {
+func (a *agentNode) receive(way, name string, from ids.UPID, msg proto.Message) {
 	a.w.note("%s    <- %s %s", a.name, name, brief(msg))
 	if a.leader == from {
 		a.w.history.agentTold(a, msg)
 	}
-	a.tell(agent.MasterMessage{From: from, Message: msg})
+	a.tell(way, agent.MasterMessage{From: from, Message: msg})
 }
 
 // exited tells of the end of a link that was watched.
@@ -266,7 +269,7 @@ func (a *agentNode) exited(to string) {
 	a.w.note("%s    link to %s is broken", a.name, to)
 	for _, m := range a.w.masters {
 		if m.name == to {
-			a.tell(agent.MasterExited{Master: m.pid()})
+			a.tell("link to "+to, agent.MasterExited{Master: m.pid()})
 		}
 	}
 }
@@ -281,7 +284,7 @@ func (a *agentNode) detected(leader *masterNode) {
 		return // a master at a fixed address is never elected anew
 	}
 	a.leader = pid
-	a.tell(agent.MasterDetected{Master: pid})
+	a.tell("election", agent.MasterDetected{Master: pid})
 }
 
 // connect opens an event stream to an executor.
@@ -370,6 +373,6 @@ func (a *agentNode) leave() {
 	if a.core != nil {
 		a.w.note("%s    is to leave", a.name)
 		a.w.history.left[a.id()] = true
-		a.tell(agent.Unregister{Message: "an operator wants it"})
+		a.tell("operator", agent.Unregister{Message: "an operator wants it"})
 	}
 }

@@ -67,15 +67,3 @@ func (w *world) tolerance() (seconds float64) {
 	}
 	return seconds
 }
-
-// A sleep is the time for which a process is stopped, though it lives.
-type sleep struct{ until time.Time }
-
-// over reports whether the process runs. If not, again happens when it does.
-func (s *sleep) over(w *world, again func()) bool {
-	if !w.now.Before(s.until) {
-		return true
-	}
-	w.after(s.until.Sub(w.now), again)
-	return false
-}

@@ -94,7 +94,7 @@ func (x *customExecutor) subscribe() {
 	x.conn = a.connect(x)
 	x.subscribed = true
 	x.w.note("%s    executor %s: %s", x.c.machine.name, x.c.spec.Run.Executor, briefCall(call))
-	a.tell(agent.ExecutorSubscribe{Conn: x.conn, Call: call, Request: a.ask(func(err error) {
+	a.tell(here, agent.ExecutorSubscribe{Conn: x.conn, Call: call, Request: a.ask(func(err error) {
 		if err != nil {
 			x.subscribed = false
 			x.retry(time.Second)
@@ -204,7 +204,7 @@ func (x *customExecutor) report(id ids.TaskID, state mesos.TaskState) {
 	x.w.note("%s    executor %s: %s", x.c.machine.name, run.Executor, briefCall(call))
 	x.w.after(x.arrival(), func() {
 		if a.life == life && a.core != nil {
-			a.tell(agent.ExecutorCall{Call: call})
+			a.tell(here, agent.ExecutorCall{Call: call})
 		}
 	})
 }
@@ -254,7 +254,7 @@ func (x *customExecutor) dead() {
 		}
 	}
 	if x.subscribed && x.c.agent.core != nil && x.c.agent.life == x.life {
-		x.c.agent.tell(agent.ExecutorClosed{Conn: x.conn})
+		x.c.agent.tell(here, agent.ExecutorClosed{Conn: x.conn})
 	}
 	x.subscribed = false
 }

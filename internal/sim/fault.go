@@ -185,12 +185,12 @@ func (w *world) freeze() {
 	d := w.between(Frozen.String(), 100*time.Millisecond, 25*time.Second)
 	if r.IntN(2) == 0 {
 		a := pick(w, Frozen, w.agents)
-		a.sleep.until = w.now.Add(d)
+		a.gate.stopFor(d)
 		w.note("%s    is stopped for %s", a.name, d)
 		return
 	}
 	m := pick(w, Frozen, w.masters)
-	m.sleep.until = w.now.Add(d)
+	m.gate.stopFor(d)
 	w.note("%s    is stopped for %s", m.name, d)
 	if m == w.leader && d > sessionTimeout && len(w.masters) > 1 {
 		learns := m.inThisLife(func() { m.die("it leads no more") })

@@ -39,7 +39,7 @@ func (w *world) tearDownLeftovers() {
 		mine := func(s *schedulerNode) bool { return !s.gone && s.id == f.ID }
 		if f.Recovered && !slices.ContainsFunc(w.schedulers, mine) {
 			w.note("%s    <- operator TEARDOWN %s", w.leader.name, f.ID)
-			w.leader.tell(master.OperatorCall{Call: &masterpb.Call{
+			w.leader.tell("operator", master.OperatorCall{Call: &masterpb.Call{
 				Type:     masterpb.Call_TEARDOWN.Enum(),
 				Teardown: &masterpb.Call_Teardown{FrameworkId: f.Info.Id},
 			}})

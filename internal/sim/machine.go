@@ -7,6 +7,9 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
+// here is the way of what an agent hears from its own machine.
+const here = "here"
+
 // A machine is what an agent runs on: its containers outlive the agent's
 // process, if they are meant to.
 type machine struct {
@@ -56,7 +59,7 @@ func (c *container) mine() bool { return c.agent.core != nil && c.agent.life == 
 // tell tells the agent, if it is still there.
 func (c *container) tell(in agent.Input) {
 	if c.mine() {
-		c.agent.tell(in)
+		c.agent.tell(here, in)
 	}
 }
 

@@ -26,7 +26,7 @@ type masterNode struct {
 	life    int
 
 	clock clock
-	sleep sleep
+	gate  *gate
 
 	inbox    []master.Input
 	pumping  bool
@@ -42,7 +42,7 @@ type masterNode struct {
 }
 
 func newMaster(w *world, i int) *masterNode {
-	m := &masterNode{w: w, name: fmt.Sprintf("m%d", i), address: fmt.Sprintf("10.0.0.%d:5050", i+1), clock: clock{w: w}}
+	m := &masterNode{w: w, name: fmt.Sprintf("m%d", i), address: fmt.Sprintf("10.0.0.%d:5050", i+1), clock: clock{w: w}, gate: newGate(w)}
 	w.net.add(m.name, m)
 	return m
 }
@@ -82,7 +82,7 @@ func (m *masterNode) start() {
 	}
 	m.life++
 	m.clock.reset()
-	m.sleep = sleep{}
+	m.gate = newGate(m.w)
 	rng := m.w.coreRand(m.name, m.life)
 	m.w.chance["master config"] = nil // the same for all masters, and in each life
 	m.core = master.New(m.w.config(), master.Deps{
@@ -161,12 +161,15 @@ func (m *masterNode) die(why string) {
 	m.w.after(m.w.between("start", 100*time.Millisecond, 15*time.Second), m.start)
 }
 
-// tell gives the core an input, a moment later: the loop takes what has
-// gathered.
-func (m *masterNode) tell(in master.Input) {
-	if m.core == nil {
-		return
+// tell gives the core an input that comes by some way, a moment later: the loop
+// takes what has gathered.
+func (m *masterNode) tell(way string, in master.Input) {
+	if m.core != nil {
+		m.gate.pass(way, m.inThisLife(func() { m.enter(in) }))
 	}
+}
+
+func (m *masterNode) enter(in master.Input) {
 	m.inbox = append(m.inbox, in)
 	if m.pumping {
 		return
@@ -187,7 +190,7 @@ func (m *masterNode) inThisLife(do func()) func() {
 
 // pump is one round of the loop.
 func (m *masterNode) pump() {
-	if !m.sleep.over(m.w, m.inThisLife(m.pump)) {
+	if !m.gate.over(m.inThisLife(m.pump)) {
 		m.pumping = true
 		return
 	}
@@ -242,7 +245,7 @@ func (m *masterNode) write() {
 		m.version++
 		m.writing = false
 		for _, b := range batches {
-			m.tell(master.Committed{Seq: b.Seq})
+			m.tell("store", master.Committed{Seq: b.Seq})
 		}
 		m.write()
 	})
@@ -263,7 +266,7 @@ func (m *masterNode) send(msg master.Message) {
 	case master.ToProcess:
 		if a := m.w.agentAt(msg.To.Address()); a != nil {
 			from := ids.UPID(msg.From + "@" + m.address)
-			m.w.net.post(m.name, a.name, func() { a.receive(m.name, from, msg.Message) })
+			m.w.net.post(m.name, a.name, func(way string) { a.receive(way, m.name, from, msg.Message) })
 		}
 	case master.Link:
 		if a := m.w.agentAt(msg.To.Address()); a != nil {
@@ -282,9 +285,9 @@ func (m *masterNode) send(msg master.Message) {
 }
 
 // receive takes a message from an agent.
-func (m *masterNode) receive(a *agentNode, to string, msg proto.Message) {
+func (m *masterNode) receive(way string, a *agentNode, to string, msg proto.Message) {
 	m.w.note("%s    <- %s %s", m.name, a.name, brief(msg))
-	m.tell(master.AgentMessage{From: a.pid(), To: to, Message: msg})
+	m.tell(way, master.AgentMessage{From: a.pid(), To: to, Message: msg})
 }
 
 // exited tells of the end of a link that was watched.
@@ -292,7 +295,7 @@ func (m *masterNode) exited(to string) {
 	m.w.note("%s    link to %s is broken", m.name, to)
 	for _, a := range m.w.agents {
 		if a.name == to {
-			m.tell(master.Exited{Address: a.address})
+			m.tell("link to "+to, master.Exited{Address: a.address})
 		}
 	}
 }

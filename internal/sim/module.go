@@ -29,5 +29,5 @@ func (m *masterNode) rank(ask master.RankDemand) {
 			answer.Ranking.Frameworks = map[string]map[string]int32{"*": {"unheard of": 1}}
 		}
 	}
-	m.w.after(wait, m.inThisLife(func() { m.tell(answer) }))
+	m.w.after(wait, m.inThisLife(func() { m.tell("module", answer) }))
 }

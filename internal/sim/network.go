@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -9,6 +10,7 @@ import (
 // blocked holds what it is given.
 type pipe struct {
 	from, to string
+	way      string    // its name
 	last     time.Time // when the message that was sent last arrives
 	stalled  []func()
 	cut      bool
@@ -28,6 +30,7 @@ type network struct {
 	nodes   map[string]node // by name
 	names   []string        // in the order of their making
 	cuts    int
+	opened  int // links, ever
 }
 
 // A node is something that others reach.
@@ -78,20 +81,22 @@ func (n *network) send(p *pipe, arrive func()) {
 
 // post sends a libprocess message: over the link that there is, or a new one.
 // Nobody is told if it is lost, but by the end of a link that is watched.
-func (n *network) post(from, to string, arrive func()) {
-	n.send(n.link(from, to), func() {
+func (n *network) post(from, to string, arrive func(way string)) {
+	p := n.link(from, to)
+	n.send(p, func() {
 		if !n.nodes[to].up() {
 			n.breakLink(from, to)
 			return
 		}
-		arrive()
+		arrive(p.way)
 	})
 }
 
 func (n *network) link(from, to string) *pipe {
 	p := n.links[route{from, to}]
 	if p == nil {
-		p = &pipe{from: from, to: to}
+		n.opened++
+		p = &pipe{from: from, to: to, way: fmt.Sprintf("%s-%s %d", from, to, n.opened)}
 		n.links[route{from, to}] = p
 	}
 	return p
@@ -100,7 +105,7 @@ func (n *network) link(from, to string) *pipe {
 // watch has a node be told when its link to another ends, or cannot be made.
 func (n *network) watch(from, to string) {
 	n.watched[route{from, to}] = true
-	n.post(from, to, func() {})
+	n.post(from, to, func(string) {})
 }
 
 func (n *network) unwatch(from, to string) { delete(n.watched, route{from, to}) }

@@ -57,7 +57,7 @@ func (w *world) changeReservations(m *masterNode) {
 		},
 	}
 	w.note("%s    <- operator %s on %s", m.name, call.GetType(), row.ID)
-	m.tell(master.OperatorCall{Principal: operator, Call: call})
+	m.tell("operator", master.OperatorCall{Principal: operator, Call: call})
 }
 
 // freeLater has operators free all that is reserved, again and again until
@@ -90,7 +90,7 @@ func (w *world) free(m *masterNode, id ids.AgentID, reserved resources.Resources
 		}
 	}
 	w.note("%s    <- operator %s on %s", m.name, call.GetType(), id)
-	m.tell(master.OperatorCall{Principal: operator, Call: call})
+	m.tell("operator", master.OperatorCall{Principal: operator, Call: call})
 }
 
 // reservation returns something to reserve.

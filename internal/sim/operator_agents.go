@@ -30,7 +30,7 @@ func (w *world) ask(m *masterNode, about string, call *masterpb.Call, done func(
 		}
 		done(reply.Err)
 	}
-	m.tell(master.OperatorCall{Request: m.requests, Principal: operator, Call: call})
+	m.tell("operator", master.OperatorCall{Request: m.requests, Principal: operator, Call: call})
 }
 
 // inCharge returns who leads, nil if nobody does.

@@ -99,7 +99,7 @@ func (w *world) setQuotas(m *masterNode, call *masterpb.Call_UpdateQuota) {
 			w.history.quotasAnswered(m, call)
 		}
 	}
-	m.tell(master.OperatorCall{Request: m.requests, Principal: operator, Call: &masterpb.Call{
+	m.tell("operator", master.OperatorCall{Request: m.requests, Principal: operator, Call: &masterpb.Call{
 		Type: masterpb.Call_UPDATE_QUOTA.Enum(), UpdateQuota: call,
 	}})
 }

@@ -198,7 +198,7 @@ func (s *schedulerNode) connect() {
 			st.broken()
 			return
 		}
-		st.master.tell(master.Subscribe{Peer: st.peer(), Call: call})
+		st.master.tell(st.id, master.Subscribe{Peer: st.peer(), Call: call})
 	})
 	s.after(20*time.Second, func() {
 		if s.stream == st && !st.subscribed {

@@ -64,7 +64,7 @@ func (st *stream) broken() {
 	w.after(w.between("delays", 0, 2*time.Second), func() {
 		if st.master.life == st.masterLife && st.master.core != nil && st.master.streams[st.conn] == st {
 			delete(st.master.streams, st.conn)
-			st.master.tell(master.PeerClosed{Conn: st.conn})
+			st.master.tell(st.id, master.PeerClosed{Conn: st.conn})
 		}
 	})
 	w.after(w.between("delays", 0, 500*time.Millisecond), func() {
@@ -138,7 +138,7 @@ func (st *stream) submit(call *schedulerpb.Call, done func(master.Reply)) {
 	m.w.history.asks(call)
 	m.requests++
 	m.calls[m.requests] = done
-	m.tell(master.SchedulerCall{Request: m.requests, Peer: st.peer(), Call: call})
+	m.tell("calls of "+st.id, master.SchedulerCall{Request: m.requests, Peer: st.peer(), Call: call})
 }
 
 // A purse is what is left of an offer.
