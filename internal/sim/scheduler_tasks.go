@@ -291,7 +291,8 @@ func (s *schedulerNode) killTask(t *wanted) {
 }
 
 // reconcileLater asks about tasks of which nothing was heard for long, with
-// growing pauses.
+// growing pauses; and about all, if the store went back: tasks that it was told are
+// lost may be there, and the master does not know that it was told so.
 func (s *schedulerNode) reconcileLater() {
 	s.after(s.backoff+s.w.between("schedulers", 0, s.backoff), func() {
 		s.backoff = min(2*s.backoff, 2*time.Minute)
@@ -303,6 +304,9 @@ func (s *schedulerNode) reconcileLater() {
 		}
 		if len(ask) > 0 {
 			s.reconcile(ask)
+		}
+		if s.w.history.wentBack {
+			s.reconcile(nil)
 		}
 		s.reconcileLater()
 	})
