@@ -117,10 +117,14 @@ func (m *Master) observe(a *agent) {
 func (m *Master) pingNow(a *agent) {
 	a.pinged = true
 	a.ping = m.after(m.cfg.AgentPingTimeout, deadline{kind: pingAgent, agent: a.id})
+	m.sendPing(a, a.row.Connected)
+}
+
+func (m *Master) sendPing(a *agent, connected bool) {
 	m.emit(ToProcess{
 		From:    "slave-observer(" + strconv.FormatUint(a.observer, 10) + ")",
 		To:      a.row.PID,
-		Message: &messages.PingSlaveMessage{Connected: new(a.row.Connected)},
+		Message: &messages.PingSlaveMessage{Connected: &connected},
 	})
 }
 

@@ -57,14 +57,8 @@ func (a *agent) isAnotherProcess(version *mesos.UUID) bool {
 	return len(a.version) > 0 && version != nil && !a.isProcess(version)
 }
 
-// askToRegister has an agent register again. What the books have of it is from a
-// registration of an earlier process, which we have read late, and it has taken our
-// answer for one to its own: of what it does not run any more it would never say so.
-func (m *Master) askToRegister(a *agent) {
-	if !a.row.Connected {
-		return // the pings say so
-	}
-	m.disconnectAgent(a)
-	m.cancel(a.ping)
-	m.pingNow(a)
-}
+// askToRegister has an agent register again, as one that is not connected. What the
+// books have of it may be from a registration of an earlier process, which we have
+// read late; the one that is there now has taken our answer for one to its own, and
+// would never say of what it does not run any more that it does not.
+func (m *Master) askToRegister(a *agent) { m.sendPing(a, false) }
