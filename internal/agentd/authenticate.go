@@ -81,7 +81,7 @@ func (a *authenticatee) end() {
 }
 
 // receive takes a message to an attempt.
-func (a *authenticatee) receive(to string, from ids.UPID, name string, body []byte) {
+func (a *authenticatee) receive(to string, from ids.UPID, _ libprocess.ConnID, name string, body []byte) {
 	message, err := libprocess.Decode(name, body, forAuthenticatee)
 	if err != nil {
 		a.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))

@@ -59,7 +59,7 @@ func (c *caller) take(t *testing.T, to string, from ids.UPID, m proto.Message) {
 		t.Fatal(err)
 	}
 	if h := c.processes[to]; h != nil {
-		h(to, from, libprocess.MessageName(m), body)
+		h(to, from, 1, libprocess.MessageName(m), body)
 	}
 }
 
@@ -92,7 +92,7 @@ func TestAuthenticatesAsCaptured(t *testing.T) {
 		switch {
 		case m.Kind != "request" || !strings.Contains(m.Type, "Authenticat"):
 		case m.Dst == "agent":
-			c.processes[m.to()](m.to(), m.from(), m.Type, m.Body)
+			c.processes[m.to()](m.to(), m.from(), 1, m.Type, m.Body)
 		case m.Src == "agent":
 			if len(c.sent) == 0 {
 				t.Fatalf("nothing said where Mesos says %s", m.Type)

@@ -18,7 +18,7 @@ var fromMaster = map[string]bool{
 }
 
 // receive takes a message of the libprocess side to the core.
-func (s *Server) receive(_ string, from ids.UPID, name string, body []byte) {
+func (s *Server) receive(_ string, from ids.UPID, _ libprocess.ConnID, name string, body []byte) {
 	if s.fromExecutor(from, name, body) {
 		return
 	}

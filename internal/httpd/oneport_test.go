@@ -22,7 +22,9 @@ func TestOnePortServesAll(t *testing.T) {
 	must(t, err)
 	inner := libprocess.NewServer(l, libprocess.Options{})
 	messages := make(chan string, 1)
-	inner.Handle("master", func(_ string, _ ids.UPID, name string, body []byte) { messages <- name + " " + string(body) })
+	inner.Handle("master", func(_ string, _ ids.UPID, _ libprocess.ConnID, name string, body []byte) {
+		messages <- name + " " + string(body)
+	})
 	ended := make(chan error, 1)
 	mux := httpd.NewMux("master")
 	mux.Handle("master", "api/v1/scheduler", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

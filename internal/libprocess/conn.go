@@ -25,6 +25,7 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 // buffer: most connections of a large cluster are links, and silent.
 type conn struct {
 	server *Server
+	id     ConnID
 	net    net.Conn
 	parser parser
 
@@ -105,7 +106,7 @@ func (c *conn) message(h head) error {
 		return err
 	}
 	c.started = time.Time{}
-	c.answer(c.server.deliver(route, from, c.net.RemoteAddr(), body))
+	c.answer(c.server.deliver(route, from, c.id, c.net.RemoteAddr(), body))
 	if len(c.out) >= outSize {
 		return c.flush()
 	}

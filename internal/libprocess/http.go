@@ -125,7 +125,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, announced strin
 		return http.StatusBadRequest, "Failed to read the message: " + err.Error()
 	}
 	process, message, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	return s.deliver(route{process, message}, from, peerOf(r), body)
+	return s.deliver(route{process, message}, from, 0, peerOf(r), body)
 }
 
 func peerOf(r *http.Request) net.Addr {

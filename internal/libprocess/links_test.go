@@ -276,7 +276,7 @@ func BenchmarkMessages(b *testing.B) {
 			s := libprocess.NewServer(nl, libprocess.Options{})
 			defer s.Close()
 			arrived := make(chan struct{}, 1024)
-			s.Handle("slave(1)", func(string, ids.UPID, string, []byte) { arrived <- struct{}{} })
+			s.Handle("slave(1)", func(string, ids.UPID, libprocess.ConnID, string, []byte) { arrived <- struct{}{} })
 			go s.Serve()
 			l := libprocess.NewLinks(libprocess.LinkOptions{})
 			defer l.Close()

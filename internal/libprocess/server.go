@@ -17,7 +17,11 @@ import (
 // A Handler takes a message to one of our processes. The body is valid only
 // during the call. A connection's messages are handled one after the other, in
 // order, so a handler that blocks holds back that sender and nobody else.
-type Handler func(to string, from ids.UPID, message string, body []byte)
+type Handler func(to string, from ids.UPID, over ConnID, message string, body []byte)
+
+// A ConnID numbers the connections of a server as they were accepted, from 1 on. 0
+// stands for one that speaks plain HTTP, which several senders may share.
+type ConnID uint64
 
 // Options are the limits of a [Server]; zero values stand for the defaults.
 type Options struct {
@@ -56,6 +60,7 @@ type Server struct {
 	http     handover
 	done     chan struct{}
 	running  sync.WaitGroup
+	accepted ConnID // the latest; Serve's own
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // those that we read from
@@ -134,9 +139,11 @@ func (s *Server) admit(nc net.Conn) {
 		s.release(nc)
 		return
 	}
+	s.accepted++
+	c := &conn{server: s, id: s.accepted, net: nc}
 	go func() {
 		defer s.running.Done()
-		(&conn{server: s, net: nc}).serve()
+		c.serve()
 	}()
 }
 
@@ -204,7 +211,7 @@ func (s *Server) Stats() Stats {
 }
 
 // deliver hands a message over and returns the status that answers it.
-func (s *Server) deliver(r route, from ids.UPID, remote net.Addr, body []byte) (int, string) {
+func (s *Server) deliver(r route, from ids.UPID, over ConnID, remote net.Addr, body []byte) (int, string) {
 	if s.options.MatchPeerAddress && !samePeer(from, remote) {
 		s.malformed.Add(1)
 		return http.StatusBadRequest, "UPID IP address validation failed: Message from " + string(from) + " was sent from IP " + remote.String()
@@ -215,7 +222,7 @@ func (s *Server) deliver(r route, from ids.UPID, remote net.Addr, body []byte) (
 		return http.StatusNotFound, "404 Not Found."
 	}
 	s.received.Add(1)
-	h(r.process, from, r.message, body)
+	h(r.process, from, over, r.message, body)
 	return http.StatusAccepted, ""
 }
 

@@ -44,7 +44,7 @@ func newWorld(t *testing.T, o libprocess.Options) *world {
 	return w
 }
 
-func (w *world) receive(to string, from ids.UPID, message string, body []byte) {
+func (w *world) receive(to string, from ids.UPID, _ libprocess.ConnID, message string, body []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.got = append(w.got, fmt.Sprintf("%s→%s %s %q", from, to, message, body))
@@ -103,6 +103,28 @@ func TestMessagesAreDeliveredAndAnswered(t *testing.T) {
 		c.Write(b)
 		if status, _ := answer(t, r); status != 404 {
 			t.Errorf("after the process ended: %d", status)
+		}
+	})
+}
+
+// What comes first over a connection that was opened later has the higher number.
+func TestConnectionsAreNumbered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, libprocess.Options{})
+		over := map[string]libprocess.ConnID{}
+		w.server.Handle("master", func(_ string, _ ids.UPID, c libprocess.ConnID, message string, _ []byte) { over[message] = c })
+		earlier := w.dial()
+		synctest.Wait()
+		later := w.dial()
+		for _, c := range []struct {
+			net.Conn
+			message string
+		}{{later, "b"}, {earlier, "a"}, {later, "c"}} {
+			c.Write(libprocess.AppendMessage(nil, "master@"+address, "a@10.0.0.2:1", c.message, nil))
+			synctest.Wait()
+		}
+		if over["a"] == 0 || over["a"] >= over["b"] || over["b"] != over["c"] {
+			t.Errorf("%v", over)
 		}
 	})
 }
@@ -234,7 +256,7 @@ func TestBackPressureIsPerConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, libprocess.Options{})
 		release := make(chan struct{})
-		w.server.Handle("slow", func(string, ids.UPID, string, []byte) { <-release })
+		w.server.Handle("slow", func(string, ids.UPID, libprocess.ConnID, string, []byte) { <-release })
 		slow, quick := w.dial(), w.dial()
 		slow.Write(libprocess.AppendMessage(nil, "slow@"+address, "a@10.0.0.2:1", "n", nil))
 		synctest.Wait()

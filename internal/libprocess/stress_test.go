@@ -25,7 +25,7 @@ func TestMessagesUnderBreaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := libprocess.NewServer(nl, libprocess.Options{})
-	s.Handle("master", func(_ string, _ ids.UPID, message string, body []byte) {
+	s.Handle("master", func(_ string, _ ids.UPID, _ libprocess.ConnID, message string, body []byte) {
 		mu.Lock()
 		defer mu.Unlock()
 		arrived[message+string(body)]++

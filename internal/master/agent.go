@@ -65,6 +65,7 @@ type agent struct {
 	unavailability *mesos.Unavailability // its machine is to be taken down
 
 	version []byte // resource_version_uuid, nil if the agent has none
+	over    uint64 // the connection that it registered over
 
 	observer uint64 // number of the process that pings it
 	pinged   bool   // and has not answered

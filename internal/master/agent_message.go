@@ -16,11 +16,16 @@ func (m *Master) agentMessage(in AgentMessage) {
 	if m.hold(in) {
 		return
 	}
+	if a := m.agents[senderOf(in)]; a != nil && a.isLate(in) {
+		m.unwanted(in.Message, in.From, "the agent has registered over a later connection")
+		m.askToRegister(a)
+		return
+	}
 	switch msg := in.Message.(type) {
 	case *messages.RegisterSlaveMessage:
-		m.registerAgent(in.From, msg)
+		m.registerAgent(in.From, in.Over, msg)
 	case *messages.ReregisterSlaveMessage:
-		m.reregisterAgent(in.From, msg)
+		m.reregisterAgent(in.From, in.Over, msg)
 	case *messages.PongSlaveMessage:
 		m.pong(in.To)
 	case *messages.UnregisterSlaveMessage:
@@ -38,6 +43,17 @@ func (m *Master) agentMessage(in AgentMessage) {
 	default:
 		m.unwanted(in.Message, in.From, "masters do not take such messages")
 	}
+}
+
+// isLate reports whether a message is older than the agent's registration, as it
+// came over an earlier connection: the agent had given that up, or was another
+// process. What it says may be no more, and what matters of it the registration said
+// or will be sent again.
+func (a *agent) isLate(in AgentMessage) bool {
+	if _, registers := in.Message.(*messages.ReregisterSlaveMessage); registers {
+		return false
+	}
+	return in.Over != 0 && in.Over < a.over
 }
 
 // maxHeld is how many messages of an agent are kept while the registry has it;

@@ -15,7 +15,7 @@ import (
 )
 
 // registerAgent answers RegisterSlaveMessage of an agent that has no ID yet.
-func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage) {
+func (m *Master) registerAgent(from ids.UPID, over uint64, msg *messages.RegisterSlaveMessage) {
 	m.counters.Messages.RegisterAgent++
 	err := validate.RegisterAgent(msg)
 	if err == nil {
@@ -50,7 +50,7 @@ func (m *Master) registerAgent(from ids.UPID, msg *messages.RegisterSlaveMessage
 		return
 	}
 	m.admitting[from] = true
-	m.persist(puts, admitted{from, &messages.RegisterSlaveMessage{
+	m.persist(puts, admitted{from, over, &messages.RegisterSlaveMessage{
 		Slave:                 info,
 		CheckpointedResources: msg.CheckpointedResources,
 		Version:               msg.Version,
@@ -67,10 +67,12 @@ func (a *agent) isProcess(version *mesos.UUID) bool {
 }
 
 // agentAdmitted welcomes an agent that the registry has.
-func (m *Master) agentAdmitted(from ids.UPID, msg *messages.RegisterSlaveMessage) {
+func (m *Master) agentAdmitted(in admitted) {
+	from, msg := in.from, in.msg
 	delete(m.admitting, from)
 	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
 	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
+	a.over = in.over
 	m.counters.AgentRegistrations++
 	m.offerAgent(a)
 	m.send(a, &messages.SlaveRegisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})

@@ -15,7 +15,7 @@ import (
 // reregisterAgent answers ReregisterSlaveMessage of an agent that has an ID:
 // it restarted, or we did, or we lost sight of each other. What is new about
 // it goes to the registry first.
-func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMessage) {
+func (m *Master) reregisterAgent(from ids.UPID, over uint64, msg *messages.ReregisterSlaveMessage) {
 	m.counters.Messages.ReregisterAgent++
 	id := ids.AgentID(msg.GetSlave().GetId().GetValue())
 	if m.leaving[id] { // it tries again
@@ -44,7 +44,7 @@ func (m *Master) reregisterAgent(from ids.UPID, msg *messages.ReregisterSlaveMes
 		m.shutdown(from, err.Error())
 		return
 	}
-	back := readmitted{from, msg, m.whereabouts(id)}
+	back := readmitted{from, over, msg, m.whereabouts(id)}
 	puts, err := m.recordReturn(id, msg.Slave)
 	if err != nil {
 		m.unwanted(msg, from, err.Error())
@@ -111,6 +111,9 @@ func (m *Master) agentReadmitted(back readmitted) {
 		m.knownAgentBack(m.agents[id], from, msg)
 	default:
 		m.agentBack(id, back)
+	}
+	if a := m.agents[id]; a != nil {
+		a.over = back.over
 	}
 	m.counters.AgentReregistrations++
 	for _, in := range held {

@@ -26,11 +26,13 @@ type (
 	// admitted: a new agent is in the registry, as agent.Slave.Id.
 	admitted struct {
 		from ids.UPID
+		over uint64
 		msg  *messages.RegisterSlaveMessage
 	}
 	// readmitted: a re-registering agent is in the registry.
 	readmitted struct {
 		from ids.UPID
+		over uint64
 		msg  *messages.ReregisterSlaveMessage
 		was  whereabouts
 	}
@@ -134,7 +136,7 @@ func (m *Master) proceedSome(budget int) (left int) {
 func (m *Master) proceed(a action) {
 	switch a := a.(type) {
 	case admitted:
-		m.agentAdmitted(a.from, a.msg)
+		m.agentAdmitted(a)
 	case readmitted:
 		m.agentReadmitted(a)
 	case lost:

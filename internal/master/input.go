@@ -64,10 +64,12 @@ type DriverStopped struct {
 type Exited struct{ Address string }
 
 // AgentMessage is a message of package messages from an agent. To is the
-// process it was sent to: "master", or "slave-observer(N)" for a Pong.
+// process it was sent to: "master", or "slave-observer(N)" for a Pong. Over numbers
+// the connections as they were opened; 0 is one that is not known.
 type AgentMessage struct {
 	From      ids.UPID
 	To        string
+	Over      uint64
 	Principal string
 	Message   proto.Message
 }

@@ -194,6 +194,9 @@ var commands = map[string]func(*world, line){
 		}
 		w.register(w.agents[l.at(0)], "1.11.0")
 	},
+	"over": func(w *world, l line) {
+		w.agents[l.at(0)].over, _ = strconv.ParseUint(l.at(1), 10, 64)
+	},
 	"restart":    func(w *world, l line) { w.agents[l.at(0)].life++ },
 	"reregister": func(w *world, l line) { w.reregister(w.agents[l.at(0)]) },
 	"unregister": func(w *world, l line) {

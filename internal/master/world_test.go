@@ -50,7 +50,8 @@ type testAgent struct {
 	info  *mesos.AgentInfo
 	mute  bool // answers no pings
 	lost  *mesos.Task
-	life  int // how often it was started anew
+	life  int    // how often it was started anew
+	over  uint64 // the connection that it speaks over
 	tasks map[string]*mesos.Task
 	execs map[string]*mesos.ExecutorInfo
 	infos map[string]*mesos.FrameworkInfo
@@ -282,7 +283,7 @@ func (w *world) addAgent(name, rs, hostname string) *testAgent {
 }
 
 func (w *world) from(a *testAgent, msg proto.Message) {
-	w.step(AgentMessage{From: a.pid, To: "master", Message: msg})
+	w.step(AgentMessage{From: a.pid, To: "master", Over: a.over, Message: msg})
 }
 
 func (w *world) register(a *testAgent, version string) {

@@ -150,7 +150,7 @@ func (a *authenticator) end(s *session) {
 }
 
 // receive takes a message to a session.
-func (a *authenticator) receive(to string, from ids.UPID, name string, body []byte) {
+func (a *authenticator) receive(to string, from ids.UPID, _ libprocess.ConnID, name string, body []byte) {
 	message, err := libprocess.Decode(name, body, forAuthenticator)
 	if err != nil {
 		a.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))

@@ -54,7 +54,7 @@ func (d *desk) take(to string, from ids.UPID, name string, body []byte) []letter
 	if name == authenticate {
 		d.begin(from, body)
 	} else if h := d.processes[to]; h != nil {
-		h(to, from, name, body)
+		h(to, from, 1, name, body)
 	}
 	return d.sent
 }

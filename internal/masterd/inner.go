@@ -19,7 +19,7 @@ var fromAgent = map[string]bool{
 
 // receive takes a message of the libprocess side to the core. A standby drops
 // it, as Mesos does: who sent it will find the leader.
-func (s *Server) receive(to string, from ids.UPID, name string, body []byte) {
+func (s *Server) receive(to string, from ids.UPID, over libprocess.ConnID, name string, body []byte) {
 	if !s.isReady() {
 		return
 	}
@@ -45,7 +45,7 @@ func (s *Server) receive(to string, from ids.UPID, name string, body []byte) {
 			return
 		}
 	}
-	s.tell(master.AgentMessage{From: from, To: to, Message: message})
+	s.tell(master.AgentMessage{From: from, To: to, Over: uint64(over), Message: message})
 }
 
 // processAt returns the PID of one of the master's processes.

@@ -172,6 +172,7 @@ func (a *agentNode) pump() {
 		inbox = []agent.Input{agent.Tick{}}
 	}
 	for _, in := range inbox {
+		a.w.history.agentHears(a, in)
 		a.core.Step(a.clock.now(), in)
 	}
 	a.round()
@@ -216,7 +217,7 @@ func (a *agentNode) send(m agent.Message) {
 	case agent.ToProcess:
 		if to := a.w.masterAt(m.To.Address()); to != nil && (m.Over == 0 || m.Over == a.link) {
 			a.w.history.agentSends(a, m.Message)
-			a.w.net.post(a.name, to.name, func(way string) { to.receive(way, a, m.To.Process(), m.Message) })
+			a.w.net.post(a.name, to.name, func(over *pipe) { to.receive(over, a, m.To.Process(), m.Message) })
 		}
 	case agent.Link:
 		if to := a.w.masterAt(m.To.Address()); to != nil {
@@ -256,12 +257,9 @@ func (w *world) masterAt(address string) *masterNode {
 }
 
 // receive takes a message from a master.
-func (a *agentNode) receive(way, name string, from ids.UPID, msg proto.Message) {
+func (a *agentNode) receive(over *pipe, name string, from ids.UPID, msg proto.Message) {
 	a.w.note("%s    <- %s %s", a.name, name, brief(msg))
-	if a.leader == from {
-		a.w.history.agentTold(a, msg)
-	}
-	a.tell(way, agent.MasterMessage{From: from, Message: msg})
+	a.tell(over.way, agent.MasterMessage{From: from, Message: msg})
 }
 
 // exited tells of the end of a link that was watched.

@@ -380,14 +380,24 @@ func (h *history) stored(_ map[string][]byte, puts []registry.Put) {
 	}
 }
 
-// agentTold notes which frameworks an agent is to shut down. Whatever a later
-// master makes of them, the agent owes them nothing of what ran until then.
-func (h *history) agentTold(a *agentNode, msg proto.Message) {
-	switch msg := msg.(type) {
+// agentHears notes which frameworks an agent is to shut down, by the master that it
+// takes for the leader. Whatever a later master makes of them, the agent owes them
+// nothing of what ran until then.
+func (h *history) agentHears(a *agentNode, in agent.Input) {
+	told, ok := in.(agent.MasterMessage)
+	if !ok {
+		return
+	}
+	heeds := func() bool { return a.core.Snapshot().Master == told.From }
+	switch msg := told.Message.(type) {
 	case *messages.ShutdownFrameworkMessage:
-		h.shut[a.name+"/"+msg.FrameworkId.GetValue()] = h.w.seconds()
+		if heeds() {
+			h.shut[a.name+"/"+msg.FrameworkId.GetValue()] = h.w.seconds()
+		}
 	case *messages.RunTaskMessage:
-		h.task(taskKey{ids.FrameworkID(msg.Framework.GetId().GetValue()), ids.TaskID(msg.Task.TaskId.GetValue())}).since = h.w.seconds()
+		if heeds() {
+			h.task(taskKey{ids.FrameworkID(msg.Framework.GetId().GetValue()), ids.TaskID(msg.Task.TaskId.GetValue())}).since = h.w.seconds()
+		}
 	}
 }
 

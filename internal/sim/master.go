@@ -266,7 +266,7 @@ func (m *masterNode) send(msg master.Message) {
 	case master.ToProcess:
 		if a := m.w.agentAt(msg.To.Address()); a != nil {
 			from := ids.UPID(msg.From + "@" + m.address)
-			m.w.net.post(m.name, a.name, func(way string) { a.receive(way, m.name, from, msg.Message) })
+			m.w.net.post(m.name, a.name, func(over *pipe) { a.receive(over, m.name, from, msg.Message) })
 		}
 	case master.Link:
 		if a := m.w.agentAt(msg.To.Address()); a != nil {
@@ -285,9 +285,9 @@ func (m *masterNode) send(msg master.Message) {
 }
 
 // receive takes a message from an agent.
-func (m *masterNode) receive(way string, a *agentNode, to string, msg proto.Message) {
+func (m *masterNode) receive(over *pipe, a *agentNode, to string, msg proto.Message) {
 	m.w.note("%s    <- %s %s", m.name, a.name, brief(msg))
-	m.tell(way, master.AgentMessage{From: a.pid(), To: to, Message: msg})
+	m.tell(over.way, master.AgentMessage{From: a.pid(), To: to, Over: over.number, Message: msg})
 }
 
 // exited tells of the end of a link that was watched.

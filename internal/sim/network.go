@@ -10,6 +10,7 @@ import (
 // blocked holds what it is given.
 type pipe struct {
 	from, to string
+	number   uint64    // of all
 	way      string    // its name
 	last     time.Time // when the message that was sent last arrives
 	stalled  []func()
@@ -30,7 +31,7 @@ type network struct {
 	nodes   map[string]node // by name
 	names   []string        // in the order of their making
 	cuts    int
-	opened  int // links, ever
+	opened  uint64 // links, ever
 }
 
 // A node is something that others reach.
@@ -81,14 +82,14 @@ func (n *network) send(p *pipe, arrive func()) {
 
 // post sends a libprocess message: over the link that there is, or a new one.
 // Nobody is told if it is lost, but by the end of a link that is watched.
-func (n *network) post(from, to string, arrive func(way string)) {
+func (n *network) post(from, to string, arrive func(*pipe)) {
 	p := n.link(from, to)
 	n.send(p, func() {
 		if !n.nodes[to].up() {
 			n.breakLink(from, to)
 			return
 		}
-		arrive(p.way)
+		arrive(p)
 	})
 }
 
@@ -96,7 +97,7 @@ func (n *network) link(from, to string) *pipe {
 	p := n.links[route{from, to}]
 	if p == nil {
 		n.opened++
-		p = &pipe{from: from, to: to, way: fmt.Sprintf("%s-%s %d", from, to, n.opened)}
+		p = &pipe{from: from, to: to, number: n.opened, way: fmt.Sprintf("%s-%s %d", from, to, n.opened)}
 		n.links[route{from, to}] = p
 	}
 	return p
@@ -105,7 +106,7 @@ func (n *network) link(from, to string) *pipe {
 // watch has a node be told when its link to another ends, or cannot be made.
 func (n *network) watch(from, to string) {
 	n.watched[route{from, to}] = true
-	n.post(from, to, func(string) {})
+	n.post(from, to, func(*pipe) {})
 }
 
 func (n *network) unwatch(from, to string) { delete(n.watched, route{from, to}) }

@@ -84,7 +84,7 @@ func (a *simulated) run(ctx context.Context) {
 	a.links = libprocess.NewLinks(libprocess.LinkOptions{Exited: func(address string) {
 		a.tell(ctx, agent.MasterExited{Master: ids.UPID("master@" + address)})
 	}})
-	a.server.Handle(a.pid.Process(), func(_ string, from ids.UPID, name string, body []byte) {
+	a.server.Handle(a.pid.Process(), func(_ string, from ids.UPID, _ libprocess.ConnID, name string, body []byte) {
 		if m, err := libprocess.Decode(name, body, taken); err == nil {
 			a.tell(ctx, agent.MasterMessage{From: from, Message: m})
 		}
