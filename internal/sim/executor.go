@@ -204,9 +204,25 @@ func (x *customExecutor) report(id ids.TaskID, state mesos.TaskState) {
 	x.w.note("%s    executor %s: %s", x.c.machine.name, run.Executor, briefCall(call))
 	x.w.after(x.arrival(), func() {
 		if a.life == life && a.core != nil {
-			a.tell(here, agent.ExecutorCall{Call: call})
+			a.tell(here, agent.ExecutorCall{Call: call, Request: a.ask(func(err error) {
+				if err != nil {
+					x.hangUp(life)
+				}
+			})})
 		}
 	})
+}
+
+// hangUp ends the connection to an agent that refuses an update, since it has not
+// finished recovery. The next subscription has all updates, in order.
+func (x *customExecutor) hangUp(life int) {
+	if !x.alive() || !x.subscribed || x.life != life {
+		return
+	}
+	x.subscribed = false
+	delete(x.c.agent.sinks, x.conn)
+	x.c.agent.tell(here, agent.ExecutorClosed{Conn: x.conn})
+	x.retry(x.w.between("executors", 100*time.Millisecond, 2*time.Second))
 }
 
 func (x *customExecutor) acknowledged(ack *executorpb.Event_Acknowledged) {

@@ -28,6 +28,7 @@ type history struct {
 	offers        map[string]*offerHistory
 	asked         map[ids.TaskID][]string // the offers that a task was to be launched with
 	admitted      map[ids.AgentID]bool
+	heard         map[ids.AgentID]bool // that it was admitted, by the agent
 	left          map[ids.AgentID]bool // said goodbye, or was replaced
 	gone          map[ids.AgentID]bool
 	shut          map[string]float64 // agent's name/framework → when a leader last had it shut down there
@@ -84,7 +85,7 @@ type offerHistory struct {
 func newHistory(w *world) *history {
 	return &history{
 		w: w, sandboxes: map[string]bool{}, containers: map[ids.ContainerID]bool{}, tasks: map[taskKey]*taskHistory{},
-		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
+		offers: map[string]*offerHistory{}, asked: map[ids.TaskID][]string{}, admitted: map[ids.AgentID]bool{}, heard: map[ids.AgentID]bool{}, left: map[ids.AgentID]bool{},
 		barred: map[ids.AgentID]*bar{}, barredGone: map[ids.AgentID]int{}, reactivations: map[ids.AgentID]int{}, home: map[ids.AgentID]string{}, down: map[string]bool{}, inverse: map[string]bool{},
 		gone: map[ids.AgentID]bool{}, shut: map[string]float64{}, frameworks: map[ids.FrameworkID]bool{}, killAsked: map[taskKey]bool{},
 	}
@@ -374,15 +375,16 @@ func (h *history) stored(_ map[string][]byte, puts []registry.Put) {
 		if !h.kept(ids.AgentID(id)) {
 			delete(h.barred, ids.AgentID(id)) // it was removed, with all that was said of it
 		}
-		if ok && (kind == "agents" || kind == "unreachable" || kind == "gone") && h.admitted[ids.AgentID(id)] {
+		if ok && (kind == "agents" || kind == "unreachable" || kind == "gone") && h.heard[ids.AgentID(id)] {
 			h.recorded(ids.AgentID(id))
 		}
 	}
 }
 
-// agentHears notes which frameworks an agent is to shut down, by the master that it
-// takes for the leader. Whatever a later master makes of them, the agent owes them
-// nothing of what ran until then.
+// agentHears notes that an agent is admitted: if the process that asked for it is
+// dead, nobody has that ID ever. And it notes which frameworks an agent is to shut
+// down, by the master that it takes for the leader. Whatever a later master makes of
+// them, the agent owes them nothing of what ran until then.
 func (h *history) agentHears(a *agentNode, in agent.Input) {
 	told, ok := in.(agent.MasterMessage)
 	if !ok {
@@ -390,6 +392,10 @@ func (h *history) agentHears(a *agentNode, in agent.Input) {
 	}
 	heeds := func() bool { return a.core.Snapshot().Master == told.From }
 	switch msg := told.Message.(type) {
+	case *messages.SlaveRegisteredMessage:
+		if id := ids.AgentID(msg.SlaveId.GetValue()); heeds() && h.admitted[id] {
+			h.heard[id] = true
+		}
 	case *messages.ShutdownFrameworkMessage:
 		if heeds() {
 			h.shut[a.name+"/"+msg.FrameworkId.GetValue()] = h.w.seconds()

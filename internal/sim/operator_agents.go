@@ -303,7 +303,7 @@ func (h *history) leadsWith(m *masterNode, version uint64) {
 func (h *history) storeWentBack() {
 	h.durable = 0
 	h.barred, h.barredGone, h.gone = map[ids.AgentID]*bar{}, map[ids.AgentID]int{}, map[ids.AgentID]bool{}
-	h.admitted = map[ids.AgentID]bool{}
+	h.admitted, h.heard = map[ids.AgentID]bool{}, map[ids.AgentID]bool{}
 	h.wentBack = true
 	h.quotaAsked++
 }
