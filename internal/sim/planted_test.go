@@ -70,10 +70,6 @@ var planted = []struct{ name, file, was, is string }{
 		"Reconciliations: m.reconciliations(a, runs),", "",
 	},
 	{
-		"agents not asked to register whose earlier process did", "master/agent_update.go",
-		"if a.isAnotherProcess(msg.ResourceVersionUuid) {", "if false {",
-	},
-	{
 		"tasks of a framework that is over left to themselves", "agent/framework.go",
 		"a.shutdown(x)", "_ = x",
 	},
