@@ -25,14 +25,15 @@ import (
 // A leader is a master's core with agents that each run one task, which uses all
 // of its agent, so that nothing is offered until one ends.
 type leader struct {
-	b      *testing.B
-	core   *master.Master
-	now    time.Time
-	peers  map[ids.FrameworkID]master.Peer
-	offers []*mesos.Offer // to be answered
-	tasks  []*mesos.TaskInfo
-	of     map[string]ids.FrameworkID // task → its framework
-	uuids  uint64
+	b       *testing.B
+	core    *master.Master
+	now     time.Time
+	peers   map[ids.FrameworkID]master.Peer
+	offers  []*mesos.Offer // to be answered
+	inverse map[ids.FrameworkID][]*mesos.OfferID
+	tasks   []*mesos.TaskInfo
+	of      map[string]ids.FrameworkID // task → its framework
+	uuids   uint64
 }
 
 func newLeader(b *testing.B, agents, frameworks int) *leader {
@@ -52,7 +53,10 @@ func newLeader(b *testing.B, agents, frameworks int) *leader {
 // lead returns a leader without agents and frameworks.
 func lead(b *testing.B, cfg master.Config, known *registry.Registry) *leader {
 	rng := rand.New(rand.NewPCG(1, 2))
-	l := &leader{b: b, now: time.Unix(1_000_000, 0), peers: map[ids.FrameworkID]master.Peer{}, of: map[string]ids.FrameworkID{}}
+	l := &leader{
+		b: b, now: time.Unix(1_000_000, 0), peers: map[ids.FrameworkID]master.Peer{},
+		inverse: map[ids.FrameworkID][]*mesos.OfferID{}, of: map[string]ids.FrameworkID{},
+	}
 	l.core = master.New(cfg, master.Deps{
 		Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(allocator.DefaultConfig(), rng),
 	})
@@ -114,6 +118,9 @@ func (l *leader) look(fx master.Effects) (offered bool) {
 		}
 		if o := to.Event.GetOffers(); o != nil {
 			l.offers, offered = append(l.offers, o.Offers...), true
+		}
+		for _, o := range to.Event.GetInverseOffers().GetInverseOffers() {
+			l.inverse[to.Framework] = append(l.inverse[to.Framework], o.Id)
 		}
 	}
 	return offered

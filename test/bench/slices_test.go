@@ -2,7 +2,9 @@ package bench
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -22,8 +24,10 @@ import (
 // loop does before it looks for the next input.
 type watched struct {
 	*leader
-	slowest, clock time.Duration // CPU time of a slice, and time of the clock
+	slowest, clock time.Duration            // CPU time of a slice, and time of the clock
+	long           map[string]time.Duration // CPU time of the slowest slice of a kind
 	kills          int
+	agents         int
 	frameworks     int
 }
 
@@ -32,9 +36,7 @@ func (w *watched) slice(what string, do func()) {
 	begun, at := cpuTime(), time.Now()
 	do()
 	took, clock := cpuTime()-begun, time.Since(at)
-	if took > 10*time.Millisecond {
-		w.b.Logf("%s: %s", what, took)
-	}
+	w.long[what] = max(w.long[what], took)
 	w.slowest, w.clock = max(w.slowest, took), max(w.clock, clock)
 }
 
@@ -43,7 +45,7 @@ func (w *watched) slice(what string, do func()) {
 func (w *watched) step(what string, in master.Input) {
 	for n := 0; in != nil; n++ {
 		var fx master.Effects
-		w.slice(fmt.Sprintf("step %d of %s", n, what), func() {
+		w.slice(fmt.Sprintf("step %d of %s", min(n, 2), what), func() {
 			w.core.Step(w.now, in)
 			fx = w.core.Effects()
 		})
@@ -101,7 +103,7 @@ func newWatched(b *testing.B, agents, frameworks int, idle bool) *watched {
 	if got := max(len(l.tasks), len(l.offers)); got != agents {
 		b.Fatalf("%d tasks or offers on %d agents", got, agents)
 	}
-	return &watched{leader: l, frameworks: frameworks}
+	return &watched{leader: l, long: map[string]time.Duration{}, agents: agents, frameworks: frameworks}
 }
 
 // first returns the framework that subscribed first.
@@ -170,6 +172,15 @@ var situations = []struct {
 		w.now = w.now.Add(time.Second)
 		w.step("tick", master.Tick{})
 	}},
+	{"leave-role", true, leaveRole},
+	{"decline", true, declineAll},
+	{"decline-inverse", false, declineInverse},
+	{"disconnect-inverse", false, disconnectInverse},
+	{"take-down", true, takeDown},
+	{"quotas", true, manyQuotas},
+	{"weights", true, manyWeights},
+	{"gone", false, markGone},
+	{"reclaim-vain", false, reclaimVain},
 	{"disconnect", true, func(w *watched) {
 		w.step("disconnect", master.PeerClosed{Conn: w.peers[w.first()].Conn})
 	}},
@@ -220,6 +231,11 @@ func BenchmarkSlices(b *testing.B) {
 					w := newWatched(b, s.agents, s.frameworks, situation.idle)
 					runtime.GC()
 					situation.do(w)
+					for _, what := range slices.Sorted(maps.Keys(w.long)) {
+						if took := w.long[what]; took > 10*time.Millisecond {
+							b.Logf("%s: %s", what, took)
+						}
+					}
 					slowest, clock = min(slowest, w.slowest), min(clock, w.clock)
 				}
 				b.ReportMetric(float64(slowest.Nanoseconds()), "slowest-slice-ns")
