@@ -90,12 +90,14 @@ func (a *Allocator) InverseOffers() []InverseOffer {
 // agent, and has it visited with the next batch again.
 func (a *Allocator) ask(ag *agent, now time.Time) {
 	m := ag.maintenance
+	a.work -= passCost * len(ag.holdings)
 	for _, h := range ag.holdings {
 		f := a.frameworks[h.framework]
 		if f == nil || !f.active || m.asked[f.id] || now.Before(m.refused[f.id]) {
 			continue
 		}
 		m.asked[f.id] = true
+		a.work -= offerCost
 		a.inverse = append(a.inverse, InverseOffer{Framework: f.id, Agent: ag.id, Unavailability: m.unavailability})
 	}
 	a.wait(ag)

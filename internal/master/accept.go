@@ -66,12 +66,12 @@ func (m *Master) offersFor(f *framework, names []*mesos.OfferID) (offers []*offe
 	if len(names) == 0 {
 		return nil, "No offers specified"
 	}
-	for i, name := range names {
-		for _, before := range names[:i] {
-			if before.GetValue() == name.GetValue() {
-				return nil, "Duplicate offer " + name.GetValue() + " in offer list"
-			}
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name.GetValue()] {
+			return nil, "Duplicate offer " + name.GetValue() + " in offer list"
 		}
+		seen[name.GetValue()] = true
 	}
 	for _, name := range names {
 		o := m.offers[ids.OfferID(name.GetValue())]
@@ -108,14 +108,17 @@ func disagreement(f *framework, offers []*offer) string {
 	return ""
 }
 
+// returnOne takes an offer back from a framework.
+func (m *Master) returnOne(f *framework, id *mesos.OfferID, filters *mesos.Filters) {
+	if o := f.offer(id); o != nil {
+		m.discard(o, filters)
+	}
+}
+
 // refuseAccept gives back what there is of the offers, and fails every
 // operation.
 func (m *Master) refuseAccept(f *framework, call *schedulerpb.Call_Accept, why string) {
-	for _, id := range call.OfferIds {
-		if o := f.offers[ids.OfferID(id.GetValue())]; o != nil {
-			m.discard(o, nil)
-		}
-	}
+	m.respond(response{f, call.OfferIds, nil, m.returnOne})
 	state := mesos.TaskState_TASK_DROPPED
 	if !f.caps.partitionAware {
 		state = mesos.TaskState_TASK_LOST

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"slices"
+
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -26,11 +28,11 @@ func (m *Master) Check() {
 			"completed framework has nothing", "framework", f.id, "allocated", f.row.Allocated)
 	}
 	for id, o := range m.inverse {
-		invariant.Check(o.framework.inverse[id] == o && o.agent.inverse[id] == o && o.framework.state == active &&
-			o.agent.unavailability != nil, "inverse offer is on all books", "offer", id)
+		invariant.Check(o.framework.inverse[id] == o && o.agent.inverse[id] == o && o.agent.unavailability != nil &&
+			(o.framework.state == active || o.isWithdrawn() && m.recalling.inverse), "inverse offer is on all books", "offer", id)
 	}
 	for id, o := range m.offers {
-		invariant.Check((o.framework.offers[id] == o) != o.isWithdrawn() && o.agent.offers[id] == o, "offer is on all books", "offer", id)
+		invariant.Check(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
 	m.checkIndexes()
 	m.checkTallies()
@@ -94,19 +96,18 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 			"executor of framework is on its agent's books", "executor", key.executor)
 		allocated = allocated.Add(e.row.Resources)
 	}
-	for _, o := range f.withdrawn.offers {
-		invariant.Check(m.recalling.on && m.offers[o.row.ID] == o, "offer that was withdrawn is taken back", "offer", o.row.ID)
+	for id, o := range f.offers {
+		invariant.Check(m.offers[id] == o, "offer of framework is on the books", "offer", id)
+		invariant.Check(o.isWithdrawn() || f.state == active && slices.Contains(f.roles, o.row.Role),
+			"only active frameworks have offers, in their roles", "framework", f.id, "offer", id)
 		offered = offered.Add(o.row.Resources)
 	}
-	for _, o := range f.offers {
-		offered = offered.Add(o.row.Resources)
-	}
+	invariant.Check(m.recalling.on || f.withdrawn == nil, "offers that were withdrawn are taken back", "framework", f.id)
 	// Ports of several agents have the same numbers: only scalars add up.
 	invariant.Check(allocated.Scalars().Equal(f.row.Allocated.Scalars()), "what a framework uses is what is allocated to it",
 		"framework", f.id, "uses", allocated, "allocated", f.row.Allocated)
 	invariant.Check(offered.Scalars().Equal(f.row.Offered.Scalars()), "what a framework is offered is what its offers hold",
 		"framework", f.id, "hold", offered, "offered", f.row.Offered)
-	invariant.Check(f.state == active || len(f.offers) == 0, "inactive framework has no offers", "framework", f.id)
 	invariant.Check(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
 		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)
 }

@@ -73,7 +73,7 @@ type framework struct {
 	ending       tally         // what of quotas its tasks use that are ending
 	executors    map[executorKey]*executor
 	offers       map[ids.OfferID]*offer
-	withdrawn    withdrawal
+	withdrawn    map[string]withdrawal // by role; nil: there are none
 	inverse      map[ids.OfferID]*inverseOffer
 	agents       map[ids.AgentID]*agent // on which it ran something
 	unreachable  []*task                // oldest first
@@ -240,10 +240,8 @@ func (m *Master) disconnectFramework(f *framework) {
 
 // takeBackOffers rescinds what a framework that is not active any more holds.
 func (m *Master) takeBackOffers(f *framework) {
-	m.withdraw(f, true)
-	for _, o := range inOrder(f.inverse) {
-		m.rescindInverse(o)
-	}
+	m.withdraw(f, f.roles, true)
+	m.withdrawInverse(f)
 }
 
 func failoverTimeout(info *mesos.FrameworkInfo) time.Duration {

@@ -31,10 +31,8 @@ func (m *Master) removeFramework(f *framework) {
 	}
 	m.setState(f, completed)
 	delete(m.frameworks, f.id)
-	m.withdraw(f, false)
-	for _, o := range inOrder(f.inverse) {
-		m.removeInverse(o)
-	}
+	m.withdraw(f, f.roles, false)
+	m.withdrawInverse(f)
 	m.departing = append(m.departing, &departure{framework: f})
 	if len(m.departing) == 1 {
 		m.departSome(m.cfg.AllocationBudget)
@@ -48,7 +46,7 @@ func (m *Master) departSome(budget int) (left int) {
 	for budget > 0 && len(m.departing) > 0 {
 		d := m.departing[0]
 		if budget = m.depart(d, budget); budget > 0 {
-			if len(d.framework.withdrawn.offers) > 0 {
+			if d.framework.withdrawn != nil {
 				return budget // they are being taken back
 			}
 			m.departing = m.departing[1:]

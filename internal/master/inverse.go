@@ -21,7 +21,9 @@ type inverseOffer struct {
 
 func (o *inverseOffer) order() uint64 { return o.row.Serial }
 
-func (o *inverseOffer) id() ids.OfferID { return ids.OfferID(o.row.Offer.GetId().GetValue()) }
+func (o *inverseOffer) id() ids.OfferID { return o.row.id() }
+
+func (r *InverseOfferRow) id() ids.OfferID { return ids.OfferID(r.Offer.GetId().GetValue()) }
 
 // makeInverseOffers asks frameworks to leave agents, each in one event.
 func (m *Master) makeInverseOffers(made []allocator.InverseOffer) {
@@ -73,6 +75,9 @@ func (m *Master) removeInverse(o *inverseOffer) {
 func (m *Master) rescindInverse(o *inverseOffer) {
 	m.removeInverse(o)
 	m.alloc.AnswerInverse(m.now, o.framework.id, o.agent.id, nil, nil)
+	if o.isWithdrawn() && !o.framework.withdrawn[inverseOffers].told {
+		return
+	}
 	m.notify(o.framework, &schedulerpb.Event{
 		Type:                schedulerpb.Event_RESCIND_INVERSE_OFFER.Enum(),
 		RescindInverseOffer: &schedulerpb.Event_RescindInverseOffer{InverseOfferId: o.row.Offer.Id},
@@ -81,18 +86,18 @@ func (m *Master) rescindInverse(o *inverseOffer) {
 
 // answerInverse takes a framework's answer to inverse offers.
 func (m *Master) answerInverse(f *framework, answered []*mesos.OfferID, answer allocatorpb.InverseOfferStatus_Status, filters *mesos.Filters) {
-	for _, id := range answered {
+	m.respond(response{f, answered, filtersOr(filters), func(f *framework, id *mesos.OfferID, filters *mesos.Filters) {
 		o := f.inverse[ids.OfferID(id.GetValue())]
-		if o == nil { // answered, rescinded, or another's
-			continue
+		if o == nil || o.isWithdrawn() { // answered, rescinded, or another's
+			return
 		}
 		m.removeInverse(o)
 		m.alloc.AnswerInverse(m.now, f.id, o.agent.id, &allocatorpb.InverseOfferStatus{
 			Status:      answer.Enum(),
 			FrameworkId: frameworkID(f.id),
 			Timestamp:   &mesos.TimeInfo{Nanoseconds: new(m.now.UnixNano())},
-		}, filtersOr(filters))
-	}
+		}, filters)
+	}})
 }
 
 // inverseAnswers returns what frameworks said to inverse offers, by agent.

@@ -62,6 +62,7 @@ type Master struct {
 	quotaNames []string                        // of those in quotas, by name; replaced, not changed
 	guaranteed tally                           // by the quotas that the registry has, all together
 	recalling  recall
+	responses  []*response     // of frameworks, to many offers
 	answers    []*framework    // with answers to RECONCILE that are not given in whole
 	announcing []*announcement // of frameworks, to many agents
 	losses     []*loss         // of agents, to many frameworks

@@ -60,6 +60,7 @@ func (m *Master) allocate() {
 // none if there is more to do.
 func (m *Master) goOn(budget int) (left int) {
 	budget = m.recallSome(budget)
+	budget = m.respondSome(budget)
 	budget = m.proceedSome(budget)
 	budget = m.giveUpSome(budget)
 	budget = m.maintainSome(budget)
@@ -175,7 +176,6 @@ func (m *Master) removeOffer(o *offer) {
 	m.offered.count(o.row.Resources, -1)
 	delete(m.offers, o.row.ID)
 	delete(o.framework.offers, o.row.ID)
-	delete(o.framework.withdrawn.offers, o.row.ID)
 	delete(o.agent.offers, o.row.ID)
 	m.alloc.Answered(o.framework.id)
 	fr, ar := m.editFramework(o.framework), m.editAgent(o.agent)
@@ -213,12 +213,12 @@ func (m *Master) offerTimeout(o *offer) { m.rescind(o) }
 // decline answers DECLINE.
 func (m *Master) decline(f *framework, call *schedulerpb.Call_Decline) {
 	m.counters.Messages.DeclineOffers++
-	for _, id := range call.OfferIds {
-		o := f.offers[ids.OfferID(id.GetValue())]
-		if o == nil { // answered, rescinded, or another's
-			continue
-		}
-		m.discard(o, filtersOr(call.Filters))
+	m.respond(response{f, call.OfferIds, filtersOr(call.Filters), m.declineOne})
+}
+
+func (m *Master) declineOne(f *framework, id *mesos.OfferID, filters *mesos.Filters) {
+	if o := f.offer(id); o != nil { // else answered, rescinded, or another's
+		m.discard(o, filters)
 		m.editFramework(f).Counters.OffersDeclined++
 	}
 }
@@ -239,6 +239,7 @@ func (m *Master) revive(f *framework, call *schedulerpb.Call_Revive) {
 		return
 	}
 	m.setSuppressed(f, call.GetRoles(), false)
+	m.waive(f)
 	m.alloc.Revive(f.id, call.GetRoles())
 }
 

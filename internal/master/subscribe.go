@@ -192,17 +192,15 @@ func (m *Master) subscribeAgain(in Subscribe, w wishes) {
 // redescribe changes what is known of a framework. Offers in roles that it has
 // left are rescinded.
 func (m *Master) redescribe(f *framework, info *mesos.FrameworkInfo, w wishes) {
-	left := slices.ContainsFunc(f.roles, func(r string) bool { return !slices.Contains(rolesOf(info), r) })
+	left := slices.DeleteFunc(slices.Clone(f.roles), func(r string) bool { return slices.Contains(rolesOf(info), r) })
+	if slices.ContainsFunc(f.row.Suppressed, func(r string) bool { return !slices.Contains(w.suppressed, r) }) {
+		m.waive(f) // that revives it
+	}
 	m.describe(f, info, w)
 	m.alloc.UpdateFramework(m.allocatorFramework(f))
 	m.ranking.stale = true
-	if !left {
-		return
-	}
-	for _, o := range inOrder(f.offers) {
-		if !slices.Contains(f.roles, o.row.Role) {
-			m.rescind(o)
-		}
+	if len(left) > 0 {
+		m.withdraw(f, left, true)
 	}
 }
 
@@ -216,7 +214,7 @@ func (m *Master) takeOver(f *framework, in Subscribe) {
 	}
 	m.leavePeer(f, in.Peer)
 	resumes := in.Peer.Driver != "" && !in.Force && f.state != recovered
-	m.withdraw(f, resumes) // the same driver is told: it may have answered in vain
+	m.withdraw(f, f.roles, resumes) // the same driver is told: it may have answered in vain
 	wasRecovered := f.state == recovered
 	m.connect(f, in.Peer)
 	if f.state != active {

@@ -26,7 +26,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"offers kept when a framework disconnects", "master/framework.go",
-		"m.withdraw(f, true)", "_ = f",
+		"m.withdraw(f, f.roles, true)", "_ = f",
 	},
 	{
 		"tasks handed to an executor each time that it subscribes", "agent/run.go",
