@@ -35,7 +35,7 @@ func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
 		for _, desc := range tasks {
 			listed[keyOfTask(desc)] = true
 		}
-		for _, f := range inOrder(m.frameworks) {
+		for _, f := range m.bereaved(a.id) {
 			m.settleUnreachable(f, a.id, listed)
 		}
 	}

@@ -108,6 +108,9 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 		"framework", f.id, "uses", allocated, "allocated", f.row.Allocated)
 	invariant.Check(offered.Scalars().Equal(f.row.Offered.Scalars()), "what a framework is offered is what its offers hold",
 		"framework", f.id, "hold", offered, "offered", f.row.Offered)
+	for _, t := range f.unreachable {
+		invariant.Check(m.outOfReach[t.row.Agent][f] > 0, "task out of reach is counted", "framework", f.id, "task", t.row.ID)
+	}
 	invariant.Check(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
 		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)
 }
@@ -153,6 +156,17 @@ func (m *Master) checkIndexes() {
 	}
 	for id := range m.agents {
 		invariant.Check(m.registry.Agent(id) != nil || m.leaving[id], "agent on the books is in the registry", "agent", id)
+	}
+	for id, counts := range m.outOfReach {
+		for f, n := range counts {
+			invariant.Check(n > 0, "only frameworks with tasks out of reach are listed with an agent", "agent", id)
+			for _, t := range f.unreachable {
+				if t.row.Agent == id {
+					n--
+				}
+			}
+			invariant.Check(n == 0, "tasks out of reach are counted", "agent", id, "framework", f.id)
+		}
 	}
 	for i, d := range m.deadlines {
 		invariant.Check(d.index == i, "deadline knows its place", "kind", d.kind)

@@ -2,7 +2,6 @@ package master
 
 import (
 	"log/slog"
-	"slices"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -212,7 +211,7 @@ func (m *Master) agentGone(g wentGone) {
 		delete(m.recovered, g.agent)
 		m.announceLoss(g.agent)
 	default:
-		for _, f := range inOrder(m.frameworks) {
+		for _, f := range m.bereaved(g.agent) {
 			m.endUnreachable(f, g.agent)
 		}
 	}
@@ -232,7 +231,7 @@ func (f *framework) goneState() (mesos.TaskState, mesos.TaskStatus_Reason) {
 // endUnreachable ends the tasks of a framework that were on an agent which was
 // unreachable, and is gone. Of one that it knows to be over it is told nothing.
 func (m *Master) endUnreachable(f *framework, id ids.AgentID) {
-	f.unreachable = slices.DeleteFunc(f.unreachable, func(t *task) bool {
+	m.takeUnreachable(f, func(t *task) bool {
 		if t.row.Agent != id {
 			return false
 		}

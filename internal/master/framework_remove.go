@@ -137,6 +137,7 @@ func (m *Master) completeUnreachable(f *framework) {
 		s := m.statusOf(t, mesos.TaskState_TASK_KILLED, mesos.TaskStatus_REASON_FRAMEWORK_REMOVED, removedText(f))
 		row.Statuses = append(row.Statuses, s)
 		row.Place = Completed
+		m.countUnreachable(t, -1)
 		m.keepCompleted(f, t)
 	}
 	f.unreachable = nil

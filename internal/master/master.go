@@ -50,9 +50,10 @@ type Master struct {
 	toRecover     int                // how many those were at first
 	notBack       []*mesos.AgentInfo // of recovered, being given up
 	removed       removedAgents
-	admitting     map[ids.UPID]bool              // agents on their way into the registry
-	returning     map[ids.AgentID][]AgentMessage // agents that re-register, with what they sent since
-	leaving       map[ids.AgentID]bool           // agents on their way out of the registry
+	outOfReach    map[ids.AgentID]map[*framework]int // how many tasks are, by where they were and whose
+	admitting     map[ids.UPID]bool                  // agents on their way into the registry
+	returning     map[ids.AgentID][]AgentMessage     // agents that re-register, with what they sent since
+	leaving       map[ids.AgentID]bool               // agents on their way out of the registry
 	removals      removals
 	upkeeps       []*upkeep // changes of maintenance that agents are being told of
 
@@ -123,6 +124,7 @@ func New(cfg Config, deps Deps) *Master {
 		conns:         map[ConnID]*framework{},
 		processes:     map[string][]ids.UPID{},
 		recovered:     map[ids.AgentID]*mesos.AgentInfo{},
+		outOfReach:    map[ids.AgentID]map[*framework]int{},
 		removed:       newRemovedAgents(cfg.MaxRemovedAgents),
 		admitting:     map[ids.UPID]bool{},
 		returning:     map[ids.AgentID][]AgentMessage{},

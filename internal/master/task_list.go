@@ -1,7 +1,9 @@
 package master
 
 import (
+	"cmp"
 	"log/slog"
+	"maps"
 	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -57,10 +59,55 @@ func (m *Master) keepCompleted(f *framework, t *task) {
 
 func (m *Master) keepUnreachable(f *framework, t *task) {
 	f.unreachable = append(f.unreachable, t)
+	m.countUnreachable(t, 1)
 	for len(f.unreachable) > m.cfg.MaxUnreachableTasksPerFramework {
 		m.taskRows.remove(f.unreachable[0].row.Serial)
+		m.countUnreachable(f.unreachable[0], -1)
 		f.unreachable = f.unreachable[1:]
 	}
+}
+
+// countUnreachable counts a task among those out of reach that were on its agent,
+// or, with -1, does so no more.
+func (m *Master) countUnreachable(t *task, by int) {
+	id := t.row.Agent
+	counts := m.outOfReach[id]
+	if counts == nil {
+		counts = map[*framework]int{}
+		m.outOfReach[id] = counts
+	}
+	if counts[t.framework] += by; counts[t.framework] == 0 {
+		delete(counts, t.framework)
+	}
+	if len(counts) == 0 {
+		delete(m.outOfReach, id)
+	}
+}
+
+// bereaved returns the frameworks that have tasks out of reach that were on one of
+// the agents, in the order of their arrival.
+func (m *Master) bereaved(agents ...ids.AgentID) []*framework {
+	all := map[*framework]bool{}
+	for _, id := range agents {
+		for f := range m.outOfReach[id] {
+			if m.frameworks[f.id] == f { // else it is departing
+				all[f] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(all), func(a, b *framework) int { return cmp.Compare(a.order(), b.order()) })
+}
+
+// takeUnreachable takes tasks, for which take is true, from among those of a
+// framework that are out of reach.
+func (m *Master) takeUnreachable(f *framework, take func(*task) bool) {
+	f.unreachable = slices.DeleteFunc(f.unreachable, func(t *task) bool {
+		if !take(t) {
+			return false
+		}
+		m.countUnreachable(t, -1)
+		return true
+	})
 }
 
 // unreachableTask returns the task with an ID that is out of reach, or nil.
@@ -76,11 +123,13 @@ func (f *framework) unreachableTask(id ids.TaskID) *task {
 // settleUnreachable decides about the tasks that were on an agent which is back:
 // those that it lists are on the books again soon, the others are gone.
 func (m *Master) settleUnreachable(f *framework, id ids.AgentID, listed map[taskKey]bool) {
-	back := func(t *task) bool { return t.row.Agent == id && listed[t.key()] }
-	f.unreachable = m.dropRows(f.unreachable, back)
-	f.unreachable = slices.DeleteFunc(f.unreachable, func(t *task) bool {
+	m.takeUnreachable(f, func(t *task) bool {
 		if t.row.Agent != id {
 			return false
+		}
+		if listed[t.key()] {
+			m.taskRows.remove(t.row.Serial)
+			return true
 		}
 		row := m.editTask(t)
 		row.Place = Completed
@@ -154,12 +203,8 @@ func deniable(s mesos.TaskState) bool {
 // forgetCompleted forgets a task that is not over after all: it came back with
 // its agent.
 func (m *Master) forgetCompleted(f *framework, id ids.TaskID) {
-	f.completed = m.dropRows(f.completed, func(t *task) bool { return t.row.ID == id })
-}
-
-func (m *Master) dropRows(list []*task, drop func(*task) bool) []*task {
-	return slices.DeleteFunc(list, func(t *task) bool {
-		if !drop(t) {
+	f.completed = slices.DeleteFunc(f.completed, func(t *task) bool {
+		if t.row.ID != id {
 			return false
 		}
 		m.taskRows.remove(t.row.Serial)
@@ -173,7 +218,12 @@ func (m *Master) forgetUnreachable(agents []ids.AgentID) {
 	for _, id := range agents {
 		forgotten[id] = true
 	}
-	for _, f := range inOrder(m.frameworks) {
-		f.unreachable = m.dropRows(f.unreachable, func(t *task) bool { return forgotten[t.row.Agent] })
+	for _, f := range m.bereaved(agents...) {
+		m.takeUnreachable(f, func(t *task) bool {
+			if forgotten[t.row.Agent] {
+				m.taskRows.remove(t.row.Serial)
+			}
+			return forgotten[t.row.Agent]
+		})
 	}
 }
