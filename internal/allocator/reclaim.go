@@ -1,6 +1,8 @@
 package allocator
 
 import (
+	"math"
+
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -51,11 +53,52 @@ func (a *Allocator) anyTakes(ag *agent, wanting []*subscription, freed resources
 	if !ag.active || a.whitelist != nil && !a.whitelist[ag.info.GetHostname()] {
 		return false
 	}
+	could := map[alike]*forAlike{}
 	for _, s := range wanting {
-		rs := availableTo(ag, s).Add(freed)
-		if _, why := a.fit(ag, s, rs, guarantees, nil); why == fits {
+		key := alike{s.role, s.framework.can}
+		c := could[key]
+		if c == nil {
+			c = a.couldTake(ag, key, freed)
+			could[key] = c
+		}
+		if c.fits && !c.refused.has(s.slot) && enough(c.offer, s.minimums) &&
+			s.framework.info.Constraints.unmet(s.role.name, ag.info) == "" {
 			return true
 		}
 	}
 	return false
+}
+
+// An alike is a kind of frameworks: those in a role that understand the same. What
+// they could be offered differs by their minimums, constraints and refusals only.
+type alike struct {
+	role *role
+	can  capabilities
+}
+
+// forAlike is what they could be offered, but for that.
+type forAlike struct {
+	offer   resources.Resources
+	fits    bool
+	refused bitset // slots of those that have refused it
+}
+
+// couldTake returns what such frameworks could be offered if something were freed.
+func (a *Allocator) couldTake(ag *agent, key alike, freed resources.Resources) *forAlike {
+	nobody := &subscription{framework: &framework{can: key.can}, role: key.role, slot: math.MaxUint32}
+	offer, why := a.fit(ag, nobody, availableTo(ag, nobody).Add(freed), guarantees, nil)
+	c := &forAlike{offer: offer, fits: why == fits}
+	if !c.fits {
+		return c
+	}
+	covers := make([]bool, len(ag.refused))
+	for i, r := range ag.refused {
+		covers[i] = r.filters > 0 && r.resources.Contains(offer)
+	}
+	for _, f := range ag.filters {
+		if covers[f.what] {
+			c.refused.add(f.slot)
+		}
+	}
+	return c
 }

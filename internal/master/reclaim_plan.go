@@ -133,7 +133,7 @@ const (
 	lookCost   = 16  // a task that is looked at
 	visitCost  = 96  // an agent
 	victimCost = 64  // a task on an agent that is visited
-	askCost    = 48  // one of those who may take what is freed
+	askCost    = 12  // one of those who may take what is freed
 	revokeCost = 192 // a task that is revoked
 )
 
