@@ -124,13 +124,13 @@ func (m *Master) operatorCall(in OperatorCall) {
 	case in.Call.GetType() == masterpb.Call_TEARDOWN:
 		m.reply(in.Request, m.teardown(in.Call.Teardown.GetFrameworkId()))
 	case in.Call.GetType() == masterpb.Call_UPDATE_QUOTA:
-		m.answerLater(in.Request, m.updateQuota(in.Request, in.Call.GetUpdateQuota()))
+		m.updateQuota(in.Request, in.Call.GetUpdateQuota())
 	case in.Call.GetType() == masterpb.Call_SET_QUOTA:
-		m.answerLater(in.Request, m.setQuota(in.Request, in.Call.GetSetQuota().GetQuotaRequest()))
+		m.setQuota(in.Request, in.Call.GetSetQuota().GetQuotaRequest())
 	case in.Call.GetType() == masterpb.Call_REMOVE_QUOTA:
-		m.answerLater(in.Request, m.removeQuota(in.Request, in.Call.GetRemoveQuota().GetRole()))
+		m.removeQuota(in.Request, in.Call.GetRemoveQuota().GetRole())
 	case in.Call.GetType() == masterpb.Call_UPDATE_WEIGHTS:
-		m.answerLater(in.Request, m.updateWeights(in.Request, in.Call.GetUpdateWeights().GetWeightInfos()))
+		m.updateWeights(in.Request, in.Call.GetUpdateWeights().GetWeightInfos())
 	case in.Call.GetType() == masterpb.Call_DRAIN_AGENT:
 		m.answerLater(in.Request, m.drainAgent(in.Request, in.Call.GetDrainAgent()))
 	case in.Call.GetType() == masterpb.Call_DEACTIVATE_AGENT:

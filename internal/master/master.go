@@ -17,10 +17,11 @@ import (
 
 // A Master is the state of a leading master.
 type Master struct {
-	cfg   Config
-	rand  *rand.Rand
-	log   *slog.Logger
-	alloc Allocator
+	cfg    Config
+	listed map[string]bool // the roles of cfg
+	rand   *rand.Rand
+	log    *slog.Logger
+	alloc  Allocator
 
 	now      time.Time
 	info     *mesos.MasterInfo // nil until it leads
@@ -63,6 +64,7 @@ type Master struct {
 	quotaNames []string                        // of those in quotas, by name; replaced, not changed
 	guaranteed tally                           // by the quotas that the registry has, all together
 	recalling  recall
+	errands    []*errand       // of operators
 	responses  []*response     // of frameworks, to many offers
 	answers    []*framework    // with answers to RECONCILE that are not given in whole
 	announcing []*announcement // of frameworks, to many agents
@@ -103,8 +105,13 @@ type Master struct {
 // New returns a master that does not lead yet: it refuses and drops what it is
 // told until [Master.Recover].
 func New(cfg Config, deps Deps) *Master {
+	listed := make(map[string]bool, len(cfg.Roles))
+	for _, name := range cfg.Roles {
+		listed[name] = true
+	}
 	return &Master{
 		cfg:           cfg,
+		listed:        listed,
 		rand:          deps.Rand,
 		log:           deps.Log,
 		alloc:         deps.Allocator,

@@ -62,6 +62,7 @@ func (m *Master) goOn(budget int) (left int) {
 	budget = m.recallSome(budget)
 	budget = m.respondSome(budget)
 	budget = m.proceedSome(budget)
+	budget = m.goOnErrands(budget)
 	budget = m.giveUpSome(budget)
 	budget = m.maintainSome(budget)
 	budget = m.announceLosses(budget)

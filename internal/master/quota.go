@@ -10,6 +10,7 @@ import (
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/validate"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -25,28 +26,41 @@ import (
 // taken.
 
 // updateQuota answers UPDATE_QUOTA: all of the quotas given are set, or none.
-func (m *Master) updateQuota(id RequestID, call *masterpb.Call_UpdateQuota) *refusal.Error {
+func (m *Master) updateQuota(id RequestID, call *masterpb.Call_UpdateQuota) {
 	configs := call.GetQuotaConfigs()
-	for _, config := range configs {
-		if err := m.checkQuota(config); err != nil {
+	last := map[string]int{} // the config of each role that holds
+	var total resources.Quantities
+	stages := []stage{
+		each(&configs, func(i int, config *quotapb.QuotaConfig) *refusal.Error {
+			last[config.GetRole()] = i
+			return m.checkQuota(config)
+		}),
+		once(func() { total = m.guaranteed.quantities() }),
+		each(&configs, func(i int, config *quotapb.QuotaConfig) *refusal.Error {
+			if name := config.GetRole(); last[name] == i {
+				total = total.Sub(m.recordedGuarantee(name))
+			}
+			return nil
+		}),
+		each(&configs, func(i int, config *quotapb.QuotaConfig) (err *refusal.Error) {
+			if last[config.GetRole()] == i {
+				total, err = addGuarantee(total, config)
+			}
 			return err
-		}
-	}
-	total, err := m.guaranteesWith(configs)
-	if err != nil {
-		return err
+		}),
 	}
 	if !call.GetForce() {
-		if err := m.consumedWithin(configs); err != nil {
-			return err
-		}
-		if capacity := m.capacity.quantities(); !capacity.Contains(total) {
-			return refusal.Invalidf("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s'"+
-				" (use 'force' flag to bypass this check)", total, capacity)
-		}
+		stages = append(stages, each(&configs, func(_ int, config *quotapb.QuotaConfig) *refusal.Error {
+			return m.consumedWithin(config)
+		}), check(func() *refusal.Error {
+			if capacity := m.capacity.quantities(); !capacity.Contains(total) {
+				return refusal.Invalidf("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s'"+
+					" (use 'force' flag to bypass this check)", total, capacity)
+			}
+			return nil
+		}))
 	}
-	m.setQuotas(id, configs)
-	return nil
+	m.undertake(id, append(stages, m.setQuotas(id, configs)...)...)
 }
 
 // checkQuota refuses a quota that can never be set.
@@ -64,18 +78,13 @@ func (m *Master) checkQuota(config *quotapb.QuotaConfig) *refusal.Error {
 	return nil
 }
 
-// consumedWithin refuses limits that are below what their roles have already.
-func (m *Master) consumedWithin(configs []*quotapb.QuotaConfig) *refusal.Error {
-	for _, config := range configs {
-		limits := resources.LimitsFromProto(config.GetLimits())
-		if limits.IsEmpty() {
-			continue
-		}
-		name := config.GetRole()
-		if consumed := m.consumed(name); !limits.Admits(consumed) {
-			return refusal.Invalidf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; this is more than the"+
-				" requested limits '%s' (use 'force' flag to bypass this check)", name, consumed, limits)
-		}
+// consumedWithin refuses limits that are below what their role has already.
+func (m *Master) consumedWithin(config *quotapb.QuotaConfig) *refusal.Error {
+	limits := resources.LimitsFromProto(config.GetLimits())
+	name := config.GetRole()
+	if consumed := m.consumed(name); !limits.IsEmpty() && !limits.Admits(consumed) {
+		return refusal.Invalidf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; this is more than the"+
+			" requested limits '%s' (use 'force' flag to bypass this check)", name, consumed, limits)
 	}
 	return nil
 }
@@ -90,23 +99,12 @@ func (m *Master) consumed(top string) resources.Quantities {
 // sums of them stay within bounds.
 const mostGuaranteed = resources.Amount(1) << 62
 
-// guaranteesWith returns what all roles are guaranteed once the quotas given are
-// set.
-func (m *Master) guaranteesWith(configs []*quotapb.QuotaConfig) (total resources.Quantities, err *refusal.Error) {
-	total = m.guaranteed.quantities()
-	given := map[string]*quotapb.QuotaConfig{}
-	for _, config := range configs {
-		given[config.GetRole()] = config
-	}
-	for name := range given {
-		total = total.Sub(m.recordedGuarantee(name))
-	}
-	for _, config := range given {
-		total = total.Add(resources.QuantitiesFromProto(config.GetGuarantees()))
-		for name, amount := range total.All() {
-			if amount > mostGuaranteed {
-				return total, refusal.Invalidf("Invalid QuotaConfig: the guarantees of %s of all roles together are too large", name)
-			}
+// addGuarantee adds what a quota guarantees to what all others do.
+func addGuarantee(total resources.Quantities, config *quotapb.QuotaConfig) (resources.Quantities, *refusal.Error) {
+	total = total.Add(resources.QuantitiesFromProto(config.GetGuarantees()))
+	for name, amount := range total.All() {
+		if amount > mostGuaranteed {
+			return total, refusal.Invalidf("Invalid QuotaConfig: the guarantees of %s of all roles together are too large", name)
 		}
 	}
 	return total, nil
@@ -114,15 +112,22 @@ func (m *Master) guaranteesWith(configs []*quotapb.QuotaConfig) (total resources
 
 // setQuota answers SET_QUOTA, the older form: for one role that has no quota,
 // which then has as much at least and at most.
-func (m *Master) setQuota(id RequestID, request *quotapb.QuotaRequest) *refusal.Error {
-	if err := validate.QuotaRequest(request); err != nil {
-		return refusal.Invalidf("Failed to validate set quota request: %s", err)
-	}
+func (m *Master) setQuota(id RequestID, request *quotapb.QuotaRequest) {
 	name, amounts := request.GetRole(), map[string]*mesos.Value_Scalar{}
 	for _, r := range request.GetGuarantee() {
 		amounts[r.GetName()] = r.GetScalar()
 	}
 	config := &quotapb.QuotaConfig{Role: &name, Guarantees: amounts, Limits: amounts}
+	right := check(func() *refusal.Error { return m.checkQuotaRequest(request, config) })
+	m.undertake(id, append([]stage{right}, m.setQuotas(id, []*quotapb.QuotaConfig{config})...)...)
+}
+
+// checkQuotaRequest refuses a quota of the older form, which is config.
+func (m *Master) checkQuotaRequest(request *quotapb.QuotaRequest, config *quotapb.QuotaConfig) *refusal.Error {
+	if err := validate.QuotaRequest(request); err != nil {
+		return refusal.Invalidf("Failed to validate set quota request: %s", err)
+	}
+	name := request.GetRole()
 	switch {
 	case !m.isListed(name):
 		return refusal.Invalidf("Failed to validate set quota request: Unknown role '%s'", name)
@@ -134,7 +139,7 @@ func (m *Master) setQuota(id RequestID, request *quotapb.QuotaRequest) *refusal.
 	if err := validate.Quota(config); err != nil {
 		return refusal.Invalidf("Failed to validate set quota request: %s", err)
 	}
-	total, err := m.guaranteesWith([]*quotapb.QuotaConfig{config})
+	total, err := addGuarantee(m.guaranteed.quantities(), config)
 	if err != nil {
 		return err
 	}
@@ -142,40 +147,41 @@ func (m *Master) setQuota(id RequestID, request *quotapb.QuotaRequest) *refusal.
 		return refusal.Conflictf("Quota guarantees overcommit the cluster (use 'force' to bypass this check):"+
 			" Total quota guarantees '%s' exceed cluster capacity '%s'", total, capacity)
 	}
-	m.setQuotas(id, []*quotapb.QuotaConfig{config})
 	return nil
 }
 
 // removeQuota answers REMOVE_QUOTA.
-func (m *Master) removeQuota(id RequestID, name string) *refusal.Error {
-	switch {
-	case !m.isListed(name):
-		return refusal.Invalidf("Failed to remove quota: Unknown role '%s'", name)
-	case m.registry.Quotas()[name] == nil:
-		return refusal.Invalidf("Failed to remove quota: Role '%s' has no quota set", name)
-	}
-	m.setQuotas(id, []*quotapb.QuotaConfig{{Role: &name}})
-	return nil
-}
-
-// setQuotas writes quotas that were found right.
-func (m *Master) setQuotas(id RequestID, configs []*quotapb.QuotaConfig) {
-	roles := map[string]bool{}
-	for _, config := range configs {
-		roles[config.GetRole()] = true
-	}
-	m.countRecorded(roles, -1)
-	m.persistFor(id, m.registry.SetQuotas(configs), quotasSet{id, configs})
-	m.countRecorded(roles, 1)
-}
-
-// countRecorded adds what the registry says that roles are guaranteed to what all
-// roles are, or, with a sign of -1, takes it off.
-func (m *Master) countRecorded(roles map[string]bool, sign resources.Amount) {
-	for name := range roles {
-		for resource, amount := range m.recordedGuarantee(name).All() {
-			m.guaranteed.add(resource, sign*amount)
+func (m *Master) removeQuota(id RequestID, name string) {
+	right := check(func() *refusal.Error {
+		switch {
+		case !m.isListed(name):
+			return refusal.Invalidf("Failed to remove quota: Unknown role '%s'", name)
+		case m.registry.Quotas()[name] == nil:
+			return refusal.Invalidf("Failed to remove quota: Role '%s' has no quota set", name)
 		}
+		return nil
+	})
+	m.undertake(id, append([]stage{right}, m.setQuotas(id, []*quotapb.QuotaConfig{{Role: &name}})...)...)
+}
+
+// setQuotas returns how quotas that were found right are written.
+func (m *Master) setQuotas(id RequestID, configs []*quotapb.QuotaConfig) []stage {
+	var puts []registry.Put
+	return []stage{each(&configs, func(i int, config *quotapb.QuotaConfig) *refusal.Error {
+		m.countRecorded(config.GetRole(), -1)
+		puts = append(puts, m.registry.SetQuotas(configs[i:i+1])...)
+		m.countRecorded(config.GetRole(), 1)
+		return nil
+	}), once(func() {
+		m.persistFor(id, puts, quotasSet{id, configs})
+	})}
+}
+
+// countRecorded adds what the registry says that a role is guaranteed to what all
+// roles are, or, with a sign of -1, takes it off.
+func (m *Master) countRecorded(name string, sign resources.Amount) {
+	for resource, amount := range m.recordedGuarantee(name).All() {
+		m.guaranteed.add(resource, sign*amount)
 	}
 }
 
@@ -185,21 +191,26 @@ func (m *Master) recordedGuarantee(name string) resources.Quantities {
 
 // quotasInForce goes on once quotas are durable.
 func (m *Master) quotasInForce(set quotasSet) {
-	m.quotas = maps.Clone(m.quotas)
-	for _, config := range set.configs {
-		m.setQuotaInForce(config)
-	}
-	m.quotaNames = slices.Sorted(maps.Keys(m.quotas))
-	m.recall(false)
-	m.reply(set.request, nil)
+	var quotas map[string]*quotapb.QuotaConfig
+	m.undertake(set.request, once(func() {
+		quotas = maps.Clone(m.quotas)
+	}), each(&set.configs, func(_ int, config *quotapb.QuotaConfig) *refusal.Error {
+		m.setQuotaInForce(quotas, config)
+		return nil
+	}), once(func() {
+		m.quotas, m.quotaNames = quotas, slices.Sorted(maps.Keys(quotas))
+		m.recall(false)
+		m.reply(set.request, nil)
+	}))
 }
 
-func (m *Master) setQuotaInForce(config *quotapb.QuotaConfig) {
+// setQuotaInForce puts a quota in force, and in the list of all.
+func (m *Master) setQuotaInForce(quotas map[string]*quotapb.QuotaConfig, config *quotapb.QuotaConfig) {
 	name, quota := config.GetRole(), quotaOf(config)
 	if quota.Guarantees.IsEmpty() && quota.Limits.IsEmpty() {
-		delete(m.quotas, name)
+		delete(quotas, name)
 	} else {
-		m.quotas[name] = config
+		quotas[name] = config
 	}
 	if quota.Guarantees.IsEmpty() {
 		delete(m.guarantees, name)
@@ -224,13 +235,13 @@ func (m *Master) recoverQuotas() {
 	m.quotas, m.guarantees = maps.Clone(m.registry.Quotas()), map[string]resources.Quantities{}
 	m.quotaNames = slices.Sorted(maps.Keys(m.quotas))
 	for _, name := range m.quotaNames {
-		m.setQuotaInForce(m.quotas[name])
-		m.countRecorded(map[string]bool{name: true}, 1)
+		m.setQuotaInForce(m.quotas, m.quotas[name])
+		m.countRecorded(name, 1)
 	}
 	m.alloc.HoldOff(m.now, m.toRecover)
 }
 
 // isListed reports whether frameworks may have a role (--roles).
 func (m *Master) isListed(name string) bool {
-	return len(m.cfg.Roles) == 0 || name == "*" || slices.Contains(m.cfg.Roles, name)
+	return len(m.listed) == 0 || name == "*" || m.listed[name]
 }

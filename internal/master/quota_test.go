@@ -126,6 +126,7 @@ func TestGuaranteesStayWithinBounds(t *testing.T) {
 		})
 	}
 	w.operatorCall(&masterpb.Call{Type: masterpb.Call_UPDATE_QUOTA.Enum(), UpdateQuota: call})
+	w.advance(0)
 	if got := w.out.String(); !strings.Contains(got, "invalid: Invalid QuotaConfig: the guarantees of cpus of all roles together are too large") {
 		t.Errorf("%s", got)
 	}

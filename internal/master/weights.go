@@ -7,39 +7,54 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/validate"
 )
 
 // updateWeights answers UPDATE_WEIGHTS: all of the weights given are set, or
 // none. They take effect once they are durable.
-func (m *Master) updateWeights(id RequestID, infos []*mesos.WeightInfo) *refusal.Error {
-	if err := validate.Weights(infos); err != nil {
-		return refusal.Invalidf("%s", err)
-	}
+func (m *Master) updateWeights(id RequestID, infos []*mesos.WeightInfo) {
 	weights := map[string]float64{}
-	for _, info := range infos {
+	var puts []registry.Put
+	m.undertake(id, each(&infos, func(i int, _ *mesos.WeightInfo) *refusal.Error {
+		if err := validate.Weights(infos[i : i+1]); err != nil {
+			return refusal.Invalidf("%s", err)
+		}
+		return nil
+	}), each(&infos, func(_ int, info *mesos.WeightInfo) *refusal.Error {
 		name := strings.TrimSpace(info.GetRole())
 		if !m.isListed(name) {
 			return refusal.Invalidf("Failed to validate update weights request JSON: Unknown role '%s'", name)
 		}
 		weights[name] = info.GetWeight()
-	}
-	m.persistFor(id, m.registry.SetWeights(weights), weightsSet{id, weights})
-	return nil
+		return nil
+	}), each(&infos, func(_ int, info *mesos.WeightInfo) *refusal.Error {
+		name := strings.TrimSpace(info.GetRole())
+		puts = append(puts, m.registry.SetWeight(name, weights[name]))
+		return nil
+	}), once(func() {
+		m.persistFor(id, puts, weightsSet{id, weights})
+	}))
 }
 
 // weightsInForce goes on once weights are durable. All offers are rescinded if
 // they would go to others now.
 func (m *Master) weightsInForce(set weightsSet) {
-	m.weights = maps.Clone(m.weights)
-	maps.Copy(m.weights, set.weights)
-	for _, name := range slices.Sorted(maps.Keys(set.weights)) {
-		m.alloc.SetWeight(name, set.weights[name])
-	}
-	if m.someFrameworkIn(set.weights) {
-		m.recall(true)
-	}
-	m.reply(set.request, nil)
+	var weights map[string]float64
+	names := slices.Sorted(maps.Keys(set.weights))
+	m.undertake(set.request, once(func() {
+		weights = maps.Clone(m.weights)
+	}), each(&names, func(_ int, name string) *refusal.Error {
+		weights[name] = set.weights[name]
+		m.alloc.SetWeight(name, weights[name])
+		return nil
+	}), once(func() {
+		m.weights = weights
+		if m.someFrameworkIn(set.weights) {
+			m.recall(true)
+		}
+		m.reply(set.request, nil)
+	}))
 }
 
 // someFrameworkIn reports whether a framework is in one of the roles.
@@ -58,7 +73,9 @@ func (m *Master) someFrameworkIn(roles map[string]float64) bool {
 // has none.
 func (m *Master) recoverWeights() {
 	if len(m.registry.Weights()) == 0 && len(m.cfg.Weights) > 0 {
-		m.puts = append(m.puts, m.registry.SetWeights(m.cfg.Weights)...)
+		for _, name := range slices.Sorted(maps.Keys(m.cfg.Weights)) {
+			m.puts = append(m.puts, m.registry.SetWeight(name, m.cfg.Weights[name]))
+		}
 	}
 	m.weights = maps.Clone(m.registry.Weights())
 	for _, name := range slices.Sorted(maps.Keys(m.weights)) {

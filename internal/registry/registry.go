@@ -181,14 +181,10 @@ func (r *Registry) Remove(id ids.AgentID) ([]Put, error) {
 	return []Put{{keyAgent(id), nil}}, nil
 }
 
-// SetWeights replaces the weights of the roles named.
-func (r *Registry) SetWeights(weights map[string]float64) []Put {
-	var puts []Put
-	for _, role := range sorted(weights) {
-		r.weights[role] = weights[role]
-		puts = append(puts, Put{keyWeight(role), marshal(weightRecord(role, weights[role]))})
-	}
-	return puts
+// SetWeight replaces the weight of a role.
+func (r *Registry) SetWeight(role string, weight float64) Put {
+	r.weights[role] = weight
+	return Put{keyWeight(role), marshal(weightRecord(role, weight))}
 }
 
 // quotaCapability is what a master must be able to do to lead a cluster that

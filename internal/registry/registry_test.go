@@ -83,7 +83,7 @@ func TestRecords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, s := registry.New(), store{}
 		s.apply(r.SetMaster(&mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(5050))}))
-		s.apply(r.SetWeights(map[string]float64{"a/b": 2}))
+		s.apply([]registry.Put{r.SetWeight("a/b", 2)})
 		for i := range rapid.IntRange(0, 60).Draw(t, "steps") {
 			id := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "agent")
 			at := epoch.Add(time.Duration(i) * time.Hour)

@@ -95,12 +95,12 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"quotas answered before the registry has them", "master/quota.go",
-		"m.persistFor(id, m.registry.SetQuotas(configs), quotasSet{id, configs})",
-		"m.puts = append(m.puts, m.registry.SetQuotas(configs)...)\n\tm.quotasInForce(quotasSet{id, configs})",
+		"m.persistFor(id, puts, quotasSet{id, configs})",
+		"m.puts = append(m.puts, puts...)\n\t\tm.quotasInForce(quotasSet{id, configs})",
 	},
 	{
 		"quotas not enforced by a new leader", "master/quota.go",
-		"m.setQuotaInForce(m.quotas[name])", "_ = name",
+		"m.setQuotaInForce(m.quotas, m.quotas[name])", "_ = name",
 	},
 	{
 		"timers by the wall clock", "master/deadline.go",
