@@ -20,6 +20,7 @@ type framework struct {
 	subs        map[string]*subscription // by role
 	outstanding int                      // offers that it has not answered
 	agents      int                      // on how many it has something
+	revived     int                      // how often its refusals of inverse offers were dropped
 }
 
 // A subscription is a framework in a role: what is offered to. It stays, not
@@ -230,7 +231,7 @@ func (a *Allocator) DeactivateFramework(id ids.FrameworkID) {
 	for _, s := range f.sorted() {
 		a.forget(s)
 	}
-	a.unrefuse(id, false)
+	f.revived++
 }
 
 // RemoveFramework forgets a framework and frees all that it has.
@@ -251,7 +252,6 @@ func (a *Allocator) RemoveFramework(id ids.FrameworkID) {
 	for _, s := range f.sorted() {
 		a.leave(s)
 	}
-	a.unrefuse(id, true)
 	invariant.Check(len(f.subs) == 0, "a framework that is removed has nothing", "framework_id", id)
 	delete(a.frameworks, id)
 }
@@ -269,11 +269,12 @@ func (a *Allocator) Suppress(id ids.FrameworkID, roles []string) {
 // none, and those of inverse offers; ends the roles' suppression; and makes all
 // agents candidates.
 func (a *Allocator) Revive(id ids.FrameworkID, roles []string) {
-	for _, s := range a.framework(id).named(roles) {
+	f := a.framework(id)
+	for _, s := range f.named(roles) {
 		s.suppressed = false
 		a.takesPart(s)
 		a.forget(s)
 	}
-	a.unrefuse(id, false)
+	f.revived++
 	a.all = true
 }

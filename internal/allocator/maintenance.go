@@ -1,10 +1,10 @@
 package allocator
 
 import (
+	"maps"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
@@ -19,9 +19,20 @@ type InverseOffer struct {
 // A maintenance is what is known of an agent that is going to be unavailable.
 type maintenance struct {
 	unavailability *mesos.Unavailability
-	asked          map[ids.FrameworkID]bool // frameworks that have not answered yet
-	refused        map[ids.FrameworkID]time.Time
-	statuses       map[ids.FrameworkID]*allocatorpb.InverseOfferStatus
+	asked          map[*framework]bool // those that have not answered yet
+	refused        map[*framework]pastRefusal
+}
+
+// A pastRefusal is a framework's to leave an agent: it holds until a time, unless
+// the framework has revived since.
+type pastRefusal struct {
+	until   time.Time
+	revived int
+}
+
+func (m *maintenance) refuses(f *framework, now time.Time) bool {
+	r, ok := m.refused[f]
+	return ok && r.revived == f.revived && now.Before(r.until)
 }
 
 // SetUnavailability tells that an agent is going to be unavailable, and that
@@ -34,47 +45,28 @@ func (a *Allocator) SetUnavailability(id ids.AgentID, u *mesos.Unavailability) {
 	if u != nil {
 		ag.maintenance = &maintenance{
 			unavailability: u,
-			asked:          map[ids.FrameworkID]bool{},
-			refused:        map[ids.FrameworkID]time.Time{},
-			statuses:       map[ids.FrameworkID]*allocatorpb.InverseOfferStatus{},
+			asked:          map[*framework]bool{},
+			refused:        map[*framework]pastRefusal{},
 		}
 		a.maintained[id] = ag
 	}
 	a.suggest(ag)
 }
 
-// AnswerInverse says that an inverse offer is gone: answered, if there is a
-// status, or rescinded. With filters the framework is not asked again for
+// AnswerInverse says that an inverse offer is gone: answered or rescinded. With filters the framework is not asked again for
 // RefuseSeconds, as for offers; without, or for 0, it is with the next batch.
 // What is not known any more is ignored.
-func (a *Allocator) AnswerInverse(now time.Time, id ids.FrameworkID, agent ids.AgentID, status *allocatorpb.InverseOfferStatus, filters *mesos.Filters) {
-	ag := a.maintained[agent]
-	if ag == nil || a.frameworks[id] == nil {
+func (a *Allocator) AnswerInverse(now time.Time, id ids.FrameworkID, agent ids.AgentID, filters *mesos.Filters) {
+	ag, f := a.maintained[agent], a.frameworks[id]
+	if ag == nil || f == nil {
 		return
 	}
 	m := ag.maintenance
-	if m.asked[id] && status != nil {
-		m.statuses[id] = status
-	}
-	delete(m.asked, id)
+	delete(m.asked, f)
 	if refuse := refuseFor(filters, 0); refuse > 0 {
-		m.refused[id] = now.Add(refuse)
+		m.refused[f] = pastRefusal{now.Add(refuse), f.revived}
 	}
 	a.wait(ag)
-}
-
-// InverseStatuses returns what frameworks answered about an agent, by
-// framework; nil if it is not going to be unavailable.
-func (a *Allocator) InverseStatuses(id ids.AgentID) []*allocatorpb.InverseOfferStatus {
-	ag := a.maintained[id]
-	if ag == nil {
-		return nil
-	}
-	statuses := []*allocatorpb.InverseOfferStatus{}
-	for _, framework := range sortedKeys(ag.maintenance.statuses) {
-		statuses = append(statuses, ag.maintenance.statuses[framework])
-	}
-	return statuses
 }
 
 // InverseOffers returns the inverse offers that runs since the last call have
@@ -91,26 +83,22 @@ func (a *Allocator) InverseOffers() []InverseOffer {
 func (a *Allocator) ask(ag *agent, now time.Time) {
 	m := ag.maintenance
 	a.work -= passCost * len(ag.holdings)
+	a.forgetLeavers(ag)
 	for _, h := range ag.holdings {
 		f := a.frameworks[h.framework]
-		if f == nil || !f.active || m.asked[f.id] || now.Before(m.refused[f.id]) {
+		if f == nil || !f.active || m.asked[f] || m.refuses(f, now) {
 			continue
 		}
-		m.asked[f.id] = true
+		m.asked[f] = true
 		a.work -= offerCost
 		a.inverse = append(a.inverse, InverseOffer{Framework: f.id, Agent: ag.id, Unavailability: m.unavailability})
 	}
 	a.wait(ag)
 }
 
-// unrefuse drops a framework's refusals of inverse offers; gone also that it
-// was asked and what it answered.
-func (a *Allocator) unrefuse(id ids.FrameworkID, gone bool) {
-	for _, ag := range a.maintained {
-		delete(ag.maintenance.refused, id)
-		if gone {
-			delete(ag.maintenance.asked, id)
-			delete(ag.maintenance.statuses, id)
-		}
-	}
+// forgetLeavers forgets what frameworks that are no more were asked about an agent.
+func (a *Allocator) forgetLeavers(ag *agent) {
+	m := ag.maintenance
+	maps.DeleteFunc(m.asked, func(f *framework, _ bool) bool { return a.frameworks[f.id] != f })
+	maps.DeleteFunc(m.refused, func(f *framework, _ pastRefusal) bool { return a.frameworks[f.id] != f })
 }

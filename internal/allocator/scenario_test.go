@@ -149,7 +149,7 @@ func commands() map[string]func(*world, command) {
 			}
 		},
 		"answer": func(w *world, c command) {
-			w.AnswerInverse(w.now, c.framework(), c.agent(1), nil, c.filters())
+			w.AnswerInverse(w.now, c.framework(), c.agent(1), c.filters())
 		},
 		"holdoff":    func(w *world, c command) { w.HoldOff(w.now, int(float(c.args[0]))) },
 		"revive":     func(w *world, c command) { w.Revive(c.framework(), c.args[1:]) },

@@ -233,7 +233,6 @@ func (m *Master) takeOff(a *agent) {
 	m.cancel(a.away)
 	m.cancelRemoval(a)
 	delete(m.observers, a.observer)
-	delete(m.maintained, a.id)
 	delete(m.draining, a.id)
 	delete(m.agents, a.id)
 	m.capacity.count(a.row.Total, countsForCapacity, -1)

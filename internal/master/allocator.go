@@ -5,7 +5,6 @@ import (
 
 	"github.com/meseta-project/meseta/allocation"
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
@@ -36,9 +35,8 @@ type Allocator interface {
 	Allocate(f ids.FrameworkID, a ids.AgentID, rs resources.Resources)
 	UpdateAllocation(f ids.FrameworkID, a ids.AgentID, offered resources.Resources, conversions []resources.Conversion)
 	SetUnavailability(ids.AgentID, *mesos.Unavailability)
-	AnswerInverse(now time.Time, f ids.FrameworkID, a ids.AgentID, status *allocatorpb.InverseOfferStatus, filters *mesos.Filters)
+	AnswerInverse(now time.Time, f ids.FrameworkID, a ids.AgentID, filters *mesos.Filters)
 	InverseOffers() []allocator.InverseOffer
-	InverseStatuses(ids.AgentID) []*allocatorpb.InverseOfferStatus
 	UpdateAvailable(a ids.AgentID, conversions []resources.Conversion) error
 	SetWeight(role string, weight float64)
 	SetQuota(role string, q allocator.Quota)

@@ -140,11 +140,11 @@ func (m *Master) operatorCall(in OperatorCall) {
 	case in.Call.GetType() == masterpb.Call_MARK_AGENT_GONE:
 		m.answerLater(in.Request, m.markGone(in.Request, ids.AgentID(in.Call.GetMarkAgentGone().GetAgentId().GetValue())))
 	case in.Call.GetType() == masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE:
-		m.answerLater(in.Request, m.updateSchedule(in.Request, in.Call.GetUpdateMaintenanceSchedule().GetSchedule()))
+		m.updateSchedule(in.Request, in.Call.GetUpdateMaintenanceSchedule().GetSchedule())
 	case in.Call.GetType() == masterpb.Call_START_MAINTENANCE:
-		m.answerLater(in.Request, m.startMaintenance(in.Request, in.Call.GetStartMaintenance().GetMachines()))
+		m.startMaintenance(in.Request, in.Call.GetStartMaintenance().GetMachines())
 	case in.Call.GetType() == masterpb.Call_STOP_MAINTENANCE:
-		m.answerLater(in.Request, m.stopMaintenance(in.Request, in.Call.GetStopMaintenance().GetMachines()))
+		m.stopMaintenance(in.Request, in.Call.GetStopMaintenance().GetMachines())
 	default:
 		m.reply(in.Request, refusal.NotImplementedf("Call %s is not implemented", in.Call.GetType()))
 	}

@@ -48,11 +48,7 @@ type (
 		why   removalReason
 	}
 	// maintained: the maintenance of machines was scheduled, started or stopped.
-	maintained struct {
-		request  RequestID
-		machines []*mesos.MachineID
-		down     bool
-	}
+	maintained struct{ upkeep *upkeep }
 	// availabilitySet: an operator has drained, deactivated or reactivated an agent.
 	availabilitySet struct {
 		request     RequestID
@@ -144,7 +140,7 @@ func (m *Master) proceed(a action) {
 	case dismissed:
 		m.agentDismissed(a)
 	case maintained:
-		m.maintenanceChanged(a)
+		m.maintenanceChanged(a.upkeep)
 	case availabilitySet:
 		m.availabilityChanged(a)
 	case wentGone:

@@ -1,6 +1,9 @@
 package master
 
 import (
+	"cmp"
+	"slices"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	allocatorpb "github.com/meseta-project/meseta/api/mesos/v1/allocator"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
@@ -74,7 +77,7 @@ func (m *Master) removeInverse(o *inverseOffer) {
 // rescindInverse takes an inverse offer back and tells the framework.
 func (m *Master) rescindInverse(o *inverseOffer) {
 	m.removeInverse(o)
-	m.alloc.AnswerInverse(m.now, o.framework.id, o.agent.id, nil, nil)
+	m.alloc.AnswerInverse(m.now, o.framework.id, o.agent.id, nil)
 	if o.isWithdrawn() && !o.framework.withdrawn[inverseOffers].told {
 		return
 	}
@@ -92,22 +95,28 @@ func (m *Master) answerInverse(f *framework, answered []*mesos.OfferID, answer a
 			return
 		}
 		m.removeInverse(o)
-		m.alloc.AnswerInverse(m.now, f.id, o.agent.id, &allocatorpb.InverseOfferStatus{
+		m.alloc.AnswerInverse(m.now, f.id, o.agent.id, filters)
+		m.noteAnswer(o.agent, &allocatorpb.InverseOfferStatus{
 			Status:      answer.Enum(),
 			FrameworkId: frameworkID(f.id),
 			Timestamp:   &mesos.TimeInfo{Nanoseconds: new(m.now.UnixNano())},
-		}, filters)
+		})
 	}})
 }
 
-// inverseAnswers returns what frameworks said to inverse offers, by agent.
-func (m *Master) inverseAnswers() map[ids.AgentID][]*allocatorpb.InverseOfferStatus {
-	if len(m.maintained) == 0 {
-		return nil
+// noteAnswer notes what a framework said last to an inverse offer of an agent, and
+// forgets what those said that are no more.
+func (m *Master) noteAnswer(a *agent, answer *allocatorpb.InverseOfferStatus) {
+	row := m.editAgent(a)
+	answers := []*allocatorpb.InverseOfferStatus{answer}
+	for _, said := range row.Answers {
+		id := said.GetFrameworkId().GetValue()
+		if id != answer.GetFrameworkId().GetValue() && m.frameworks[ids.FrameworkID(id)] != nil {
+			answers = append(answers, said)
+		}
 	}
-	answers := make(map[ids.AgentID][]*allocatorpb.InverseOfferStatus, len(m.maintained))
-	for id := range m.maintained {
-		answers[id] = m.alloc.InverseStatuses(id)
-	}
-	return answers
+	slices.SortFunc(answers, func(x, y *allocatorpb.InverseOfferStatus) int {
+		return cmp.Compare(x.GetFrameworkId().GetValue(), y.GetFrameworkId().GetValue())
+	})
+	row.Answers = answers
 }

@@ -5,6 +5,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
+	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/validate"
@@ -22,80 +23,164 @@ import (
 // and frameworks that have something there are asked to leave, by inverse
 // offers. Down, it has no agents: they are sent away, and not let in.
 
-// updateSchedule answers UPDATE_MAINTENANCE_SCHEDULE. It returns nil if the
-// answer is to come when the registry has it.
-func (m *Master) updateSchedule(request RequestID, s *maintenancepb.Schedule) *refusal.Error {
-	var down []*mesos.MachineID
-	var changed []*mesos.MachineID // those dropped, then those named
-	for _, info := range m.registry.Machines() {
-		changed = append(changed, info.Id)
-		if info.GetMode() == mesos.MachineInfo_DOWN {
-			down = append(down, info.Id)
+// updateSchedule answers UPDATE_MAINTENANCE_SCHEDULE.
+func (m *Master) updateSchedule(request RequestID, s *maintenancepb.Schedule) {
+	u := newUpkeep(request, false) // of those named before, and those named now
+	all, named := allScheduled(s), validate.Machines{}
+	var before []*messages.Registry_Machine
+	var missing *mesos.MachineID
+	m.undertake(request, each(&all, func(_ int, one scheduled) *refusal.Error {
+		err := validate.MaintenanceWindow(one.window)
+		if err == nil && one.machine != nil {
+			err = named.Add(one.machine)
+			u.changed[keyOfMachine(one.machine)] = true
+		}
+		return invalid(err)
+	}), once(func() {
+		before = m.registry.MachineList()
+	}), each(&before, func(_ int, old *messages.Registry_Machine) *refusal.Error {
+		id := old.GetInfo().GetId()
+		u.changed[keyOfMachine(id)] = true
+		if old.GetInfo().GetMode() == mesos.MachineInfo_DOWN && !named.Has(id) &&
+			(missing == nil || keyOfMachine(id) < keyOfMachine(missing)) {
+			missing = id
+		}
+		return nil
+	}), check(func() *refusal.Error {
+		if missing != nil {
+			return refusal.Invalidf("Machine '%s' is deactivated and cannot be removed from the schedule", validate.MachineText(missing))
+		}
+		u.puts = append(u.puts, m.registry.SetSchedule(s))
+		return nil
+	}), each(&all, func(_ int, one scheduled) *refusal.Error {
+		if one.machine != nil {
+			u.puts = append(u.puts, m.registry.Drain(one.machine, one.window.GetUnavailability()))
+		}
+		return nil
+	}), each(&before, func(_ int, old *messages.Registry_Machine) *refusal.Error {
+		if id := old.GetInfo().GetId(); !named.Has(id) {
+			u.puts = append(u.puts, m.registry.BringUp(id))
+		}
+		return nil
+	}), m.record(u))
+}
+
+// A scheduled is a machine in a schedule, or the window of those that follow.
+type scheduled struct {
+	window  *maintenancepb.Window
+	machine *mesos.MachineID // or nil
+}
+
+func allScheduled(s *maintenancepb.Schedule) (all []scheduled) {
+	for _, window := range s.GetWindows() {
+		all = append(all, scheduled{window, nil})
+		for _, id := range window.GetMachineIds() {
+			all = append(all, scheduled{window, id})
 		}
 	}
-	if err := validate.MaintenanceSchedule(s, down); err != nil {
-		return refusal.Invalidf("%s", err)
+	return all
+}
+
+// invalid returns what is wrong with a call as a refusal.
+func invalid(err error) *refusal.Error {
+	if err == nil {
+		return nil
 	}
-	for _, window := range s.GetWindows() {
-		changed = append(changed, window.GetMachineIds()...)
-	}
-	m.persist(m.registry.SetSchedule(s), maintained{request: request, machines: changed})
-	return nil
+	return refusal.Invalidf("%s", err)
 }
 
 // startMaintenance answers START_MAINTENANCE.
-func (m *Master) startMaintenance(request RequestID, machines []*mesos.MachineID) *refusal.Error {
-	err := m.eachIs(machines, mesos.MachineInfo_DRAINING, "Machine '%s' is not in DRAINING mode and cannot be brought down")
-	return m.setMaintenance(request, machines, err, m.registry.StartMaintenance, true)
+func (m *Master) startMaintenance(request RequestID, machines []*mesos.MachineID) {
+	u := newUpkeep(request, true)
+	stages := m.eachIs(&machines, mesos.MachineInfo_DRAINING, "Machine '%s' is not in DRAINING mode and cannot be brought down")
+	m.undertake(request, append(stages, each(&machines, func(_ int, id *mesos.MachineID) *refusal.Error {
+		u.changed[keyOfMachine(id)] = true
+		u.puts = append(u.puts, m.registry.TakeDown(id))
+		return nil
+	}), m.record(u))...)
 }
 
-// stopMaintenance answers STOP_MAINTENANCE.
-func (m *Master) stopMaintenance(request RequestID, machines []*mesos.MachineID) *refusal.Error {
-	err := m.eachIs(machines, mesos.MachineInfo_DOWN, "Machine '%s' is not in DOWN mode and cannot be brought up")
-	return m.setMaintenance(request, machines, err, m.registry.StopMaintenance, false)
+// stopMaintenance answers STOP_MAINTENANCE. The machines are taken off the schedule.
+func (m *Master) stopMaintenance(request RequestID, machines []*mesos.MachineID) {
+	u := newUpkeep(request, false)
+	stages := m.eachIs(&machines, mesos.MachineInfo_DOWN, "Machine '%s' is not in DOWN mode and cannot be brought up")
+	var before []scheduled
+	left := &maintenancepb.Schedule{}
+	m.undertake(request, append(stages, each(&machines, func(_ int, id *mesos.MachineID) *refusal.Error {
+		u.changed[keyOfMachine(id)] = true
+		u.puts = append(u.puts, m.registry.BringUp(id))
+		return nil
+	}), once(func() {
+		for _, s := range m.registry.Schedules() {
+			before = allScheduled(s)
+		}
+	}), each(&before, func(_ int, one scheduled) *refusal.Error {
+		last := len(left.Windows) - 1
+		switch {
+		case one.machine == nil && (last < 0 || len(left.Windows[last].MachineIds) > 0):
+			left.Windows = append(left.Windows, &maintenancepb.Window{Unavailability: one.window.Unavailability})
+		case one.machine == nil: // nothing is left of the one before
+			left.Windows[last].Unavailability = one.window.Unavailability
+		case !u.changed[keyOfMachine(one.machine)]:
+			left.Windows[last].MachineIds = append(left.Windows[last].MachineIds, one.machine)
+		}
+		return nil
+	}), once(func() {
+		if last := len(left.Windows) - 1; last >= 0 && len(left.Windows[last].MachineIds) == 0 {
+			left.Windows = left.Windows[:last]
+		}
+		u.puts = append(u.puts, m.registry.SetSchedule(left))
+	}), m.record(u))...)
 }
 
-func (m *Master) setMaintenance(request RequestID, machines []*mesos.MachineID, err *refusal.Error,
-	record func([]*mesos.MachineID) []registry.Put, down bool,
-) *refusal.Error {
-	if err != nil {
-		return err
-	}
-	m.persist(record(machines), maintained{request: request, machines: machines, down: down})
-	return nil
-}
-
-// eachIs refuses machines that are not scheduled, or in another mode.
-func (m *Master) eachIs(machines []*mesos.MachineID, mode mesos.MachineInfo_Mode, otherwise string) *refusal.Error {
-	if err := validate.Machines(machines); err != nil {
-		return refusal.Invalidf("%s", err)
-	}
-	for _, id := range machines {
+// eachIs refuses no machines, what are none, and machines that are not scheduled, or
+// in another mode.
+func (m *Master) eachIs(machines *[]*mesos.MachineID, mode mesos.MachineInfo_Mode, otherwise string) []stage {
+	named := validate.Machines{}
+	return []stage{check(func() *refusal.Error {
+		if len(*machines) == 0 {
+			return refusal.Invalidf("List of machines is empty")
+		}
+		return nil
+	}), each(machines, func(_ int, id *mesos.MachineID) *refusal.Error {
+		return invalid(named.Add(id))
+	}), each(machines, func(_ int, id *mesos.MachineID) *refusal.Error {
 		switch info := m.registry.Machine(id.GetHostname(), id.GetIp()); {
 		case info == nil:
 			return refusal.Invalidf("Machine '%s' is not part of a maintenance schedule", validate.MachineText(id))
 		case info.GetMode() != mode:
 			return refusal.Invalidf(otherwise, validate.MachineText(id))
 		}
-	}
-	return nil
+		return nil
+	})}
 }
 
-// An upkeep is a change of the maintenance of machines that agents are being told
-// of.
+// An upkeep is a change of the maintenance of machines, that is recorded, and that
+// agents are told of then.
 type upkeep struct {
-	maintained
+	request RequestID
 	changed map[registry.MachineKey]bool
+	down    bool // they are taken down
+	puts    []registry.Put
 	slot    int // the row of agents to go on with
+}
+
+func newUpkeep(request RequestID, down bool) *upkeep {
+	return &upkeep{request: request, changed: map[registry.MachineKey]bool{}, down: down}
+}
+
+func keyOfMachine(id *mesos.MachineID) registry.MachineKey {
+	return registry.KeyOfMachine(id.GetHostname(), id.GetIp())
+}
+
+func (m *Master) record(u *upkeep) stage {
+	return once(func() { m.persist(u.puts, maintained{u}) })
 }
 
 // maintenanceChanged tells all whom the maintenance of machines concerns, once
 // it is recorded.
-func (m *Master) maintenanceChanged(c maintained) {
-	u := &upkeep{maintained: c, changed: map[registry.MachineKey]bool{}}
-	for _, id := range c.machines {
-		u.changed[registry.KeyOfMachine(id.GetHostname(), id.GetIp())] = true
-	}
+func (m *Master) maintenanceChanged(u *upkeep) {
+	u.puts = nil
 	if len(m.agents) > m.cfg.AllocationBudget/4 || len(m.upkeeps) > 0 {
 		m.upkeeps = append(m.upkeeps, u)
 		return
@@ -103,7 +188,7 @@ func (m *Master) maintenanceChanged(c maintained) {
 	for _, a := range inOrder(m.agents) {
 		m.maintain(u, a)
 	}
-	m.reply(c.request, nil)
+	m.reply(u.request, nil)
 }
 
 // maintainSome goes on with such changes, the first come first. It may look at
@@ -156,11 +241,7 @@ func (m *Master) heedSchedule(a *agent) {
 		return
 	}
 	a.unavailability = info.GetUnavailability()
-	if a.unavailability == nil {
-		delete(m.maintained, a.id)
-	} else {
-		m.maintained[a.id] = a
-	}
+	m.editAgent(a).Answers = nil
 	m.alloc.SetUnavailability(a.id, a.unavailability)
 }
 

@@ -34,7 +34,6 @@ type Master struct {
 	frameworks map[ids.FrameworkID]*framework // registered ones
 	offers     map[ids.OfferID]*offer
 	inverse    map[ids.OfferID]*inverseOffer
-	maintained map[ids.AgentID]*agent // whose machine is to be taken down
 	draining   map[ids.AgentID]*agent
 	completed  []*framework // oldest first, bounded
 	departing  []*departure // frameworks that are over, and not yet completed
@@ -123,7 +122,6 @@ func New(cfg Config, deps Deps) *Master {
 		ending:        tallies{},
 		reclaiming:    reclaiming{coming: tallies{}},
 		inverse:       map[ids.OfferID]*inverseOffer{},
-		maintained:    map[ids.AgentID]*agent{},
 		draining:      map[ids.AgentID]*agent{},
 		agentAt:       map[ids.UPID]*agent{},
 		observers:     map[uint64]*agent{},
@@ -255,9 +253,8 @@ func (m *Master) Snapshot() *Snapshot {
 		Weights:     m.weights,
 		Quotas:      m.quotas,
 		Schedules:   m.registry.Schedules(),
-		Machines:    m.registry.Machines(),
+		Machines:    m.registry.MachineRows(),
 		Inverse:     m.inverseRows.snapshot(),
-		Answers:     m.inverseAnswers(),
 		Filters:     m.alloc.Filters(),
 		Counters:    m.counters,
 	}

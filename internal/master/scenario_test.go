@@ -408,7 +408,7 @@ var commands = map[string]func(*world, line){
 	},
 	"answers": func(w *world, _ line) {
 		for _, a := range inOrder(w.m.agents) {
-			for _, s := range w.m.Snapshot().Answers[a.id] {
+			for _, s := range a.row.Answers {
 				w.printf("%s: %s of %s", a.id, s.GetStatus(), s.FrameworkId.GetValue())
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/cow"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/resources"
@@ -37,12 +38,10 @@ type Snapshot struct {
 	Weights map[string]float64 // roles not in it weigh 1
 	Quotas  map[string]*quotapb.QuotaConfig
 
-	Schedules []*maintenancepb.Schedule // of maintenance; one or none
-	Machines  []*mesos.MachineInfo      // that are draining or down, by name
+	Schedules []*maintenancepb.Schedule               // of maintenance; one or none
+	Machines  cow.Snapshot[messages.Registry_Machine] // that are draining or down
 
 	Inverse cow.Snapshot[InverseOfferRow]
-	// Answers are those to inverse offers, by agents that are to be taken down.
-	Answers map[ids.AgentID][]*allocatorpb.InverseOfferStatus
 
 	Filters  map[string]int // offers refused for a while, by role
 	Counters Counters
@@ -68,6 +67,10 @@ type AgentRow struct {
 	Total     resources.Resources // not allocated
 	Allocated resources.Resources // used by tasks and executors, by role
 	Offered   resources.Resources
+
+	// Answers are those to inverse offers, if it is to be taken down, by framework;
+	// some of these may be no more.
+	Answers []*allocatorpb.InverseOfferStatus
 }
 
 // A FrameworkRow is a framework: subscribed, away, recovered or completed.

@@ -11,6 +11,7 @@ import (
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
 	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/internal/wire"
@@ -112,13 +113,22 @@ func writeMaintenance(v *view, w *wire.Writer, _ *http.Request) { w.SortedMessag
 func (v *view) maintenance() *maintenancepb.ClusterStatus {
 	out := &maintenancepb.ClusterStatus{}
 	answers := map[registry.MachineKey][]*allocatorpb.InverseOfferStatus{}
+	known := map[ids.FrameworkID]bool{}
+	for _, f := range v.frameworks {
+		known[f.ID] = true
+	}
 	for _, a := range v.agents {
-		if said := v.Answers[a.ID]; len(said) > 0 {
-			machine := registry.KeyOfMachine(a.Info.GetHostname(), a.PID.AddrPort().Addr().String())
-			answers[machine] = append(answers[machine], said...)
+		if len(a.Answers) == 0 {
+			continue
+		}
+		machine := registry.KeyOfMachine(a.Info.GetHostname(), a.PID.AddrPort().Addr().String())
+		for _, said := range a.Answers {
+			if known[ids.FrameworkID(said.GetFrameworkId().GetValue())] {
+				answers[machine] = append(answers[machine], said)
+			}
 		}
 	}
-	for _, m := range v.Machines {
+	for _, m := range registry.InOrder(v.Machines.All()) {
 		switch m.GetMode() {
 		case mesos.MachineInfo_DRAINING:
 			out.DrainingMachines = append(out.DrainingMachines, &maintenancepb.ClusterStatus_DrainingMachine{

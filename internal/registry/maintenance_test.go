@@ -37,22 +37,34 @@ func TestMaintenance(t *testing.T) {
 			t.Fatalf("machines are %v, want %v", modes, want)
 		}
 	}
-	a, b := window("a").MachineIds, window("B").MachineIds
-	step(r.SetSchedule(&maintenancepb.Schedule{Windows: []*maintenancepb.Window{window("a", "B"), window("c")}}),
-		"a DRAINING", "B DRAINING", "c DRAINING")
-	step(r.SetSchedule(&maintenancepb.Schedule{Windows: []*maintenancepb.Window{window("a", "B")}}), "a DRAINING", "B DRAINING")
-	step(r.StartMaintenance(b), "a DRAINING", "B DOWN")
-	step(r.SetSchedule(&maintenancepb.Schedule{Windows: []*maintenancepb.Window{window("b"), window("a")}}), "a DRAINING", "b DOWN")
+	schedule := func(windows ...*maintenancepb.Window) (puts []registry.Put) {
+		puts = append(puts, r.SetSchedule(&maintenancepb.Schedule{Windows: windows}))
+		for _, w := range windows {
+			for _, id := range w.MachineIds {
+				puts = append(puts, r.Drain(id, w.Unavailability))
+			}
+		}
+		return puts
+	}
+	one := func(put registry.Put) []registry.Put { return []registry.Put{put} }
+	a, b, c := window("a").MachineIds[0], window("B").MachineIds[0], window("c").MachineIds[0]
+	step(schedule(window("a", "B"), window("c")), "a DRAINING", "B DRAINING", "c DRAINING")
+	step(append(schedule(window("a", "B")), r.BringUp(c)), "a DRAINING", "B DRAINING")
+	frozen := r.MachineRows()
+	step(one(r.TakeDown(b)), "a DRAINING", "B DOWN")
+	step(schedule(window("b"), window("a")), "a DRAINING", "b DOWN")
 	if m := r.Machine("B", "10.0.0.1"); m.GetMode() != mesos.MachineInfo_DOWN || m.GetUnavailability() == nil {
 		t.Errorf("B is %v", m)
 	}
-	step(r.StopMaintenance(b), "a DRAINING")
-	if w := r.Schedules()[0].Windows; len(w) != 1 || w[0].MachineIds[0].GetHostname() != "a" {
-		t.Errorf("scheduled is %v", w)
-	}
-	step(r.StartMaintenance(a), "a DOWN")
-	step(r.StopMaintenance(a))
+	step(append(schedule(window("a")), r.BringUp(b)), "a DRAINING")
+	step(one(r.TakeDown(a)), "a DOWN")
+	step(append(schedule(), r.BringUp(a)))
 	if len(r.Schedules()) != 0 || len(s) != 0 {
 		t.Errorf("left are %v, %v", r.Schedules(), s)
+	}
+	for _, info := range registry.InOrder(frozen.All()) {
+		if info.GetMode() != mesos.MachineInfo_DRAINING || frozen.Len() != 2 {
+			t.Errorf("what was frozen has changed: %v", info)
+		}
 	}
 }

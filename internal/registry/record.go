@@ -27,7 +27,7 @@ const (
 func keyAgent(id ids.AgentID) string       { return "agents/" + string(id) }
 func keyUnreachable(id ids.AgentID) string { return "unreachable/" + string(id) }
 func keyGone(id ids.AgentID) string        { return "gone/" + string(id) }
-func keyMachine(name string) string        { return "machines/" + name }
+func keyMachine(key MachineKey) string     { return "machines/" + string(key) }
 func keyWeight(role string) string         { return "weights/" + role }
 func keyQuota(role string) string          { return "quota/" + role }
 
@@ -40,7 +40,7 @@ func KeyOfMachine(hostname, ip string) MachineKey {
 	return MachineKey(strings.ToLower(hostname) + "|" + ip)
 }
 
-func machineName(hostname, ip string) string { return string(KeyOfMachine(hostname, ip)) }
+func keyOf(id *mesos.MachineID) MachineKey { return KeyOfMachine(id.GetHostname(), id.GetIp()) }
 
 // Load returns the registry that the records make up. A record that cannot be
 // read, or whose key is not known, is an error: to lead without it would be to
@@ -71,7 +71,10 @@ func (r *Registry) load(key string, value []byte) error {
 	case "gone":
 		return read(value, r.gone, id, &messages.Registry_GoneSlave{})
 	case "machines":
-		return read(value, r.machines, name, &messages.Registry_Machine{})
+		var m messages.Registry_Machine
+		err := m.UnmarshalVT(value)
+		r.machines.Put(MachineKey(name), &m)
+		return err
 	case "quota":
 		return read(value, r.quotas, name, &quotapb.QuotaConfig{})
 	case "weights":
@@ -130,13 +133,16 @@ func (r *Registry) Proto() *messages.Registry {
 		Slaves:              &messages.Registry_Slaves{Slaves: values(r.agents)},
 		Unreachable:         &messages.Registry_UnreachableSlaves{Slaves: values(r.unreachable)},
 		Gone:                &messages.Registry_GoneSlaves{Slaves: values(r.gone)},
-		Machines:            &messages.Registry_Machines{Machines: values(r.machines)},
+		Machines:            &messages.Registry_Machines{},
 		Schedules:           r.schedules,
 		QuotaConfigs:        values(r.quotas),
 		MinimumCapabilities: r.capabilities,
 	}
 	if r.master != nil {
 		all.Master = &messages.Registry_Master{Info: r.master}
+	}
+	for _, info := range r.Machines() {
+		all.Machines.Machines = append(all.Machines.Machines, &messages.Registry_Machine{Info: info})
 	}
 	for _, role := range sorted(r.weights) {
 		all.Weights = append(all.Weights, weightRecord(role, r.weights[role]))

@@ -21,6 +21,7 @@ package registry
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/cow"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/resources"
@@ -57,7 +59,7 @@ type Registry struct {
 	agents       map[ids.AgentID]*messages.Registry_Slave
 	unreachable  map[ids.AgentID]*messages.Registry_UnreachableSlave
 	gone         map[ids.AgentID]*messages.Registry_GoneSlave
-	machines     map[string]*messages.Registry_Machine
+	machines     cow.Table[MachineKey, messages.Registry_Machine]
 	schedules    []*maintenancepb.Schedule
 	weights      map[string]float64
 	quotas       map[string]*quotapb.QuotaConfig
@@ -70,7 +72,6 @@ func New() *Registry {
 		agents:      map[ids.AgentID]*messages.Registry_Slave{},
 		unreachable: map[ids.AgentID]*messages.Registry_UnreachableSlave{},
 		gone:        map[ids.AgentID]*messages.Registry_GoneSlave{},
-		machines:    map[string]*messages.Registry_Machine{},
 		weights:     map[string]float64{},
 		quotas:      map[string]*quotapb.QuotaConfig{},
 	}
@@ -259,16 +260,29 @@ func (r *Registry) IsGone(id ids.AgentID) bool {
 
 // Machine returns what is recorded of a machine, or nil.
 func (r *Registry) Machine(hostname, ip string) *mesos.MachineInfo {
-	return r.machines[machineName(hostname, ip)].GetInfo()
+	return r.machines.Get(KeyOfMachine(hostname, ip)).GetInfo()
 }
 
 // Machines returns the machines that are draining or down, by name.
-func (r *Registry) Machines() []*mesos.MachineInfo {
-	all := make([]*mesos.MachineInfo, 0, len(r.machines))
-	for _, m := range values(r.machines) {
-		all = append(all, m.Info)
+func (r *Registry) Machines() []*mesos.MachineInfo { return InOrder(r.machines.All()) }
+
+// MachineList returns the machines that are draining or down, in no order of theirs.
+func (r *Registry) MachineList() []*messages.Registry_Machine {
+	return slices.Collect(r.machines.All())
+}
+
+// MachineRows freezes the machines that are draining or down, for readers.
+func (r *Registry) MachineRows() cow.Snapshot[messages.Registry_Machine] {
+	return r.machines.Snapshot()
+}
+
+// InOrder returns machines by name.
+func InOrder(machines iter.Seq[*messages.Registry_Machine]) []*mesos.MachineInfo {
+	byName := map[MachineKey]*mesos.MachineInfo{}
+	for m := range machines {
+		byName[keyOf(m.GetInfo().GetId())] = m.Info
 	}
-	return all
+	return values(byName)
 }
 
 // Weights returns the weight of each role that has one; it must not be

@@ -31,7 +31,8 @@ var rules = []func(data []byte) error{
 	rule(func(m *schedulerpb.OfferConstraints) error { return validate.OfferConstraints([]string{"eng"}, m) }),
 	rule(validate.Quota),
 	rule(validate.QuotaRequest),
-	rule(func(m *maintenancepb.Schedule) error { return validate.MaintenanceSchedule(m, nil) }),
+	rule(validate.MaintenanceWindow),
+	rule(func(m *mesos.MachineID) error { return validate.Machines{}.Add(m) }),
 	rule(func(m *resourceproviderpb.Call) error { return validate.ProviderCall(m, "p") }),
 	rule(validate.OperationForm),
 	rule(func(m *mesos.Offer_Operation) error {

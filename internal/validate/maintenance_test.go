@@ -9,33 +9,25 @@ import (
 	"github.com/meseta-project/meseta/internal/validate"
 )
 
-func TestMaintenanceSchedule(t *testing.T) {
-	down := []*mesos.MachineID{{Hostname: new("Down")}}
-	window := func(machines string) string {
-		return `{"windows":[{"machine_ids":[{"hostname":"down"}` + machines + `],
-			"unavailability":{"start":{"nanoseconds":0},"duration":{"nanoseconds":1}}}]}`
-	}
-	for _, test := range []struct{ schedule, want string }{
-		{window(""), ""},
-		{window(`,{"hostname":"h"},{"hostname":"h","ip":"10.0.0.1"}`), ""},
-		{`{}`, `Machine '{"hostname":"Down"}' is deactivated and cannot be removed from the schedule`},
-		{`{"windows":[{}]}`, "List of machines in the maintenance window is empty"},
-		{
-			`{"windows":[{"machine_ids":[{"hostname":"h"}],"unavailability":{"duration":{"nanoseconds":-1}}}]}`,
-			"Unavailability 'duration' is negative",
-		},
-		{window(`,{}`), "Both 'hostname' and 'ip' for a machine are empty"},
-		{window(`,{"ip":"::1"}`), "Failed to parse IPv4: ::1"},
-		{window(`,{"ip":"10.0.0"}`), "Failed to parse IPv4: 10.0.0"},
-		{
-			window(`,{"hostname":"a","ip":"10.0.0.1"},{"hostname":"A","ip":"10.0.0.1"}`),
-			`Machine '{"hostname":"A","ip":"10.0.0.1"}' appears more than once in the schedule`,
-		},
+func TestMaintenance(t *testing.T) {
+	refused(t, validate.MaintenanceWindow(read(t, `{}`, &maintenancepb.Window{})), "List of machines in the maintenance window is empty")
+	refused(t, validate.MaintenanceWindow(read(t, `{"machine_ids":[{"hostname":"h"}],"unavailability":{"duration":{"nanoseconds":-1}}}`,
+		&maintenancepb.Window{})), "Unavailability 'duration' is negative")
+	refused(t, validate.MaintenanceWindow(read(t, `{"machine_ids":[{"hostname":"h"}]}`, &maintenancepb.Window{})), "")
+	machines := validate.Machines{}
+	for _, test := range []struct{ id, want string }{
+		{`{"hostname":"h"}`, ""},
+		{`{"hostname":"h","ip":"10.0.0.1"}`, ""},
+		{`{}`, "Both 'hostname' and 'ip' for a machine are empty"},
+		{`{"ip":"::1"}`, "Failed to parse IPv4: ::1"},
+		{`{"ip":"10.0.0"}`, "Failed to parse IPv4: 10.0.0"},
+		{`{"hostname":"H","ip":"10.0.0.1"}`, `Machine '{"hostname":"H","ip":"10.0.0.1"}' appears more than once in the schedule`},
 	} {
-		refused(t, validate.MaintenanceSchedule(read(t, test.schedule, &maintenancepb.Schedule{}), down), test.want)
+		refused(t, machines.Add(read(t, test.id, &mesos.MachineID{})), test.want)
 	}
-	refused(t, validate.Machines(nil), "List of machines is empty")
-	refused(t, validate.Machines(down), "")
+	if !machines.Has(&mesos.MachineID{Hostname: new("H")}) || machines.Has(&mesos.MachineID{Hostname: new("g")}) {
+		t.Error("it is not known which machines there are")
+	}
 }
 
 func TestProviderCall(t *testing.T) {
