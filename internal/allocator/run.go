@@ -84,6 +84,7 @@ const (
 	fitCost    = 8  // to see whether a framework can be offered it
 	passCost   = 1  // to pass over a role or framework
 	filterCost = 1  // a filter that ends
+	turnCost   = 2  // an agent that becomes a candidate, or one of a cycle
 )
 
 // Run visits at most budget agents, more than 0, and fewer if they are more work
@@ -120,6 +121,7 @@ func (a *Allocator) batch(now time.Time) {
 		return
 	}
 	a.nextBatch = a.batchAfter(now.Add(1))
+	a.work -= turnCost * len(a.waiting)
 	for _, ag := range a.waiting {
 		ag.waiting = false
 		a.suggest(ag)
@@ -148,6 +150,7 @@ func (a *Allocator) begin() bool {
 	clear(a.pending)
 	a.pending, a.all = a.pending[:0], false
 	clear(a.cycle.agents[min(len(agents), len(a.cycle.agents)):])
+	a.work -= turnCost * len(agents)
 	a.cycle = cycle{agents: agents, stage: fairShare}
 	if a.owing && len(agents) > 0 {
 		a.cycle.stage = guarantees
