@@ -34,8 +34,8 @@ func (t *Tree[T]) shuffled(yield func(*Client[T]) bool) {
 func (n *node[T]) draw(t *Tree[T], chance float64, draws []draw[T]) []draw[T] {
 	var competing []*node[T]
 	for _, num := range n.order {
-		if c := t.nodes[num]; c.active > 0 {
-			competing = append(competing, c)
+		if t.keys[num].active > 0 {
+			competing = append(competing, t.nodes[num])
 		}
 	}
 	slices.SortFunc(competing, func(a, b *node[T]) int { return cmp.Compare(a.name, b.name) })

@@ -42,6 +42,7 @@ const (
 type Tree[T any] struct {
 	root    *node[T]
 	nodes   []*node[T] // by number, nil if free
+	keys    []key      // by number
 	free    []int32    // numbers
 	total   *Total
 	seen    uint64 // the version of total that the order is by
@@ -56,16 +57,17 @@ type Tree[T any] struct {
 
 // A Client is a place in a Tree that is served if it is active.
 type Client[T any] struct {
-	Value T
-	path  string
-	node  *node[T] // changes when the client gets or loses children
+	Value  T
+	path   string
+	active bool
+	node   *node[T] // changes when the client gets or loses children
 }
 
 // Path returns the client's path.
 func (c *Client[T]) Path() string { return c.path }
 
 // Active reports whether the client takes part in walks.
-func (c *Client[T]) Active() bool { return c.node.active > 0 }
+func (c *Client[T]) Active() bool { return c.active }
 
 // Allocation returns what the client has, without what those below it have.
 // It must not be changed or kept.
@@ -74,7 +76,9 @@ func (c *Client[T]) Allocation() Vector { return c.node.allocation }
 // New returns an empty tree for a cluster of size total. Several trees may use
 // one Total and one Weights; rng is used by [Random] only.
 func New[T any](total *Total, weights *Weights, order Order, rng *rand.Rand) *Tree[T] {
-	return &Tree[T]{root: &node[T]{}, total: total, weights: weights, ranks: &Ranks{}, order: order, rng: rng}
+	t := &Tree[T]{root: &node[T]{}, total: total, weights: weights, ranks: &Ranks{}, order: order, rng: rng}
+	t.number(t.root)
+	return t
 }
 
 // SetRanks puts those with the lowest rank first, by the paths of nodes, from
@@ -120,8 +124,7 @@ func (t *Tree[T]) Remove(c *Client[T]) {
 	n := c.node
 	for n.parent != nil && len(n.children) == 0 {
 		t.unlist(n.parent, n)
-		delete(n.parent.children, n.name)
-		t.release(n)
+		t.withdraw(n.parent, n)
 		n = n.parent
 	}
 	if only := n.children[self]; only != nil && len(n.children) == 1 {
@@ -133,27 +136,29 @@ func (t *Tree[T]) Remove(c *Client[T]) {
 
 // Activate makes the client take part in walks.
 func (t *Tree[T]) Activate(c *Client[T]) {
-	n := c.node
-	if n.active > 0 {
+	if c.active {
 		return
 	}
+	c.active = true
+	n := c.node
 	for p := n; p != nil; p = p.parent {
-		p.active++
+		t.keys[p.num].active++
 	}
-	n.share = t.shareOf(n)
+	t.keys[n.num].share = t.shareOf(n)
 	t.list(n.parent, n)
 }
 
 // Deactivate leaves the client out of walks. What it has still counts for the
 // nodes above it.
 func (t *Tree[T]) Deactivate(c *Client[T]) {
-	n := c.node
-	if n.active == 0 {
+	if !c.active {
 		return
 	}
+	c.active = false
+	n := c.node
 	t.unlist(n.parent, n)
 	for p := n; p != nil; p = p.parent {
-		p.active--
+		t.keys[p.num].active--
 	}
 }
 
@@ -181,12 +186,12 @@ func (t *Tree[T]) change(c *Client[T], v Vector, sign int64, made uint64) {
 	for n := c.node; n != nil; n = n.parent {
 		at := -1
 		if sorted && n.listed {
-			at = t.search(n.parent.order, n)
+			at = t.place(n.parent, n.num)
 		}
 		n.allocation.AddScaled(v, sign)
-		n.made += made
+		t.keys[n.num].made += made
 		if at >= 0 {
-			n.share = t.shareOf(n)
+			t.keys[n.num].share = t.shareOf(n)
 			t.move(n.parent, at)
 		}
 	}
@@ -240,14 +245,15 @@ func (t *Tree[T]) pushDown(n *node[T]) {
 	n.client = nil
 	below := t.child(n, self)
 	below.client, c.node = c, below
-	below.allocation = slices.Clone(n.allocation)
-	below.made, below.active = n.made, n.active
-	below.share = t.shareOf(below)
+	below.allocation = append(below.allocation, n.allocation...)
+	own, above := &t.keys[below.num], &t.keys[n.num]
+	own.made, own.active = above.made, above.active
+	own.share = t.shareOf(below)
 	if !n.listed {
-		n.share = t.shareOf(n)
+		above.share = t.shareOf(n)
 		t.list(n.parent, n)
 	}
-	if below.active == 0 {
+	if own.active == 0 {
 		t.unlist(n, below)
 	}
 }
@@ -256,8 +262,8 @@ func (t *Tree[T]) pushDown(n *node[T]) {
 func (t *Tree[T]) pullUp(n, only *node[T]) {
 	n.client, only.client.node = only.client, n
 	t.release(only)
-	n.children, n.order = nil, nil
-	if n.active == 0 {
+	n.children, n.byName, n.order = nil, nil, nil
+	if t.keys[n.num].active == 0 {
 		t.unlist(n.parent, n)
 	}
 }
@@ -269,6 +275,7 @@ func (t *Tree[T]) child(n *node[T], name string) *node[T] {
 		return c
 	}
 	c := &node[T]{name: name, path: name, parent: n}
+	c.allocation = c.near[:0]
 	t.number(c)
 	if n != t.root {
 		c.path = n.path + "/" + name
@@ -277,6 +284,7 @@ func (t *Tree[T]) child(n *node[T], name string) *node[T] {
 		n.children = map[string]*node[T]{}
 	}
 	n.children[name] = c
+	t.enter(n, c)
 	t.list(n, c)
 	return c
 }
@@ -285,11 +293,11 @@ func (t *Tree[T]) child(n *node[T], name string) *node[T] {
 func (t *Tree[T]) number(n *node[T]) {
 	if last := len(t.free) - 1; last >= 0 {
 		n.num, t.free = t.free[last], t.free[:last]
-		t.nodes[n.num] = n
+		t.nodes[n.num], t.keys[n.num] = n, key{}
 		return
 	}
 	n.num = int32(len(t.nodes))
-	t.nodes = append(t.nodes, n)
+	t.nodes, t.keys = append(t.nodes, n), append(t.keys, key{})
 }
 
 // release takes the number of a node that is gone.

@@ -1,6 +1,8 @@
 package sorter
 
 import (
+	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -139,6 +141,43 @@ func TestRandom(t *testing.T) {
 	for path, want := range map[string]float64{"a": 9. / 12, "b/x": 1. / 12, "b/y": 2. / 12} {
 		if got := first[path] / rounds; math.Abs(got-want) > 0.02 {
 			t.Errorf("%s is first in %.3f of the draws, want %.3f", path, got, want)
+		}
+	}
+}
+
+// TestNames adds and removes many siblings that have nothing, so that their
+// names are their order: rising, falling and in between, until keys between two
+// of them are used up many times.
+func TestNames(t *testing.T) {
+	tree := New[int](cluster(1000), &Weights{}, DRF, nil)
+	rng := rand.New(rand.NewPCG(1, 2))
+	clients := map[string]*Client[int]{}
+	add := func(i int) {
+		name := fmt.Sprintf("role%05d", i)
+		if clients[name] == nil {
+			clients[name] = tree.Add(name, i)
+			tree.Activate(clients[name])
+		}
+	}
+	paths(tree) // sorted from now on
+	for i := range 300 {
+		add(40_000 + i)
+		add(40_000 - i)
+		add(20_000 + 50*i)
+		add(rng.IntN(100_000))
+	}
+	for range 3 {
+		for _, name := range slices.Sorted(maps.Keys(clients)) {
+			if rng.IntN(2) == 0 {
+				tree.Remove(clients[name])
+				delete(clients, name)
+			}
+		}
+		for range 500 {
+			add(rng.IntN(100_000))
+		}
+		if got, want := paths(tree), slices.Sorted(maps.Keys(clients)); !slices.Equal(got, want) {
+			t.Fatalf("the order is %v, not %v", got, want)
 		}
 	}
 }
