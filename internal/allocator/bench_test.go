@@ -72,6 +72,7 @@ func declined(agents, frameworks int) (*Allocator, time.Time) {
 		ag.filters = make([]filter, frameworks)
 		for slot := range frameworks {
 			ag.filters[slot] = filter{until: until, slot: uint32(slot)}
+			ag.named.add(uint32(slot))
 			a.slots.filter(uint32(slot))
 		}
 		ag.refused = []refused{{resources: total, filters: frameworks}}

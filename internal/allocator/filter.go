@@ -2,6 +2,7 @@ package allocator
 
 import (
 	"container/heap"
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -67,6 +68,8 @@ type refused struct {
 type refusals struct {
 	filters []filter
 	refused []refused
+	named   bitset // slots that filters name
+	loose   bool   // and perhaps others
 	swept   uint64 // slots.retired when dead filters were last swept up
 	ends    uint32 // when the first filter does, as the expiries have it
 	place   int    // in the expiries, from 1; 0: not there
@@ -104,10 +107,7 @@ const maxOwn = 64
 func (a *Allocator) refuse(ag *agent, s *subscription, rs resources.Resources, until time.Time) {
 	f := filter{until: a.ticks(until), slot: s.slot}
 	own, needless := 0, 0
-	for _, g := range ag.filters {
-		if g.slot != f.slot {
-			continue
-		}
+	for g := range ag.filtersOf(f.slot) {
 		own++
 		if before := ag.refused[g.what].resources; g.until >= f.until && before.Contains(rs) {
 			return
@@ -126,6 +126,7 @@ func (a *Allocator) refuse(ag *agent, s *subscription, rs resources.Resources, u
 	}
 	f.what = ag.intern(rs)
 	ag.refused[f.what].filters++
+	ag.named.add(f.slot)
 	a.slots.filter(f.slot)
 	at := sort.Search(len(ag.filters), func(i int) bool { return ag.filters[i].until > f.until })
 	ag.filters = slices.Insert(ag.filters, at, f)
@@ -139,12 +140,26 @@ func (a *Allocator) ticks(t time.Time) uint32 {
 
 // filtered reports whether the subscription refused the resources, or more.
 func (ag *agent) filtered(s *subscription, rs resources.Resources) bool {
-	for i := range ag.filters {
-		if ag.filters[i].slot == s.slot && ag.refused[ag.filters[i].what].resources.Contains(rs) {
+	for f := range ag.filtersOf(s.slot) {
+		if ag.refused[f.what].resources.Contains(rs) {
 			return true
 		}
 	}
 	return false
+}
+
+// filtersOf yields the filters that name a slot.
+func (rf *refusals) filtersOf(slot uint32) iter.Seq[*filter] {
+	return func(yield func(*filter) bool) {
+		if !rf.named.has(slot) {
+			return
+		}
+		for i := range rf.filters {
+			if f := &rf.filters[i]; f.slot == slot && !yield(f) {
+				return
+			}
+		}
+	}
 }
 
 // removeFilters takes out the filters for which gone is true.
@@ -162,6 +177,7 @@ func (a *Allocator) removeFilters(ag *agent, gone func(filter) bool) {
 // unfilter forgets what follows from one filter of an agent.
 func (a *Allocator) unfilter(ag *agent, f filter) {
 	a.slots.unfilter(f.slot)
+	ag.loose = true // others may name the slot
 	ag.blocked.remove(f.slot)
 	if r := &ag.refused[f.what]; r.filters > 1 {
 		r.filters--
@@ -173,7 +189,7 @@ func (a *Allocator) unfilter(ag *agent, f filter) {
 // unfiltered follows the removal of filters.
 func (a *Allocator) unfiltered(ag *agent) {
 	if len(ag.filters) == 0 {
-		ag.filters, ag.refused = nil, nil
+		ag.filters, ag.refused, ag.named, ag.loose = nil, nil, nil, false
 	}
 	ag.heldBack = 0
 	a.expiries.watch(ag)

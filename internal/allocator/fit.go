@@ -119,8 +119,6 @@ func (a *Allocator) remember(ag *agent) {
 	if known {
 		return
 	}
-	a.work -= len(ag.filters) / 16 * filterCost
-	clear(ag.blocked)
 	common := ag.available
 	if len(ag.reserved) > 0 {
 		common = common.Unreserved()
@@ -131,10 +129,19 @@ func (a *Allocator) remember(ag *agent) {
 		r.covers = r.filters > 0 && r.resources.Contains(common)
 		all = all && (r.covers || r.filters == 0)
 	}
-	if len(ag.reserved) == 0 {
-		ag.block(len(a.slots.of), all)
+	if all && len(ag.reserved) == 0 && !ag.loose {
+		ag.blocked = append(ag.blocked[:0], ag.named...)
 		return
 	}
+	a.work -= len(ag.filters) / 16 * filterCost
+	if len(ag.reserved) == 0 {
+		ag.blocked = ag.appendSlots(ag.blocked[:0], len(a.slots.of), all)
+		if all {
+			ag.named, ag.loose = append(ag.named[:0], ag.blocked...), false
+		}
+		return
+	}
+	clear(ag.blocked)
 	for _, f := range ag.filters {
 		if !ag.refused[f.what].covers {
 			continue
@@ -146,29 +153,29 @@ func (a *Allocator) remember(ag *agent) {
 	}
 }
 
-// block adds to ag.blocked, of so many slots, those whose filters cover all that is
-// available, or all that have any. There may be thousands, so those that follow
-// each other in one word are added together.
-func (ag *agent) block(slots int, all bool) {
-	if n := (slots + 63) / 64; len(ag.blocked) < n {
-		ag.blocked = append(ag.blocked, make(bitset, n-len(ag.blocked))...)
-	}
-	blocked, refused := ag.blocked, ag.refused
+// appendSlots adds to b, which is empty, of so many slots, those whose filters
+// cover all that is available, or all that have any. There may be thousands, so
+// those that follow each other in one word are added together.
+func (rf *refusals) appendSlots(b bitset, slots int, all bool) bitset {
+	n := (slots + 63) / 64
+	b = slices.Grow(b, n)[:n]
+	clear(b)
 	at, bits := 0, uint64(0)
-	for i := range ag.filters {
-		f := &ag.filters[i]
-		if !all && !refused[f.what].covers {
+	for i := range rf.filters {
+		f := &rf.filters[i]
+		if !all && !rf.refused[f.what].covers {
 			continue
 		}
 		if word := int(f.slot / 64); word != at {
-			blocked[at] |= bits
+			b[at] |= bits
 			at, bits = word, 0
 		}
 		bits |= 1 << (f.slot % 64)
 	}
 	if bits != 0 {
-		blocked[at] |= bits
+		b[at] |= bits
 	}
+	return b
 }
 
 // reservedFor reports whether something available is reserved to a role or one

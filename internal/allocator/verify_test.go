@@ -122,6 +122,13 @@ func verifyAgent(t fataler, a *Allocator, ag *agent) {
 	if ag.place > 0 && (a.expiries[ag.place-1] != ag || ag.ends != ag.filters[0].until) {
 		t.Fatalf("agent %s is not at its place among expiries", ag.id)
 	}
+	var named bitset
+	for _, f := range ag.filters {
+		named.add(f.slot)
+	}
+	if !named.within(ag.named) || !ag.loose && !ag.named.within(named) {
+		t.Fatalf("agent %s: filters name %v, not %v, loose: %t", ag.id, named, ag.named, ag.loose)
+	}
 	verifyBlocked(t, a, ag)
 }
 
