@@ -90,6 +90,10 @@ func (t *Tree[T]) move(n *node[T], at int) {
 	behind := n.order[at+1:]
 	if len(behind) > 0 && t.keys[behind[0]].compare(&t.keys[num]) < 0 {
 		to := t.search(behind, num)
+		if at == 0 && to > len(behind)/2 {
+			n.order = slices.Insert(behind, to, num) // moves less, mostly in place
+			return
+		}
 		copy(n.order[at:], behind[:to])
 		n.order[at+to] = num
 	}
