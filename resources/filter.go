@@ -98,8 +98,9 @@ func (r Resources) AllocatedTo(role string) Resources {
 	if n := len(r.entries); n == 0 || r.entries[0].allocation == role && r.entries[n-1].allocation == role {
 		return r
 	}
-	out := slices.Clone(r.entries)
+	out := make([]Resource, len(r.entries))
 	for i := range out {
+		out[i] = r.entries[i]
 		out[i].allocation = role
 	}
 	if r.entries[0].allocation == r.entries[len(r.entries)-1].allocation {

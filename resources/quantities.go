@@ -236,7 +236,7 @@ func (q Quantities) String() string { return q.v.String() }
 
 // LimitsOf returns the limits; of several with one name the last holds.
 func LimitsOf(qs ...Quantity) Limits {
-	var v vector
+	v := make(vector, 0, len(qs))
 	for _, q := range qs {
 		if i, found := v.find(q.Name); found {
 			v[i] = q

@@ -13,10 +13,10 @@ func (r Resources) ShrinkTo(target Quantities, rnd *rand.Rand) Resources {
 	if target.IsEmpty() {
 		return Resources{}
 	}
-	left := LimitsOf(target.v...)
+	left := slices.Clone(target.v)
 	return r.shrink(rnd, func(e *Resource) bool {
-		limit, limited := left.Get(e.kind.name)
-		return limited && e.IsScalar() && shrinkEntry(e, limit, &left)
+		i, limited := left.find(e.kind.name)
+		return limited && e.IsScalar() && shrinkEntry(e, &left[i].Amount)
 	})
 }
 
@@ -26,9 +26,10 @@ func (r Resources) ShrinkWithin(limits Limits, rnd *rand.Rand) Resources {
 	if limits.IsEmpty() {
 		return r
 	}
+	left := slices.Clone(limits.v)
 	return r.shrink(rnd, func(e *Resource) bool {
-		limit, limited := limits.Get(e.kind.name)
-		return !limited || !e.IsScalar() || shrinkEntry(e, limit, &limits)
+		i, limited := left.find(e.kind.name)
+		return !limited || !e.IsScalar() || shrinkEntry(e, &left[i].Amount)
 	})
 }
 
@@ -47,18 +48,18 @@ func (r Resources) shrink(rnd *rand.Rand, cut func(*Resource) bool) Resources {
 	return collect(out)
 }
 
-// shrinkEntry cuts e to the limit if need be, takes what remains off what is
-// left, and reports whether anything remains.
-func shrinkEntry(e *Resource, limit Amount, left *Limits) bool {
-	if limit <= 0 {
+// shrinkEntry cuts e to what is left if need be, takes what remains off that,
+// and reports whether anything remains.
+func shrinkEntry(e *Resource, left *Amount) bool {
+	if *left <= 0 {
 		return false
 	}
-	if e.amount > limit {
+	if e.amount > *left {
 		if e.kind.fixed || e.kind.shared != nil {
 			return false
 		}
-		e.amount = limit
+		e.amount = *left
 	}
-	*left = left.Sub(QuantitiesOf(Quantity{e.kind.name, e.amount}))
+	*left -= e.amount
 	return true
 }
