@@ -10,40 +10,41 @@ import (
 	"github.com/meseta-project/meseta/resources"
 )
 
-// An agent is one that the master has added and not removed.
+// An agent is one that the master has added and not removed. What visits look at
+// comes first and together, so that a cycle over many takes less from memory.
 type agent struct {
-	id     ids.AgentID
-	num    uint32 // index in Allocator.byNum
-	info   *mesos.AgentInfo
-	total  resources.Resources
-	size   sorter.Vector // scalars of total
-	active bool
+	available resources.Resources
+	num       uint32 // index in Allocator.byNum
+	active    bool
+	// plain: nothing available is reserved, revocable or shared, so that it
+	// is the same for all roles and all frameworks.
+	plain bool
+	sound bool // blocked is right
 
+	pending, waiting            bool
 	multiRole, hierarchicalRole bool
 	gpus                        bool
 	remote                      bool // in another region than the master
 
-	holdings  []holding
-	used      resources.Resources // of all holdings, allocated to nobody
-	available resources.Resources
-	open      sorter.Vector // scalars available that count for quota
-	near      [4]int64      // where open is, unless it is longer
-	// plain: nothing available is reserved, revocable or shared, so that it
-	// is the same for all roles and all frameworks.
-	plain    bool
-	reserved map[string]bool     // roles that something available is reserved to
-	lent     resources.Resources // shared volumes offered in this cycle
-
+	checked     uint64       // the version of slots that blocked is right for
+	heldBack    uint64       // the epoch in which nothing but quota stood in the way
 	maintenance *maintenance // nil: it is not going to be unavailable
 
+	blocked  bitset              // slots that can get nothing as things are
+	lent     resources.Resources // shared volumes offered in this cycle
+	reserved map[string]bool     // roles that something available is reserved to
+	info     *mesos.AgentInfo
+
+	id       ids.AgentID
+	used     resources.Resources // of all holdings, allocated to nobody
+	holdings []holding
+	open     sorter.Vector // scalars available that count for quota
+	near     [4]int64      // where open is, unless it is longer
+
 	refusals
-	blocked bitset // slots that can get nothing as things are
-	sound   bool   // blocked is right
-	checked uint64 // the version of slots that blocked is right for
 
-	heldBack uint64 // the epoch in which nothing but quota stood in the way
-
-	pending, waiting bool
+	total resources.Resources
+	size  sorter.Vector // scalars of total
 }
 
 // A holding is what a framework has on an agent, allocated to its roles.

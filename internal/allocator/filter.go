@@ -66,13 +66,13 @@ type refused struct {
 
 // refusals are the filters on an agent, by their ends.
 type refusals struct {
-	filters []filter
+	swept   uint64 // slots.retired when dead filters were last swept up
 	refused []refused
 	named   bitset // slots that filters name
 	loose   bool   // and perhaps others
-	swept   uint64 // slots.retired when dead filters were last swept up
 	ends    uint32 // when the first filter does, as the expiries have it
 	place   int    // in the expiries, from 1; 0: not there
+	filters []filter
 }
 
 // maxCompared is how many refused resources are compared to find those that

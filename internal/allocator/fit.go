@@ -59,7 +59,7 @@ func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resource
 	}
 	rs := f.can.strip(ag.plain, available)
 	switch {
-	case !enough(rs, s.minimums):
+	case !ag.plain && !enough(rs, s.minimums):
 		return rs, tooLittle
 	case f.can.multiRole && !ag.multiRole:
 		return rs, agentSingleRole
@@ -123,13 +123,17 @@ func (a *Allocator) remember(ag *agent) {
 	if len(ag.reserved) > 0 {
 		common = common.Unreserved()
 	}
-	all := true
+	all, none := true, true
 	for i := range ag.refused {
 		r := &ag.refused[i]
 		r.covers = r.filters > 0 && r.resources.Contains(common)
-		all = all && (r.covers || r.filters == 0)
+		all, none = all && (r.covers || r.filters == 0), none && !r.covers
 	}
-	if all && len(ag.reserved) == 0 && !ag.loose {
+	switch {
+	case none:
+		ag.blocked = ag.blocked[:0]
+		return
+	case all && len(ag.reserved) == 0 && !ag.loose:
 		ag.blocked = append(ag.blocked[:0], ag.named...)
 		return
 	}

@@ -89,8 +89,8 @@ const (
 
 // Run visits at most budget agents, more than 0, and fewer if they are more work
 // than to see that there is nothing to offer. It returns the offers it makes,
-// which count as allocated from then on, and whether there is something left to
-// do at once. See also [Allocator.InverseOffers].
+// which count as allocated from then on and are valid until the next call, and
+// whether there is something left to do at once. See also [Allocator.InverseOffers].
 func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	a.tell(now)
 	if a.paused {
@@ -105,11 +105,12 @@ func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	if a.holding(now) {
 		return nil, false
 	}
+	a.visiting.offers = a.visiting.offers[:0]
 	for a.work > 0 && (!a.cycle.done() || a.begin()) {
 		a.work -= visitCost
-		offers = append(offers, a.visit(a.nextAgent())...)
+		a.visit(a.nextAgent())
 	}
-	return offers, a.hasWork()
+	return a.visiting.offers, a.hasWork()
 }
 
 // hasWork reports whether there are candidates.

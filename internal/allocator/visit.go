@@ -18,16 +18,17 @@ type visit struct {
 	shared  resources.Resources            // shared volumes that were offered
 	waits   bool                           // quota stands in the way of more
 	behind  bool                           // it is the turn of those who are served after others
-	offers  []Offer
-	bare    []resources.Resources // the offers', allocated to nobody
-	charges []charge              // the offers'
+	offers  []Offer                        // of the run, this visit's at the end
+	before  int                            // how many of them are of earlier visits
+	bare    []resources.Resources          // of this visit's, allocated to nobody
+	charges []charge                       // of this visit's
 }
 
 // start begins a visit of an agent, in the place of an earlier one.
 func (v *visit) start(ag *agent, st stage) {
 	v.agent, v.stage, v.common, v.own, v.shared = ag, st, ag.available, nil, resources.Resources{}
 	v.waits, v.behind = false, false
-	v.offers, v.bare, v.charges = v.offers[:0], v.bare[:0], v.charges[:0]
+	v.before, v.bare, v.charges = len(v.offers), v.bare[:0], v.charges[:0]
 	if ag.plain {
 		return
 	}
@@ -54,12 +55,13 @@ func (v *visit) forRole(name string) resources.Resources {
 	return rs
 }
 
+// isAll reports whether rs is all that is left, and plain.
+func (v *visit) isAll(rs resources.Resources) bool {
+	return v.agent.plain && rs.Len() == v.common.Len() && rs.Equal(v.common)
+}
+
 // remove takes away what is offered.
 func (v *visit) remove(rs resources.Resources) {
-	if v.agent.plain && rs.Len() == v.common.Len() && rs.Equal(v.common) {
-		v.common = resources.Resources{}
-		return
-	}
 	v.common = v.common.Sub(rs)
 	for role, part := range rs.ByReservation() {
 		if left := v.own[role].Sub(part); left.IsEmpty() {
@@ -72,8 +74,8 @@ func (v *visit) remove(rs resources.Resources) {
 }
 
 // visit offers what is available on an agent, role by role and framework by
-// framework in their order, to those who can get it. What it returns is valid
-// until the next visit.
+// framework in their order, to those who can get it. It returns the offers that
+// it adds to those of the run.
 func (a *Allocator) visit(ag *agent) []Offer {
 	a.sweep(ag)
 	if ag.maintenance != nil && a.cycle.stage == fairShare {
@@ -100,7 +102,7 @@ func (a *Allocator) visit(ag *agent) []Offer {
 		a.offerAll(v)
 	}
 	a.finish(v)
-	return v.offers
+	return v.offers[v.before:]
 }
 
 // offerAll offers the roles in their order what is left.
@@ -178,28 +180,37 @@ func (a *Allocator) offer(v *visit, s *subscription, rs resources.Resources) {
 	n := len(v.charges)
 	v.charges = slices.Grow(v.charges, 1)[:n+1] // with the vectors of an earlier charge
 	c := &v.charges[n]
-	a.weigh(c, v.agent, s, o.Resources)
+	if v.isAll(rs) {
+		c.to, c.own = s, append(c.own[:0], v.agent.open...)
+		c.role, c.quota = c.own, c.own
+		v.common = resources.Resources{}
+	} else {
+		a.weigh(c, v.agent, s, o.Resources)
+		v.remove(rs)
+	}
 	a.consume(s.role.tree, c.quota, 1)
 	a.headroom.Sub(c.quota)
 	v.agent.open.Sub(c.quota)
-	v.remove(rs)
 }
 
 // finish makes the offers count, and has the agent visited again if more could
 // be offered without anything happening to it.
 func (a *Allocator) finish(v *visit) {
 	ag := v.agent
-	for i, o := range v.offers {
-		a.add(&v.charges[i])
-		if ag.held(o.Framework) == nil {
-			v.charges[i].to.framework.agents++
+	offers := v.offers[v.before:]
+	for i := range offers {
+		o, c := &offers[i], &v.charges[i]
+		a.add(c)
+		h := ag.held(o.Framework)
+		if h == nil {
+			c.to.framework.agents++
+			h = ag.holding(o.Framework)
 		}
-		h := ag.holding(o.Framework)
 		h.resources = h.resources.Add(o.Resources)
 		ag.used = ag.used.Add(v.bare[i])
 	}
 	switch {
-	case len(v.offers) == 0:
+	case len(offers) == 0:
 	case ag.plain:
 		ag.available = v.common
 		a.survey(ag)
@@ -210,8 +221,8 @@ func (a *Allocator) finish(v *visit) {
 	if v.stage == guarantees {
 		return
 	}
-	again := !ag.lent.IsEmpty() || len(v.offers) > 0 && a.quotas > 0 && !ag.available.IsEmpty()
-	if v.waits && !again && len(v.offers) == 0 {
+	again := !ag.lent.IsEmpty() || len(offers) > 0 && a.quotas > 0 && !ag.available.IsEmpty()
+	if v.waits && !again && len(offers) == 0 {
 		ag.heldBack = a.epoch
 	}
 	if v.waits || again {
