@@ -28,6 +28,7 @@ type Allocator struct {
 	trees    map[string]*tree // by top-level role
 	quotas   int              // how many trees have a quota
 	owing    bool             // something is required
+	claims   int              // how many roles are of trees that it is required for
 	epoch    uint64           // changes when more could be offered for reasons of quota
 	least    []amount         // what offers must have one of, if it is that simple
 	required sorter.Vector    // sum of what guarantees are unsatisfied

@@ -65,6 +65,7 @@ func (a *Allocator) subscription(f *framework, name string) *subscription {
 		a.order.Activate(r.client)
 		a.roles[name] = r
 		r.tree.roles++
+		a.claim(r.tree, 1)
 	}
 	s := &subscription{framework: f, role: r}
 	s.client = r.frameworks.Add(string(f.id), s)
@@ -90,6 +91,7 @@ func (a *Allocator) drop(s *subscription) {
 		a.order.Remove(s.role.client)
 		delete(a.roles, s.role.name)
 		s.role.tree.roles--
+		a.claim(s.role.tree, -1)
 		a.prune(s.role.tree)
 	}
 }

@@ -96,6 +96,7 @@ func (a *Allocator) reckon(t *tree) {
 	if t.guarantee == nil && t.unsatisfied == nil {
 		return
 	}
+	a.claim(t, -t.roles)
 	a.required.Sub(t.unsatisfied)
 	t.unsatisfied = t.unsatisfied[:0]
 	for i, g := range t.guarantee {
@@ -103,6 +104,14 @@ func (a *Allocator) reckon(t *tree) {
 	}
 	a.required.Add(t.unsatisfied)
 	t.owed, a.owing = !t.unsatisfied.IsZero(), !a.required.IsZero()
+	a.claim(t, t.roles)
+}
+
+// claim counts roles of a tree, more or fewer, among those that are owed something.
+func (a *Allocator) claim(t *tree, roles int) {
+	if t.owed {
+		a.claims += roles
+	}
 }
 
 // reserve counts the reservations on an agent for or against their trees.
@@ -177,7 +186,7 @@ func (a *Allocator) shrink(rs resources.Resources, room sorter.Vector, rnd *rand
 	if room == nil || within(a.scalars(rs, nil), room) {
 		return rs, false
 	}
-	var limits []resources.Quantity
+	limits := make([]resources.Quantity, 0, len(room))
 	for i, q := range room {
 		if q != unlimited && i < a.names.Len() {
 			limits = append(limits, resources.Quantity{Name: a.names.Name(i), Amount: resources.Amount(q)})

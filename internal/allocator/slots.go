@@ -6,6 +6,8 @@ type slots struct {
 	of      []slot
 	active  bitset   // those of subscriptions that want offers now
 	behind  bitset   // those of subscriptions that are served after others
+	full    bitset   // those to whom quota leaves nothing of plain agents
+	filled  uint64   // the epoch in which full is right
 	free    []uint32 // named by no filter and in no bitset
 	spent   []uint32 // named by no filter, but perhaps in agents' bitsets
 	gather  int      // how many spent slots are gathered before they are made free
@@ -52,6 +54,17 @@ func (s *slots) retire(i uint32) {
 		return
 	}
 	s.spent = append(s.spent, i)
+}
+
+// fill says that in an epoch quota leaves nothing to subscriptions.
+func (s *slots) fill(subs []*subscription, epoch uint64) {
+	if s.filled != epoch {
+		clear(s.full)
+		s.filled = epoch
+	}
+	for _, sub := range subs {
+		s.full.add(sub.slot)
+	}
 }
 
 // filter says that there is a filter which names the slot.

@@ -55,6 +55,25 @@ func verify(t fataler, a *Allocator) {
 	}
 	verifyShares(t, a, own)
 	verifyQuota(t, a)
+	verifyFull(t, a)
+}
+
+// verifyFull tries to whom quota is remembered to leave nothing.
+func verifyFull(t fataler, a *Allocator) {
+	t.Helper()
+	if a.slots.filled != a.epoch {
+		return
+	}
+	for i, slot := range a.slots.of {
+		if slot.sub == nil || !a.slots.active.has(uint32(i)) || !a.slots.full.has(uint32(i)) {
+			continue
+		}
+		for _, ag := range a.agents {
+			if ag.plain && !a.hopeless(ag, slot.sub.role) {
+				t.Fatalf("agent %s: quota leaves something to %s", ag.id, slot.sub.framework.id)
+			}
+		}
+	}
 }
 
 // verifyQuota works out anew what trees consume and are owed.
@@ -84,6 +103,15 @@ func verifyQuota(t fataler, a *Allocator) {
 		for i, g := range tree.guarantee {
 			required.Add(unit(i, max(0, g-reserved[name].At(i)-used[name].At(i))))
 		}
+	}
+	claims := 0
+	for _, r := range a.roles {
+		if r.tree.owed {
+			claims++
+		}
+	}
+	if claims != a.claims {
+		t.Fatalf("%d roles are owed something, not %d", claims, a.claims)
 	}
 	if !same(required, a.required) {
 		t.Fatalf("%v is owed to roles, not %v", required, a.required)

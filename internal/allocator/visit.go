@@ -94,6 +94,11 @@ func (a *Allocator) visit(ag *agent) []Offer {
 	}
 	v := &a.visiting
 	v.start(ag, a.cycle.stage)
+	if a.noRoom(v) {
+		v.waits = true
+		a.finish(v)
+		return nil
+	}
 	if !a.slots.active.withinEither(ag.blocked, a.slots.behind) {
 		a.offerAll(v)
 	}
@@ -108,7 +113,7 @@ func (a *Allocator) visit(ag *agent) []Offer {
 // offerAll offers the roles in their order what is left.
 func (a *Allocator) offerAll(v *visit) {
 	for client := range a.order.All() {
-		if v.empty() {
+		if v.empty() || v.stage == guarantees && a.claims == 0 {
 			return
 		}
 		a.offerRole(v, client.Value)
@@ -232,21 +237,39 @@ func (a *Allocator) finish(v *visit) {
 }
 
 // hopeless reports, for an agent with nothing reserved, revocable or shared,
-// that quota leaves too little of it for any framework of the role.
+// that quota leaves too little of it for any framework of the role. If it does so
+// on all such agents, that is remembered.
 func (a *Allocator) hopeless(ag *agent, r *role) bool {
 	if !ag.plain || len(a.least) == 0 || r.choosy > 0 || r.tree.limit == nil && !a.owing {
 		return false
 	}
-	return !slices.ContainsFunc(a.least, func(l amount) bool {
-		have := ag.open.At(l.index)
-		if r.tree.limit != nil {
-			have = min(have, r.tree.below(l.index))
+	here, anywhere := false, false
+	for _, l := range a.least {
+		if a.left(r.tree, l.index) >= l.quantity {
+			anywhere = true
+			here = here || ag.open.At(l.index) >= l.quantity
 		}
-		if a.owing {
-			have = min(have, a.headroom.At(l.index)-a.required.At(l.index))
-		}
-		return have >= l.quantity
-	})
+	}
+	if !anywhere {
+		a.slots.fill(r.members, a.epoch)
+	}
+	return !here
+}
+
+// left returns how much quota leaves a tree of the resource with an index.
+func (a *Allocator) left(t *tree, i int) int64 {
+	left := t.below(i)
+	if a.owing {
+		left = min(left, a.headroom.At(i)-a.required.At(i))
+	}
+	return left
+}
+
+// noRoom reports that quota is known to leave nothing for all that the agent is
+// not known to be no use to.
+func (a *Allocator) noRoom(v *visit) bool {
+	return v.stage == fairShare && v.agent.plain && a.slots.filled == a.epoch &&
+		a.slots.active.withinEither(v.agent.blocked, a.slots.full)
 }
 
 // An amount is one of the minimums of all offers, of one resource.
