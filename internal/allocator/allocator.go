@@ -55,7 +55,8 @@ type Allocator struct {
 	pending    []*agent // candidates
 	all        bool     // all agents are
 	cycle      cycle
-	work       int // what the run may still cost
+	work       int    // what the run may still cost
+	fetched    uint64 // means nothing
 	visiting   visit
 	scratch    charge
 }

@@ -173,6 +173,27 @@ func (a *Allocator) nextAgent() *agent {
 		a.cycle.stage, a.cycle.next = fairShare, 0
 		a.shuffle()
 	}
+	if a.cycle.next%ahead == 0 {
+		a.fetch()
+	}
 	a.cycle.next++
 	return a.cycle.agents[a.cycle.next-1]
+}
+
+// ahead is how many agents are fetched at a time.
+const ahead = 16
+
+// fetch reads a word of each line of memory that the visits of the next agents
+// begin with. Visits are in random order, so each would wait for its agent; here
+// nothing waits for what is read, and it comes for all of them at once.
+func (a *Allocator) fetch() {
+	agents := a.cycle.agents[a.cycle.next:]
+	agents = agents[:min(ahead, len(agents))]
+	for _, ag := range agents {
+		a.fetched += uint64(ag.num) + ag.checked + uint64(len(ag.blocked)+len(ag.holdings)+len(ag.open)+len(ag.named)) + ag.swept
+	}
+	for _, ag := range agents {
+		role, _ := ag.available.AllocationRole() // of the first and the last entry
+		a.fetched += uint64(len(role))
+	}
 }
