@@ -99,8 +99,8 @@ func (r Resources) AllocatedTo(role string) Resources {
 		return r
 	}
 	out := make([]Resource, len(r.entries))
+	copy(out, r.entries)
 	for i := range out {
-		out[i] = r.entries[i]
 		out[i].allocation = role
 	}
 	if r.entries[0].allocation == r.entries[len(r.entries)-1].allocation {
