@@ -15,7 +15,7 @@ import (
 // BenchmarkDeclinedCycle visits all agents, of which every framework has
 // declined everything. "learnt" is as things are after declining: each agent was
 // visited after its last refusal. "unlearnt" is a cycle in which every agent has
-// got something back since, and looks through its filters again. It is here and
+// got something back since, and finds anew whom it is no use to. It is here and
 // not in test/bench because filters of hundreds of millions of pairs are put in
 // place and not declined one by one. The largest size takes four gigabytes and
 // is for MESETA_BENCH_FULL.
