@@ -132,7 +132,7 @@ func (a *Agent) Step(now time.Time, in Input) {
 	case ExecutorSubscribe:
 		a.subscribe(in)
 	case ExecutorCall:
-		a.reply(in.Request, a.executorCall(in.Call))
+		a.reply(in.Request, a.executorCall(in))
 	case ExecutorClosed:
 		a.executorClosed(in.Conn)
 	case ContainerReady, ContainerNetworks, ContainerLaunched, ContainerFailed, ContainerExited:

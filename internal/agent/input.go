@@ -55,13 +55,22 @@ type (
 		Request RequestID
 		Conn    ConnID
 		Driver  ids.UPID
+		By      *Caller
 		Call    *executorpb.Call
 	}
 
 	// ExecutorCall is any other call of an executor, answered by one [Reply].
 	ExecutorCall struct {
 		Request RequestID
+		By      *Caller
 		Call    *executorpb.Call
+	}
+
+	// Caller is who makes a call of an executor's, as its token says; nil where
+	// that was not asked.
+	Caller struct {
+		Name   string            // for messages
+		Claims map[string]string // of the token: fid, eid and cid are an executor's
 	}
 
 	// ExecutorClosed says that an event stream ended without our doing.

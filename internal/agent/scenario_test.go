@@ -104,13 +104,13 @@ func (w *world) input(a args) Input {
 	case "update":
 		c := w.call(a, executorpb.Call_UPDATE)
 		c.Update = &executorpb.Call_Update{Status: w.status(a, a.word(3), a.word(4), a.opts["uuid"])}
-		return ExecutorCall{Request: 9, Call: c}
+		return ExecutorCall{Request: 9, By: w.by(a), Call: c}
 	case "say":
 		c := w.call(a, executorpb.Call_MESSAGE)
 		c.Message = &executorpb.Call_Message{Data: []byte(a.word(3))}
-		return ExecutorCall{Request: 9, Call: c}
+		return ExecutorCall{Request: 9, By: w.by(a), Call: c}
 	case "beat":
-		return ExecutorCall{Request: 9, Call: w.call(a, executorpb.Call_HEARTBEAT)}
+		return ExecutorCall{Request: 9, By: w.by(a), Call: w.call(a, executorpb.Call_HEARTBEAT)}
 	case "closed":
 		n, _ := strconv.Atoi(a.word(1))
 		return ExecutorClosed{Conn: ConnID(n)}

@@ -29,10 +29,28 @@ func (a *Agent) executorOf(c *executorpb.Call) (*executor, error) {
 	return x, nil
 }
 
+// verify refuses a call of one who is not the run's executor.
+func (c *Caller) verify(x *executor) error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Claims["fid"] != string(x.run.Framework):
+		return refusal.Forbiddenf("Authenticated principal '%s' does not contain an 'fid' claim with the framework ID %s, which is set in the call", c.Name, x.run.Framework)
+	case c.Claims["eid"] != string(x.run.Executor):
+		return refusal.Forbiddenf("Authenticated principal '%s' does not contain an 'eid' claim with the executor ID %s, which is set in the call", c.Name, x.run.Executor)
+	case c.Claims["cid"] != string(x.run.Container):
+		return refusal.Forbiddenf("Authenticated principal '%s' does not contain a 'cid' claim with the correct active ContainerID", c.Name)
+	}
+	return nil
+}
+
 // subscribe handles an executor's wish for events. One that is to end is told
 // so, and its stream is closed.
 func (a *Agent) subscribe(in ExecutorSubscribe) {
 	x, err := a.executorOf(in.Call)
+	if err == nil {
+		err = in.By.verify(x)
+	}
 	if err != nil {
 		a.log.Warn("executor cannot subscribe", slog.String("executor_id", in.Call.GetExecutorId().GetValue()), slog.String("why", err.Error()))
 		a.reply(in.Request, err)
@@ -166,7 +184,8 @@ func (a *Agent) subscribeTimeout(x *executor) {
 }
 
 // executorCall handles any other call of an executor.
-func (a *Agent) executorCall(c *executorpb.Call) error {
+func (a *Agent) executorCall(in ExecutorCall) error {
+	c := in.Call
 	if c.GetType() == executorpb.Call_HEARTBEAT {
 		return nil
 	}
@@ -176,7 +195,11 @@ func (a *Agent) executorCall(c *executorpb.Call) error {
 		return refusal.Unavailablef("Agent has not finished recovery")
 	case err != nil:
 		return err
-	case x.state == ExecutorRegistering:
+	}
+	if err := in.By.verify(x); err != nil {
+		return err
+	}
+	if x.state == ExecutorRegistering {
 		return refusal.Forbiddenf("Executor is not subscribed")
 	}
 	switch c.GetType() {

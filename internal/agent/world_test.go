@@ -194,7 +194,16 @@ func (w *world) subscribe(a args) Input {
 		c.Subscribe.UnacknowledgedUpdates = append(c.Subscribe.UnacknowledgedUpdates, &executorpb.Call_Update{Status: w.status(a, p[0], p[1], p[2])})
 	}
 	n, _ := strconv.Atoi(or(a.opts["conn"], "1"))
-	return ExecutorSubscribe{Conn: ConnID(n), Driver: ids.UPID(a.opts["driver"]), Call: c}
+	return ExecutorSubscribe{Conn: ConnID(n), Driver: ids.UPID(a.opts["driver"]), By: w.by(a), Call: c}
+}
+
+// by returns the holder of a token of "by=FID:EID:CID", nil without.
+func (w *world) by(a args) *Caller {
+	claims := strings.Split(a.opts["by"], ":")
+	if len(claims) != 3 {
+		return nil
+	}
+	return &Caller{Name: "who", Claims: map[string]string{"fid": claims[0], "eid": claims[1], "cid": string(w.container(claims[2]))}}
 }
 
 func (w *world) container(s string) ids.ContainerID {

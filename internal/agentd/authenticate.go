@@ -28,6 +28,11 @@ type Authentication struct {
 	// (--authenticate_http_readonly, --authenticate_http_readwrite).
 	HTTPCredentials             authn.Credentials
 	HTTPReadOnly, HTTPReadWrite bool
+	// ExecutorKey signs the tokens that custom executors get (--jwt_secret_key); nil:
+	// they get none. Executors says whether to ask for them at the executor API
+	// (--authenticate_http_executors).
+	ExecutorKey authn.Key
+	Executors   bool
 }
 
 // authenticatee proves to a master who the agent is, one attempt at a time. Each
@@ -147,18 +152,30 @@ func (s *Server) postAs(process string, to ids.UPID, m proto.Message) {
 // public are the paths that anybody may read, whatever is asked of others.
 var public = map[string]bool{"health": true, "version": true, "help/": true}
 
-// authenticated lets through to h who carries a credential, if the endpoint's
-// realm asks for one.
+// authenticated lets through to h who carries a credential, or a token where
+// executors have something to do, if the endpoint's realm asks for one.
 func (s *Server) authenticated(process, path string, h http.Handler) http.Handler {
-	a, realm, asked := &s.cfg.Authentication, authn.AgentReadOnly, s.cfg.Authentication.HTTPReadOnly
+	a := &s.cfg.Authentication
 	switch {
-	case public[path] || public[process+"/"+path] || path == "api/v1/executor":
-		asked = false
+	case public[path] || public[process+"/"+path]:
+		return h
+	case path == "api/v1/executor":
+		if !a.Executors {
+			return h
+		}
+		return authn.Tokens(authn.AgentExecutor, a.HTTPCredentials, a.ExecutorKey, h)
+	case path == "api/v1" && a.HTTPReadWrite && a.Executors:
+		return authn.Tokens(authn.AgentReadWrite, a.HTTPCredentials, a.ExecutorKey, h)
 	case path == "api/v1" || process == "logging":
-		realm, asked = authn.AgentReadWrite, a.HTTPReadWrite
+		return basicIf(a.HTTPReadWrite, authn.AgentReadWrite, a.HTTPCredentials, h)
+	default:
+		return basicIf(a.HTTPReadOnly, authn.AgentReadOnly, a.HTTPCredentials, h)
 	}
+}
+
+func basicIf(asked bool, realm string, c authn.Credentials, h http.Handler) http.Handler {
 	if !asked {
 		return h
 	}
-	return authn.Basic(realm, a.HTTPCredentials, h)
+	return authn.Basic(realm, c, h)
 }

@@ -178,7 +178,11 @@ func (c *container) prepare() error {
 }
 
 func (c *container) start() (launcher.Process, error) {
-	return c.s.containerizer.Start(c.make, c.spec.Command, c.environment())
+	env, err := c.withToken(c.environment())
+	if err != nil {
+		return nil, err
+	}
+	return c.s.containerizer.Start(c.make, c.spec.Command, env)
 }
 
 // environment returns that of the process. A task in a container of the Docker

@@ -38,7 +38,7 @@ func (s *Server) serveExecutor(w http.ResponseWriter, r *http.Request) error {
 // call hands a call to the core and waits for what it says.
 func (s *Server) call(r *http.Request, call *executorpb.Call) error {
 	id, answer := s.requests.Ask()
-	if err := s.inbox.Put(r.Context(), item{input: agent.ExecutorCall{Request: id, Call: call}}); err != nil {
+	if err := s.inbox.Put(r.Context(), item{input: agent.ExecutorCall{Request: id, By: executorCaller(r), Call: call}}); err != nil {
 		s.requests.Answer(id, err)
 	}
 	select {
@@ -61,7 +61,7 @@ func (s *Server) subscribeExecutor(w http.ResponseWriter, r *http.Request, call 
 	conn := s.streams.add(e)
 	defer s.streams.remove(conn)
 	id, answer := s.requests.Ask()
-	if err := s.inbox.Put(r.Context(), item{input: agent.ExecutorSubscribe{Request: id, Conn: conn, Call: call}}); err != nil {
+	if err := s.inbox.Put(r.Context(), item{input: agent.ExecutorSubscribe{Request: id, Conn: conn, By: executorCaller(r), Call: call}}); err != nil {
 		s.requests.Answer(id, err)
 	}
 	select {

@@ -26,6 +26,9 @@ func (s *Server) serveOperator(w http.ResponseWriter, r *http.Request) error {
 	if err := httpd.Validated("agent::Call", validate.AgentCall(call)); err != nil {
 		return err
 	}
+	if err := permit(r.Context(), call); err != nil {
+		return err
+	}
 	v, err := s.recovered(r.Context())
 	if err != nil {
 		return err

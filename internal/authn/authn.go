@@ -131,35 +131,38 @@ func (c Credentials) Verify(principal, secret string) bool {
 // Basic lets through to next the requests that carry one of the credentials,
 // with the principal in their context, and answers the others 401.
 func Basic(realm string, c Credentials, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		principal, secret, ok := r.BasicAuth()
-		if !ok || !c.Verify(principal, secret) {
-			challenge(w, realm)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), principal)))
-	})
+	return require(realm, []way{basic(c)}, next)
 }
 
-func challenge(w http.ResponseWriter, realm string) {
-	const text = "401 Unauthorized."
-	w.Header().Set("WWW-Authenticate", "Basic realm="+strconv.Quote(realm))
+const unauthorized = "401 Unauthorized."
+
+func refuse(w http.ResponseWriter, challenge, text string) {
+	w.Header().Set("WWW-Authenticate", challenge)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusUnauthorized)
 	_, _ = io.WriteString(w, text)
 }
 
-type principalKey struct{}
+type whoKey struct{}
 
 // WithPrincipal returns a context of a request that principal makes.
 func WithPrincipal(ctx context.Context, principal string) context.Context {
-	return context.WithValue(ctx, principalKey{}, principal)
+	return context.WithValue(ctx, whoKey{}, &Who{Principal: principal})
 }
 
-// Principal returns who makes the request with the given context, or "" if
-// that was not asked.
+// By returns who makes the request with the given context, nil if that was not
+// asked.
+func By(ctx context.Context) *Who {
+	who, _ := ctx.Value(whoKey{}).(*Who)
+	return who
+}
+
+// Principal returns the principal who makes the request with the given context,
+// or "" if that was not asked, or the request carries a token.
 func Principal(ctx context.Context) string {
-	principal, _ := ctx.Value(principalKey{}).(string)
-	return principal
+	if who := By(ctx); who != nil {
+		return who.Principal
+	}
+	return ""
 }

@@ -98,8 +98,8 @@ func (a *authenticationFlags) load() (masterd.Authentication, error) {
 
 // agentAuthenticationFlags are an agent's, of who it is and who has to say so.
 type agentAuthenticationFlags struct {
-	Credential, HTTPCredentials string
-	HTTPReadOnly, HTTPReadWrite bool
+	Credential, HTTPCredentials, ExecutorKey string
+	HTTPReadOnly, HTTPReadWrite, Executors   bool
 }
 
 func (f *agentFlags) authentication() {
@@ -114,7 +114,14 @@ func (f *agentFlags) authentication() {
 	f.Set.Bool(&a.HTTPReadOnly, "authenticate_http_readonly", false, "Ask for a credential at endpoints that only read.").Check(a.httpNeeds)
 	f.Set.Bool(&a.HTTPReadWrite, "authenticate_http_readwrite", false, "Ask for a credential at endpoints that may change something, the operator API among them.").
 		DeprecatedAlias("authenticate_http").Check(a.httpNeeds)
-	f.Set.Choice(new(string), "http_authenticators", "basic", []string{"basic"}, "How requests are authenticated.")
+	f.Set.Path(&a.ExecutorKey, "jwt_secret_key", "", "File with the key that the tokens of custom executors are signed with.").DeprecatedAlias("executor_secret_key").Optional()
+	f.Set.Bool(&a.Executors, "authenticate_http_executors", false, "Ask executors for the token that they got, at the executor API; it also opens their own containers to them where --authenticate_http_readwrite asks for a credential.").
+		Check(a.executorsNeed)
+	f.Set.Choice(new(string), "http_authenticators", "basic", []string{"basic", "basic,jwt"}, "How requests are authenticated. jwt is for executors, with --authenticate_http_executors.")
+}
+
+func (a *agentAuthenticationFlags) executorsNeed() error {
+	return needCredentials(a.Executors, "jwt_secret_key", a.ExecutorKey)
 }
 
 func (a *agentAuthenticationFlags) httpNeeds() error {
@@ -123,7 +130,10 @@ func (a *agentAuthenticationFlags) httpNeeds() error {
 
 // load reads the files.
 func (a *agentAuthenticationFlags) load() (out agentd.Authentication, err error) {
-	out.HTTPReadOnly, out.HTTPReadWrite = a.HTTPReadOnly, a.HTTPReadWrite
+	out.HTTPReadOnly, out.HTTPReadWrite, out.Executors = a.HTTPReadOnly, a.HTTPReadWrite, a.Executors
+	if out.ExecutorKey, err = executorKey(a.ExecutorKey); err != nil {
+		return out, err
+	}
 	if out.HTTPCredentials, err = credentials("http_credentials", a.HTTPCredentials); err != nil || a.Credential == "" {
 		return out, err
 	}
@@ -137,4 +147,20 @@ func (a *agentAuthenticationFlags) load() (out agentd.Authentication, err error)
 	}
 	out.Credential = &one
 	return out, nil
+}
+
+// executorKey reads the file of --jwt_secret_key, all of which is the key; none is
+// no key.
+func executorKey(path string) (authn.Key, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := readSecrets(path)
+	if err == nil && len(text) == 0 {
+		err = errors.New("the file is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--jwt_secret_key: %w", err)
+	}
+	return authn.Key(text), nil
 }

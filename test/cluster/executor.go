@@ -178,5 +178,13 @@ func (e *executor) post(call J) (*http.Response, error) {
 		return nil, err
 	}
 	agent := strings.TrimPrefix(os.Getenv("MESOS_AGENT_ENDPOINT"), "http://")
-	return http.Post("http://"+agent+"/api/v1/executor", "application/json", bytes.NewReader(body))
+	request, err := http.NewRequest(http.MethodPost, "http://"+agent+"/api/v1/executor", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if token := os.Getenv("MESOS_EXECUTOR_AUTHENTICATION_TOKEN"); token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	return http.DefaultClient.Do(request)
 }
