@@ -88,7 +88,21 @@ func executorPID(x *agent.ExecutorRow) int {
 
 func (s *Server) containerStatus(id ids.ContainerID, pid int) *mesos.ContainerStatus {
 	n := uint32(pid)
-	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n, NetworkInfos: s.containerizer.Networks(id)}
+	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n, NetworkInfos: s.containerizer.Networks(id), CgroupInfo: s.cgroupInfo(id)}
+}
+
+// cgroupInfo returns the class of a container's packets, nil if it has none.
+func (s *Server) cgroupInfo(id ids.ContainerID) *mesos.CgroupInfo {
+	process, _ := s.processes.Load(id)
+	p, ok := process.(interface{ NetClass() uint32 })
+	if !ok {
+		return nil
+	}
+	class := p.NetClass()
+	if class == 0 {
+		return nil
+	}
+	return &mesos.CgroupInfo{NetCls: &mesos.CgroupInfo_NetCls{Classid: &class}}
 }
 
 // address returns the IP address that a container is reached at.

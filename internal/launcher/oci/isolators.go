@@ -39,6 +39,7 @@ var isolators = map[string]isolator{
 	"cgroups/cpuset":      {"cpuset", "cpuset", nothing},
 	"cgroups/blkio":       {"blkio", "io", nothing},
 	"cgroups/hugetlb":     {"hugetlb", "hugetlb", nothing},
+	"cgroups/net_cls":     {"net_cls", "net_cls", nothing}, // see netcls.go; version 2 has none
 	"namespaces/pid":      {"", "", pidNamespace},
 	"namespaces/ipc":      {"", "", ipcNamespace},
 	"linux/capabilities":  {"", "", capabilities},
@@ -97,7 +98,9 @@ func checkIsolation(names []string, m Machine) error {
 		if _, ok := isolators[name]; !ok {
 			return unknown(name)
 		}
-		if c := missingController(name, m); c != "" {
+		if c := missingController(name, m); c != "" && m.Unified && c == "net_cls" {
+			return fmt.Errorf("isolator %s needs control groups of version 1; with those of version 2 let the firewall match containers by their group (iptables -m cgroup --path, nft socket cgroupv2)", name)
+		} else if c != "" {
 			return fmt.Errorf("isolator %s needs the cgroup controller %s, which this kernel has not mounted below %s", name, c, m.Mount)
 		}
 	}

@@ -115,7 +115,7 @@ func TestIsolators(t *testing.T) {
 		"cgroups/cpu,cgroups/mem": "cgroups/cpu cgroups/mem",
 		"process":                 "posix/cpu posix/mem",
 		"cgroups":                 "cgroups/cpu cgroups/mem",
-		"cgroups/all":             "cgroups/blkio cgroups/cpu cgroups/cpuset cgroups/devices cgroups/mem cgroups/pids",
+		"cgroups/all":             "cgroups/blkio cgroups/cpu cgroups/cpuset cgroups/devices cgroups/mem cgroups/net_cls cgroups/pids",
 	} {
 		if got, err := Isolators(text, machine); err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, %v", text, got, err)

@@ -39,6 +39,7 @@ type Launcher struct {
 	cfg     Config
 	runtime runc.Runc
 	cgroups cgroups
+	classes *classes
 }
 
 // Config is what all containers of a launcher share.
@@ -66,6 +67,7 @@ func New(cfg Config) (*Launcher, error) {
 		return nil, fmt.Errorf("make the folder of bundles: %w", err)
 	}
 	l := &Launcher{Launcher: shims, cfg: cfg, cgroups: cgroups{machine: cfg.Machine, root: cfg.CgroupRoot}}
+	l.classes = newClasses(cfg.NetCls, l.cgroups)
 	l.runtime = runc.Runc{Command: cfg.Runtime.Path, Root: filepath.Join(cfg.Dir, "state"), LogFormat: runc.JSON}
 	return l, nil
 }
@@ -79,6 +81,9 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	}
 	if err := errors.Join(makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
+	}
+	if err := l.classify(spec.ID); err != nil {
+		return nil, errors.Join(fmt.Errorf("give container %s a class: %w", spec.ID, err), l.Release(spec.ID))
 	}
 	return l.start(spec, posix.Bundle{
 		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Drop: l.cfg.Drop != "",
@@ -135,6 +140,7 @@ func (l *Launcher) Adopt(id string, pid int, status string) (launcher.Process, e
 func (l *Launcher) Release(id string) error {
 	bundle := l.bundle(id)
 	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
+		l.classes.leave(id)
 		return nil
 	}
 	state := filepath.Join(l.runtime.Root, id)
@@ -148,6 +154,7 @@ func (l *Launcher) Release(id string) error {
 	if err := l.cgroups.remove(id); err != nil {
 		return fmt.Errorf("remove the cgroups of container %s: %w", id, err)
 	}
+	l.classes.leave(id)
 	// With the groups, that folder is all that crun and runc know of a container that
 	// has ended: to have them remove it takes as long as a launch.
 	return errors.Join(os.RemoveAll(state), os.RemoveAll(bundle))

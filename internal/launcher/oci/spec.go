@@ -25,6 +25,7 @@ type Options struct {
 	SeccompDir          string // --seccomp_config_dir
 	SeccompProfile      string // --seccomp_profile_name: "" for none by default
 	Devices             []Device
+	NetCls              *NetCls  // --cgroups_net_cls_…; nil: containers' packets are in no class of ours
 	ShmSize             uint64   // --default_container_shm_size, bytes; 0: half the memory
 	Hidden              []string // folders of the machine that containers do not see, but for their sandbox
 }

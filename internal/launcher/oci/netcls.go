@@ -1,0 +1,129 @@
+package oci
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// NetCls are the classes that packets of containers are in, for the machine's
+// traffic control and firewall: Primary:Low to Primary:High, one for each.
+type NetCls struct{ Primary, Low, High uint16 }
+
+// ParseNetCls reads --cgroups_net_cls_primary_handle and …_secondary_handles; nil
+// if there is no primary one: then it is the operator who gives classes.
+func ParseNetCls(primary, secondary string) (*NetCls, error) {
+	if primary == "" {
+		return nil, nil //nolint:nilnil // none is a choice too
+	}
+	out := &NetCls{Low: 1, High: 0xffff}
+	var err error
+	if out.Primary, err = handle(primary); err != nil {
+		return nil, fmt.Errorf("--cgroups_net_cls_primary_handle: %w", err)
+	}
+	if secondary == "" {
+		return out, nil
+	}
+	low, high, ok := strings.Cut(secondary, ",")
+	if !ok {
+		return nil, fmt.Errorf("--cgroups_net_cls_secondary_handles: %q is no range; say the first and the last, as 0x1,0xffff", secondary)
+	}
+	if out.Low, err = handle(low); err == nil {
+		out.High, err = handle(high)
+	}
+	if err == nil && out.Low > out.High {
+		err = fmt.Errorf("there is nothing from %s to %s", low, high)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--cgroups_net_cls_secondary_handles: %w", err)
+	}
+	return out, nil
+}
+
+func handle(text string) (uint16, error) {
+	n, err := strconv.ParseUint(strings.TrimSpace(text), 0, 16)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("%q is no handle; one has 16 bits and is not 0, as 0xAAAA", text)
+	}
+	return uint16(n), nil
+}
+
+// classes are those that containers have. It may be used by many goroutines.
+type classes struct {
+	of   *NetCls
+	mu   sync.Mutex
+	used map[uint16]string // container, by what is of its own in the class
+	last uint16
+}
+
+// newClasses returns the classes, with those that containers of an earlier life
+// have.
+func newClasses(of *NetCls, g cgroups) *classes {
+	c := &classes{of: of, used: map[uint16]string{}}
+	if of == nil || g.machine.Controllers["net_cls"] == "" {
+		return c
+	}
+	groups, err := os.ReadDir(filepath.Join(g.machine.Controllers["net_cls"], g.root))
+	if err != nil {
+		return c // there are none
+	}
+	for _, group := range groups {
+		if class, ok := g.number("net_cls", group.Name(), "net_cls.classid"); ok && class>>16 == uint64(of.Primary) {
+			c.used[uint16(class)] = group.Name()
+		}
+	}
+	return c
+}
+
+// take gives a container a class.
+func (c *classes) take(id string) (uint32, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := int(c.of.High) - int(c.of.Low) + 1
+	for i := range n { // from the one after the last, so that none is soon another's
+		own := uint16(int(c.of.Low) + (int(max(c.last+1, c.of.Low))-int(c.of.Low)+i)%n)
+		if c.used[own] == "" {
+			c.used[own], c.last = id, own
+			return uint32(c.of.Primary)<<16 | uint32(own), nil
+		}
+	}
+	return 0, fmt.Errorf("all %d handles of --cgroups_net_cls_secondary_handles are in use", n)
+}
+
+// leave takes a container's class back.
+func (c *classes) leave(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for own, by := range c.used {
+		if by == id {
+			delete(c.used, own)
+		}
+	}
+}
+
+// classify makes the group of a container that is to be launched, with a class, if
+// classes are ours to give. The runtime, which finds it, would ask for a hierarchy
+// of net_prio too if it were to do that.
+func (l *Launcher) classify(id string) error {
+	if l.cfg.NetCls == nil || !l.cfg.has("cgroups/net_cls") {
+		return nil
+	}
+	class, err := l.classes.take(id)
+	if err != nil {
+		return err
+	}
+	dir := l.cgroups.dir("net_cls", id)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "net_cls.classid"), strconv.AppendUint(nil, uint64(class), 10), 0o644)
+}
+
+// NetClass returns the class that the container's packets are in, 0 for none.
+func (p *process) NetClass() uint32 {
+	class, _ := p.l.cgroups.number("net_cls", p.container, "net_cls.classid")
+	return uint32(class)
+}
