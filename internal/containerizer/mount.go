@@ -42,7 +42,67 @@ func (c *Containerizer) addMounts(ctx context.Context, spec *Spec) error {
 		}
 		spec.mounts = append(spec.mounts, mount)
 	}
+	return apart(spec.mounts)
+}
+
+// apart refuses volumes in one whose mounts go both ways: they would be mounted on
+// the machine too.
+func apart(mounts []launcher.Mount) error {
+	for _, outer := range mounts {
+		for _, m := range mounts {
+			if outer.Both && m.Target != outer.Target && isBelow(m.Target, outer.Target) {
+				return fmt.Errorf("volume '%s' is in '%s', which has bidirectional mount propagation", m.Target, outer.Target)
+			}
+		}
+	}
 	return nil
+}
+
+// shareable refuses what cannot have mounts that go both ways: what is in a mount
+// that is not shared, and folders above the agent's own, which are hidden by mounts.
+func (c *Containerizer) shareable(asked, source string) error {
+	for _, own := range c.cfg.Own {
+		if isBelow(own, source) {
+			return fmt.Errorf("Cannot setup bidirectional mount propagation for host path '%s' because the agent's own '%s' is below it", asked, own) //nolint:staticcheck // begins as Mesos words it
+		}
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if !sharedAt(string(text), source) {
+		return fmt.Errorf("Cannot setup bidirectional mount propagation for host path '%s' because it is not under a shared mount", asked) //nolint:staticcheck // as Mesos words it
+	}
+	return nil
+}
+
+// sharedAt reports whether a path with no link in it is in a mount that is shared,
+// as mountinfo tells: the last of those with the longest path that leads there.
+func sharedAt(mountinfo, p string) bool {
+	longest, shared := -1, false
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line)
+		if len(fields) < 7 {
+			continue
+		}
+		at := unescape(fields[4])
+		if len(at) < longest || !isBelow(p, at) {
+			continue
+		}
+		longest, shared = len(at), false
+		for _, option := range fields[6:] {
+			if option == "-" {
+				break
+			}
+			shared = shared || strings.HasPrefix(option, "shared:")
+		}
+	}
+	return shared
+}
+
+// unescape undoes the kernel's way of writing blanks in paths.
+func unescape(p string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(p)
 }
 
 // mounter finds the volumes of one container.
@@ -97,11 +157,11 @@ func (m *mounter) source(ctx context.Context, i int, v *mesos.Volume) (out launc
 		out.Host = true
 		out.Source, err = m.host(v.GetHostPath())
 	case s.GetType() == mesos.Volume_Source_HOST_PATH:
-		if s.GetHostPath().GetMountPropagation().GetMode() == mesos.MountPropagation_BIDIRECTIONAL {
-			return out, errors.New("mounts that a container makes stay in it: bidirectional mount propagation is not supported")
-		}
 		out.Host = true
-		out.Source, err = m.host(s.GetHostPath().GetPath())
+		out.Both = s.GetHostPath().GetMountPropagation().GetMode() == mesos.MountPropagation_BIDIRECTIONAL
+		if out.Source, err = m.host(s.GetHostPath().GetPath()); err == nil && out.Both {
+			err = m.c.shareable(s.GetHostPath().GetPath(), out.Source)
+		}
 	case s.GetType() == mesos.Volume_Source_SANDBOX_PATH:
 		out.Source, err = m.sandboxPath(v, s.GetSandboxPath())
 	case s.GetType() == mesos.Volume_Source_SECRET:

@@ -103,7 +103,7 @@ func TestMounts(t *testing.T) {
 		{sandboxPath("data", "x", 0), "Unknown SANDBOX_PATH volume type"},
 		{&mesos.Volume{ContainerPath: new("data"), Image: &mesos.Image{}}, "--image_providers=DOCKER"},
 		{&mesos.Volume{ContainerPath: new("data"), Source: &mesos.Volume_Source{Type: mesos.Volume_Source_CSI_VOLUME.Enum()}}, "CSI_VOLUME are not supported"},
-		{bidirectional(), "bidirectional mount propagation is not supported"},
+		{bidirectional("DIR"), "because the agent's own 'DIR/work' is below it"},
 	} {
 		c, spec, dir := mounting(t)
 		links(t, dir)
@@ -119,6 +119,7 @@ func TestMounts(t *testing.T) {
 		}
 		spec.Container = &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Volumes: []*mesos.Volume{volume}}
 		err := c.Prepare(t.Context(), spec)
+		test.want = strings.ReplaceAll(test.want, "DIR", dir)
 		if got := mountText(spec.mounts, err, dir); got != test.want && (err == nil || !strings.Contains(got, test.want)) {
 			t.Errorf("%v: %s; want %s", volume, got, test.want)
 		}
@@ -147,8 +148,34 @@ func links(t *testing.T, dir string) {
 	}
 }
 
-func bidirectional() *mesos.Volume {
-	v := hostPath("data", "/usr")
+// Only what is in a shared mount can have mounts that go both ways, and nothing may
+// be in a volume whose mounts do.
+func TestBidirectional(t *testing.T) {
+	const mounts = `1 0 8:1 / / rw shared:1 - ext4 /dev/sda rw
+2 1 0:5 / /a rw - tmpfs none rw
+3 1 0:6 / /a/b rw master:3 shared:2 - tmpfs none rw
+4 1 0:7 / /with\040blank rw master:1 - tmpfs none rw
+5 1 0:8 / /twice rw shared:4 - tmpfs none rw
+6 5 0:9 / /twice rw - tmpfs none rw
+`
+	for path, want := range map[string]bool{
+		"/": true, "/home": true, "/a": false, "/a/c": false, "/a/b": true, "/a/b/c": true, "/a/bc": false, "/with blank/x": false, "/twice": false,
+	} {
+		if got := sharedAt(mounts, path); got != want {
+			t.Errorf("%s: %t", path, got)
+		}
+	}
+	both, other := launcher.Mount{Target: "/a", Host: true, Both: true}, launcher.Mount{Target: "/a/b"}
+	if err := apart([]launcher.Mount{both, other}); err == nil || !strings.Contains(err.Error(), "volume '/a/b' is in '/a'") {
+		t.Errorf("%v", err)
+	}
+	if err := apart([]launcher.Mount{both, {Target: "/ab"}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func bidirectional(source string) *mesos.Volume {
+	v := hostPath("data", source)
 	v.Source.HostPath.MountPropagation = &mesos.MountPropagation{Mode: mesos.MountPropagation_BIDIRECTIONAL.Enum()}
 	return v
 }

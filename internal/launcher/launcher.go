@@ -83,6 +83,10 @@ type Mount struct {
 	// Host mounts keep what the machine's own have: devices, setuid programs, and
 	// mounts that are made below the source later. Others have nothing of that.
 	Host bool
+	// Both has mounts that the container makes below Target come to be below Source
+	// on the machine as well, and stay there. It is for Host mounts whose Source is
+	// in a mount that is shared.
+	Both bool
 }
 
 // Resources are what a container is given, and the limits up to which it may

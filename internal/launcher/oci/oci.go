@@ -79,14 +79,15 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
 	}
-	if err := errors.Join(makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
+	shared, err := linkBoth(bundle, spec.Mounts)
+	if err := errors.Join(err, makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
 	if err := l.classify(spec.ID); err != nil {
 		return nil, errors.Join(fmt.Errorf("give container %s a class: %w", spec.ID, err), l.Release(spec.ID))
 	}
 	return l.start(spec, posix.Bundle{
-		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Drop: l.cfg.Drop != "",
+		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Both: shared, Drop: l.cfg.Drop != "",
 	}, spec.ID, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), spec.ID)
 }
 
@@ -191,6 +192,35 @@ func (l *Launcher) linkNetwork(bundle string, network *launcher.Network) error {
 		failed = errors.Join(failed, os.WriteFile(filepath.Join(bundle, "netns"), nil, 0o600))
 	}
 	return failed
+}
+
+// linkBoth tells the shim of the mounts that go both ways, and reports whether
+// there are some.
+func linkBoth(bundle string, mounts []launcher.Mount) (some bool, err error) {
+	n := 0
+	for _, m := range mounts {
+		if !m.Both {
+			continue
+		}
+		info, err := os.Stat(m.Source)
+		if err != nil {
+			return false, err
+		}
+		at := both(bundle, n)
+		if info.IsDir() {
+			err = os.MkdirAll(at, 0o711)
+		} else if err = os.MkdirAll(bundle, 0o711); err == nil {
+			err = os.WriteFile(at, nil, 0o600)
+		}
+		if err == nil {
+			err = os.Symlink(m.Source, at+".from")
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return false, err
+		}
+		n++
+	}
+	return n > 0, nil
 }
 
 func writeJSON(path string, v any) error {

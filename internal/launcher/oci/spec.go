@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -49,7 +50,7 @@ func Build(c *launcher.Spec, bundle string, o *Options) (*specs.Spec, error) {
 	if o.Machine.Unified {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
-	mounts(c, o, s)
+	mounts(c, bundle, o, s)
 	if c.Network != nil {
 		network(c.Network, bundle, s)
 	}
@@ -103,7 +104,7 @@ func processLike(first *specs.Process, c *launcher.Spec) *specs.Process {
 // mounts are those of every container: a /dev of its own, /sys that cannot be
 // written, and what the container was given. A folder that is hidden is empty
 // but for the sandbox.
-func mounts(c *launcher.Spec, o *Options, s *specs.Spec) {
+func mounts(c *launcher.Spec, bundle string, o *Options, s *specs.Spec) {
 	s.Mounts = []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
@@ -122,14 +123,26 @@ func mounts(c *launcher.Spec, o *Options, s *specs.Spec) {
 		}
 		s.Mounts = append(s.Mounts, bind(launcher.Mount{Source: c.Dir, Target: c.Dir}))
 	}
+	n := 0
 	for _, m := range c.Mounts {
-		s.Mounts = append(s.Mounts, bind(m))
+		b := bind(m)
+		if m.Both {
+			b.Source = both(bundle, n)
+			n++
+		}
+		s.Mounts = append(s.Mounts, b)
 		if m.Host {
 			s.Linux.RootfsPropagation = "rslave" // for what comes from outside to arrive
 			o.hide(m, s)
 		}
 	}
+	if n > 0 {
+		s.Linux.RootfsPropagation = "rshared" // the rest has no peers outside
+	}
 }
+
+// both returns where the shim puts the n-th of the mounts that go both ways.
+func both(bundle string, n int) string { return filepath.Join(bundle, "both-"+strconv.Itoa(n)) }
 
 // hide hides in a volume what containers do not see, where a folder above is its
 // source.
@@ -163,7 +176,10 @@ func (o *Options) has(isolator string) bool { return slices.Contains(o.Isolation
 
 func bind(m launcher.Mount) specs.Mount {
 	options := []string{"rbind", "rprivate", "nosuid", "nodev"}
-	if m.Host {
+	switch {
+	case m.Both:
+		options = []string{"rbind", "rshared"}
+	case m.Host:
 		options = []string{"rbind", "rslave"}
 	}
 	if m.ReadOnly {

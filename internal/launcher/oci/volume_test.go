@@ -3,9 +3,11 @@ package oci
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
 )
 
@@ -75,6 +77,67 @@ func arrives(m *testMachine, source string, at func(launcher.Mount) func(*launch
 	if status, err := p.Wait(); status != 0 || err != nil { // it ends when the mount has arrived
 		m.t.Errorf("wait status %#x, %v", status, err)
 	}
+}
+
+// TestBothWays: what a container mounts below a volume of that kind is on the
+// machine too, and nothing else of its mounts is; what the machine mounts arrives.
+func TestBothWays(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		source := m.t.TempDir()
+		for _, step := range []error{
+			syscall.Mount("none", source, "tmpfs", 0, ""), syscall.Mount("", source, "", syscall.MS_SHARED, ""),
+			os.Mkdir(filepath.Join(source, "folder"), 0o755),
+		} {
+			if step != nil {
+				m.t.Fatal(step)
+			}
+		}
+		m.t.Cleanup(func() {
+			for _, below := range []string{"folder/made", "folder/late", ""} {
+				if err := syscall.Unmount(filepath.Join(source, below), 0); err != nil {
+					m.t.Errorf("%s: %v", below, err)
+				}
+			}
+		})
+		before := mountPoints(m.t)
+		p, spec := m.fork("mkdir volume/made && mount -t tmpfs none volume/made && echo seen >volume/made/file; echo up >ready; until [ -e volume/late/file ]; do sleep 0.05; done",
+			func(s *launcher.Spec) {
+				target := filepath.Join(s.Dir, "volume")
+				if err := os.Mkdir(target, 0o755); err != nil {
+					m.t.Fatal(err)
+				}
+				s.Container = linux(&mesos.LinuxInfo{EffectiveCapabilities: caps(mesos.CapabilityInfo_SYS_ADMIN, mesos.CapabilityInfo_DAC_OVERRIDE)})
+				s.Mounts = []launcher.Mount{{Source: filepath.Join(source, "folder"), Target: target, Host: true, Both: true}}
+			})
+		if _, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil {
+			m.t.Fatal(err)
+		}
+		if text, err := os.ReadFile(filepath.Join(source, "folder/made/file")); string(text) != "seen\n" {
+			m.t.Errorf("the machine sees %q, %v", text, err)
+		}
+		made := mountPoints(m.t)
+		if len(made) != len(before)+1 {
+			m.t.Errorf("%d mounts on the machine, before there were %d", len(made), len(before))
+		}
+		late := filepath.Join(source, "folder/late")
+		for _, step := range []error{os.Mkdir(late, 0o755), syscall.Mount("none", late, "tmpfs", 0, ""), os.WriteFile(filepath.Join(late, "file"), nil, 0o644)} {
+			if step != nil {
+				m.t.Fatal(step)
+			}
+		}
+		if status, err := p.Wait(); status != 0 || err != nil { // it ends when the mount has arrived
+			m.t.Errorf("wait status %#x, %v", status, err)
+		}
+	}, nil)
+}
+
+func mountPoints(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
 // TestHiddenInVolumes: what no container sees, none sees in a volume with a folder

@@ -79,6 +79,7 @@ type Bundle struct {
 	HostRoot    bool   // make Dir/rootfs the machine's own root
 	HideUnified bool   // hide /sys/fs/cgroup/unified, which crun takes offence at
 	Network     bool   // make Dir/netns, a file, the network namespace that Dir/net links to
+	Both        bool   // make Dir/both-N, for each N from 0 that there is, what Dir/both-N.from links to, in its peer group
 	Drop        bool   // take away the mount that Dir/drop links to, if there is one
 }
 
@@ -251,6 +252,9 @@ func (b Bundle) how() string {
 	}
 	if b.Network {
 		how += "n"
+	}
+	if b.Both {
+		how += "b"
 	}
 	if b.Drop {
 		how += "d"

@@ -29,6 +29,8 @@
 // With "n" the network namespace that BUNDLE/net links to is at BUNDLE/netns, and
 // with "d" the mount that BUNDLE/drop links to is not there: it has the network
 // namespaces of all containers, which would live on with this one.
+// With "b" BUNDLE/both-0 and so on are what BUNDLE/both-0.from and so on link to, as
+// mounts that are shared with the machine's, when no other is any more.
 // All that is in a mount namespace of the shim's, so nobody has to undo it.
 // Descriptors: 0, 1, 2 are the task's, or the board's where there is one; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
@@ -39,6 +41,7 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <sched.h>
@@ -48,13 +51,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "board.h"
 
-enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 11 };
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 11, BOTH_MAX = 64 };
 
 static void fail(const char *what, const char *name) {
 	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
@@ -201,15 +205,43 @@ static int idle(void *argument) {
 	}
 }
 
+// take_shared opens a copy of the tree at BUNDLE/both-N.from, which is a peer of
+// what is there. -1: there is no such N.
+static int take_shared(char **argv, int n) {
+	char from[4096];
+	int fd;
+	snprintf(from, sizeof from, "%s/both-%d.from", argv[6], n);
+	fd = (int)syscall(SYS_open_tree, AT_FDCWD, from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (fd < 0 && errno != ENOENT)
+		fail("Failed to share the mounts of", from);
+	return fd;
+}
+
+static void put_shared(char **argv, int n, int fd) {
+	char to[4096];
+	snprintf(to, sizeof to, "%s/both-%d", argv[6], n);
+	if (syscall(SYS_move_mount, fd, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+		fail("Failed to mount what is shared at", to);
+	close(fd);
+}
+
 // prepare makes what HOW asks for.
 static void prepare(char **argv) {
 	static char stack[64 * 1024] __attribute__((aligned(16)));
 	char from[4096], to[4096];
 	pid_t init;
+	int shared[BOTH_MAX], n = 0;
 	if (strcmp(argv[7], "-") == 0)
 		return;
-	if (unshare(CLONE_NEWNS) != 0 || mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+	if (unshare(CLONE_NEWNS) != 0)
 		fail("Failed to make a mount namespace for", argv[1]);
+	if (strchr(argv[7], 'b'))
+		while (n < BOTH_MAX && (shared[n] = take_shared(argv, n)) >= 0)
+			n++;
+	if (mount("", "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+		fail("Failed to leave the peers of the mounts of", argv[1]);
+	for (int i = 0; i < n; i++)
+		put_shared(argv, i, shared[i]);
 	if (strchr(argv[7], 'u'))
 		umount2("/sys/fs/cgroup/unified", MNT_DETACH);
 	if (strchr(argv[7], 'p')) {
