@@ -31,7 +31,7 @@ type isolationFlags struct {
 	Quota                                   agentd.SandboxQuota
 	Ports                                   portFlags
 	makeHostPaths                           string
-	netPrimary, netSecondary                string
+	netPrimary, netSecondary, userIDs       string
 }
 
 // measured are the isolators that plain processes have.
@@ -51,6 +51,7 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes are measured for that.")
 	f.Ports.define(set)
 	set.String(&f.makeHostPaths, "host_path_volume_force_creation", "", "Folders, with colons between, below which folders that volumes of type HOST_PATH ask for are made when they are missing.").Optional()
+	set.String(&f.userIDs, "user_namespace_ids", "1879048192-1879113727", "With the isolator namespaces/user, the first and the last of the machine's user and group ids that those of containers are: root the first, and so on.")
 	set.String(&f.netPrimary, "cgroups_net_cls_primary_handle", "", "The upper 16 bits of the class that a container's packets are in, as 0xAAAA, with the isolator cgroups/net_cls. Without, it gives no classes.").Optional()
 	set.String(&f.netSecondary, "cgroups_net_cls_secondary_handles", "", "The first and the last of the lower 16 bits, one for each container, as 0x1,0xffff; 0x1,0xffff by default.").Optional()
 	set.JSON(decodeInto(&f.effective), "effective_capabilities", `Capabilities of containers that ask for none, with the isolator linux/capabilities, as JSON: {"capabilities": ["NET_RAW"]}.`)
@@ -141,6 +142,9 @@ func (f *isolationFlags) config(set *flags.Set, dir string, hidden []string) (oc
 	}
 	if o.Devices, err = oci.DevicesOf(f.devices); err != nil {
 		return oci.Config{}, fmt.Errorf("--allowed_devices: %w", err)
+	}
+	if o.UserIDs, err = oci.ParseUserIDs(f.userIDs); err != nil {
+		return oci.Config{}, fmt.Errorf("--user_namespace_ids: %w", err)
 	}
 	if o.NetCls, err = oci.ParseNetCls(f.netPrimary, f.netSecondary); err != nil {
 		return oci.Config{}, err

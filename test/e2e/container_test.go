@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,7 +89,8 @@ func (c *containers) left() error {
 	for _, pid := range cluster.Inside(c.agent.WorkDir) {
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		left = append(left, fmt.Sprintf("process %q, %s", command, stat))
+		dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)) // says whose it is
+		left = append(left, fmt.Sprintf("process %q in %s, %s", command, dir, stat))
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || strings.Contains(string(mounts), c.agent.WorkDir) {
@@ -178,8 +180,8 @@ func TestContainersLeaveNothing(t *testing.T) {
 	})
 }
 
-// mistreat launches and kills containers, some of them in networks, and kills the
-// agent at random moments.
+// mistreat launches and kills containers, some of them in networks, some in pods,
+// and others in those, and kills the agent at random moments.
 func mistreat(t *testing.T, c *containers, n *networks) {
 	t.Helper()
 	// While the agent is dead nobody's connection is to get its port.
@@ -194,20 +196,24 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 	if n == nil {
 		places = places[:1]
 	}
-	const each = 5
+	inner := &nester{c: c, r: r, commands: commands}
+	const each, podded = 5, 2 // tasks, and those of them that are a pod
 	for i := 0; i < *launches; i += each {
 		offer := roomy(s, 1)
 		var tasks []J
 		for k := range each {
-			task := cluster.Task(offer, fmt.Sprintf("t%d", i+k), commands[r.IntN(len(commands))])
-			if place := places[r.IntN(len(places))]; place != nil {
-				task["container"] = place
-			}
-			tasks = append(tasks, task)
+			tasks = append(tasks, cluster.Task(offer, fmt.Sprintf("t%d", i+k), commands[r.IntN(len(commands))]))
 		}
-		s.Launch(offer, 0, tasks...)
-		listen(s, i, r.IntN(3*each), time.Duration(r.IntN(2000))*time.Millisecond)
+		pod := groupOf(s, fmt.Sprintf("pod%d", i), tasks[:podded]...)
+		for _, of := range append([]J{pod["launch_group"].(J)["executor"].(J)}, tasks[podded:]...) {
+			if place := places[r.IntN(len(places))]; place != nil {
+				of["container"] = place
+			}
+		}
+		s.Accept(offer, 0, J{"type": "LAUNCH", "launch": J{"task_infos": tasks[podded:]}}, pod)
+		listen(s, i, r.IntN(3*each), time.Duration(r.IntN(2000))*time.Millisecond, inner.running)
 		c.agent.Kill9()
+		inner.sessions.Wait() // cut off
 		c.agent.Restart(t)
 		cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
 		for k := max(0, i-10*each); k < i+each; k++ { // some more than once: a kill may be lost with the agent
@@ -224,7 +230,36 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 			states[e.Get("update.status").Text("state")]++
 		}
 	}
-	t.Logf("%d launches, updates %v", *launches, states)
+	t.Logf("%d launches, %d more in them, updates %v", *launches, inner.launched, states)
+	if inner.launched == 0 {
+		t.Error("no container was launched in another")
+	}
+}
+
+// nester launches containers in those of tasks.
+type nester struct {
+	c        *containers
+	r        *rand.Rand
+	commands []string
+	launched int
+	sessions sync.WaitGroup
+}
+
+// running is told of a task that runs. What it asks for may come when the task is
+// over: then it is refused.
+func (n *nester) running(status cluster.Value) {
+	id, command := J{"value": "in" + status.Text("task_id.value"), "parent": status.At("container_status.container_id")}, n.commands[n.r.IntN(len(n.commands))]
+	kind := []string{"LAUNCH_NESTED_CONTAINER", "LAUNCH_CONTAINER", "LAUNCH_NESTED_CONTAINER_SESSION"}[n.r.IntN(3)]
+	call := J{"type": kind, strings.ToLower(kind): J{"container_id": id, "command": J{"value": command}}}
+	post := func() bool {
+		reply, err := cluster.Post(n.c.agent.URL+"/api/v1", nil, call)
+		return err == nil && reply.Status == 200
+	}
+	if kind == "LAUNCH_NESTED_CONTAINER_SESSION" {
+		n.sessions.Go(func() { post() })
+	} else if post() {
+		n.launched++
+	}
 }
 
 // roomy returns an offer of so much CPU at least: what a task gives back may come in
@@ -241,7 +276,7 @@ func roomy(s *cluster.Scheduler, cpus float64) cluster.Value {
 
 // listen acknowledges updates until so many came of tasks that were launched last,
 // or a time is over.
-func listen(s *cluster.Scheduler, first, updates int, most time.Duration) {
+func listen(s *cluster.Scheduler, first, updates int, most time.Duration, running func(status cluster.Value)) {
 	for end := time.Now().Add(most); updates > 0; {
 		update, err := s.Poll("UPDATE", nil, time.Until(end))
 		if err != nil {
@@ -249,6 +284,9 @@ func listen(s *cluster.Scheduler, first, updates int, most time.Duration) {
 		}
 		status := update.Get("update.status")
 		s.Acknowledge(status)
+		if status.Text("state") == "TASK_RUNNING" {
+			running(status)
+		}
 		var task int
 		if _, err := fmt.Sscanf(status.Text("task_id.value"), "t%d", &task); err == nil && task >= first {
 			updates--

@@ -41,6 +41,7 @@ var isolators = map[string]isolator{
 	"cgroups/hugetlb":     {"hugetlb", "hugetlb", nothing},
 	"cgroups/net_cls":     {"net_cls", "net_cls", nothing}, // see netcls.go; version 2 has none
 	"namespaces/pid":      {"", "", pidNamespace},
+	"namespaces/user":     {"", "", userNamespace},
 	"namespaces/ipc":      {"", "", ipcNamespace},
 	"linux/capabilities":  {"", "", capabilities},
 	"linux/nnp":           {"", "", noNewPrivileges},

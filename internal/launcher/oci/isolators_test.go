@@ -93,7 +93,7 @@ func TestWhoMayBurstGoesFirst(t *testing.T) {
 // control groups.
 func TestAllIsolatorsTogether(t *testing.T) {
 	for version, machine := range all() {
-		o := &Options{Machine: machine, Isolation: isolatorNames(), CgroupRoot: "mesos", PidsMax: 10}
+		o := &Options{Machine: machine, Isolation: isolatorNames(), CgroupRoot: "mesos", PidsMax: 10, UserIDs: UserIDs{1 << 20, 1 << 16}}
 		s := build(t, o, &launcher.Spec{ID: "c1", Path: "sh", Args: []string{"sh"}, Dir: "/box", Resources: launcher.Resources{CPUs: 1, Mem: 64}})
 		if s.Linux.CgroupsPath != "/mesos/c1" || !privatePIDs(s) || *s.Linux.Resources.Pids.Limit != 10 {
 			t.Errorf("%s: %+v", version, s.Linux)

@@ -56,7 +56,7 @@ const releaseTimeout = time.Minute
 
 // New returns a launcher on the machine it runs on.
 func New(cfg Config) (*Launcher, error) {
-	if err := checkIsolation(cfg.Isolation, cfg.Machine); err != nil {
+	if err := errors.Join(checkIsolation(cfg.Isolation, cfg.Machine), cfg.checkUsers()); err != nil {
 		return nil, err
 	}
 	shims, err := posix.New()
@@ -83,11 +83,17 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err := errors.Join(err, makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
+	users := l.cfg.has("namespaces/user")
+	if users {
+		if err := l.shift(spec, bundle); err != nil {
+			return nil, errors.Join(err, l.Release(spec.ID))
+		}
+	}
 	if err := l.classify(spec.ID); err != nil {
 		return nil, errors.Join(fmt.Errorf("give container %s a class: %w", spec.ID, err), l.Release(spec.ID))
 	}
 	return l.start(spec, posix.Bundle{
-		Dir: bundle, PrivatePIDs: privatePIDs(config), HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Both: shared, Drop: l.cfg.Drop != "",
+		Dir: bundle, PrivatePIDs: privatePIDs(config), UserIDs: users, HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Both: shared, Drop: l.cfg.Drop != "",
 	}, spec.ID, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), spec.ID)
 }
 

@@ -26,6 +26,7 @@ type Options struct {
 	SeccompDir          string // --seccomp_config_dir
 	SeccompProfile      string // --seccomp_profile_name: "" for none by default
 	Devices             []Device
+	UserIDs             UserIDs  // --user_namespace_ids, with the isolator namespaces/user
 	NetCls              *NetCls  // --cgroups_net_cls_…; nil: containers' packets are in no class of ours
 	ShmSize             uint64   // --default_container_shm_size, bytes; 0: half the memory
 	Hidden              []string // folders of the machine that containers do not see, but for their sandbox
@@ -63,6 +64,7 @@ func Build(c *launcher.Spec, bundle string, o *Options) (*specs.Spec, error) {
 			return nil, err
 		}
 	}
+	inUserNamespace(s)
 	return s, nil
 }
 

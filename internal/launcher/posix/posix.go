@@ -76,11 +76,15 @@ func (l *Launcher) Fork(spec *Spec) (launcher.Process, error) {
 type Bundle struct {
 	Dir         string // with pidns, a file, and the folders void and rootfs
 	PrivatePIDs bool   // make Dir/pidns a new pid namespace, with an init
-	HostRoot    bool   // make Dir/rootfs the machine's own root
-	HideUnified bool   // hide /sys/fs/cgroup/unified, which crun takes offence at
-	Network     bool   // make Dir/netns, a file, the network namespace that Dir/net links to
-	Both        bool   // make Dir/both-N, for each N from 0 that there is, what Dir/both-N.from links to, in its peer group
-	Drop        bool   // take away the mount that Dir/drop links to, if there is one
+	// UserIDs makes Dir/userns, a file, a new user namespace that owns the new pid
+	// namespace: as many ids from 0 as Dir/ids says, after the first of the machine's
+	// that they are. It needs PrivatePIDs.
+	UserIDs     bool
+	HostRoot    bool // make Dir/rootfs the machine's own root
+	HideUnified bool // hide /sys/fs/cgroup/unified, which crun takes offence at
+	Network     bool // make Dir/netns, a file, the network namespace that Dir/net links to
+	Both        bool // make Dir/both-N, for each N from 0 that there is, what Dir/both-N.from links to, in its peer group
+	Drop        bool // take away the mount that Dir/drop links to, if there is one
 }
 
 // ErrNotStarted says that a runtime has started nothing.
@@ -243,6 +247,9 @@ func (b Bundle) how() string {
 	how := "-"
 	if b.PrivatePIDs {
 		how += "p"
+	}
+	if b.UserIDs {
+		how += "i"
 	}
 	if b.HostRoot {
 		how += "r"

@@ -24,7 +24,8 @@
 // task's. With "p" in HOW the container gets a pid namespace that begins with a
 // process of ours: so the task is not its init, which signals would not end and
 // which had to reap; and killing that init is killing all there is. The runtime
-// finds the namespace at BUNDLE/pidns. With "r" it finds the machine's own root at
+// finds the namespace at BUNDLE/pidns. With "i" that is owned by a user namespace, at
+// BUNDLE/userns, with the line of BUNDLE/ids for its maps. With "r" it finds the machine's own root at
 // BUNDLE/rootfs, and with "u" no cgroups of version 2 beside those of version 1.
 // With "n" the network namespace that BUNDLE/net links to is at BUNDLE/netns, and
 // with "d" the mount that BUNDLE/drop links to is not there: it has the network
@@ -178,6 +179,35 @@ static int wait_for(pid_t task, int tether) {
 	}
 }
 
+// mapped is how an init in a user namespace learns that it is root there.
+static int mapped[2];
+
+// map_ids gives the user namespace of a process its ids.
+static void map_ids(char **argv, pid_t init) {
+	char from[4096], to[4096], line[128];
+	const char *maps[] = {"uid_map", "gid_map"};
+	snprintf(from, sizeof from, "%s/ids", argv[6]);
+	int fd = open(from, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line);
+	if (n <= 0)
+		fail("Failed to read", from);
+	close(fd);
+	for (int i = 0; i < 2; i++) {
+		snprintf(to, sizeof to, "/proc/%d/%s", (int)init, maps[i]);
+		if ((fd = open(to, O_WRONLY | O_CLOEXEC)) < 0 || write(fd, line, (size_t)n) != n)
+			fail("Failed to map the ids of", argv[1]);
+		close(fd);
+	}
+	snprintf(from, sizeof from, "/proc/%d/ns/user", (int)init);
+	snprintf(to, sizeof to, "%s/userns", argv[6]);
+	if (mount(from, to, NULL, MS_BIND, NULL) != 0)
+		fail("Failed to bind the user namespace to", to);
+	if (write(mapped[1], "1", 1) != 1)
+		fail("Failed to wake the init of", argv[1]);
+	close(mapped[0]);
+	close(mapped[1]);
+}
+
 // idle is the life of the init of a container's pid namespace: it reaps. What
 // runs in the namespace can see it, so it has an empty folder for its root and
 // lets nobody look into its memory.
@@ -185,6 +215,13 @@ static int idle(void *argument) {
 	char **argv = argument;
 	sigset_t all;
 	int s;
+	char byte;
+	if (strchr(argv[7], 'i')) { // from here on it is nobody on the machine
+		if (read(mapped[0], &byte, 1) != 1 || setgroups(0, NULL) != 0 || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+			_exit(1);
+		close(mapped[0]);
+		close(mapped[1]);
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
 	for (int fd = 0; fd <= LAST_FD; fd++)
@@ -245,9 +282,14 @@ static void prepare(char **argv) {
 	if (strchr(argv[7], 'u'))
 		umount2("/sys/fs/cgroup/unified", MNT_DETACH);
 	if (strchr(argv[7], 'p')) {
-		init = clone(idle, stack + sizeof stack, CLONE_NEWPID | SIGCHLD, argv);
+		int users = strchr(argv[7], 'i') ? CLONE_NEWUSER : 0;
+		if (users && pipe2(mapped, O_CLOEXEC) != 0)
+			fail("Failed to make a pipe for", argv[1]);
+		init = clone(idle, stack + sizeof stack, CLONE_NEWPID | users | SIGCHLD, argv);
 		if (init < 0)
 			fail("Failed to make a pid namespace for", argv[1]);
+		if (users)
+			map_ids(argv, init);
 		snprintf(from, sizeof from, "/proc/%d/ns/pid", (int)init);
 		snprintf(to, sizeof to, "%s/pidns", argv[6]);
 		if (mount(from, to, NULL, MS_BIND, NULL) != 0)
