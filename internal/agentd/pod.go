@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -68,11 +69,23 @@ func recoverPod(c *container) *podHost {
 		}
 		tasks = append(tasks, pod.Recovered{Task: t.Task, Container: t.Container, Group: t.Group, Launched: launched, Last: t.Last})
 	}
+	h.endUnknown(tasks)
 	h.core = pod.Recover(now, h.config(), tasks, h.c.s.random(), c.s.log)
 	for _, t := range tasks {
 		h.spawn(func() { h.adopt(t) })
 	}
 	return h
+}
+
+// endUnknown ends the containers of tasks that were started when the agent died, and
+// of which it had not remembered yet that they were.
+func (h *podHost) endUnknown(tasks []pod.Recovered) {
+	s := h.c.s
+	for _, id := range s.containerizer.Nested(h.c.id()) {
+		if s.nest.get(id) == nil && !slices.ContainsFunc(tasks, func(t pod.Recovered) bool { return t.Container == id }) {
+			s.endOrphan(id)
+		}
+	}
 }
 
 func podOf(c *container) *podHost {

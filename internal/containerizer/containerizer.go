@@ -245,7 +245,7 @@ func (c *Containerizer) Adopt(id ids.ContainerID, pid int) (launcher.Process, er
 // and forgets it, with those nested in it. One that has ended, or that nothing is
 // known of, is forgotten.
 func (c *Containerizer) End(id ids.ContainerID) error {
-	for _, nested := range c.nested(id) {
+	for _, nested := range c.Nested(id) {
 		if err := c.End(nested); err != nil {
 			return err
 		}
@@ -270,8 +270,8 @@ func (c *Containerizer) endProcess(id ids.ContainerID, pid int) error {
 	return err
 }
 
-// nested returns the containers within a container that something is known of.
-func (c *Containerizer) nested(id ids.ContainerID) []ids.ContainerID {
+// Nested returns the containers within a container that something is known of.
+func (c *Containerizer) Nested(id ids.ContainerID) []ids.ContainerID {
 	entries, err := os.ReadDir(filepath.Join(c.runtimeDir(id), "containers"))
 	if err != nil {
 		return nil // there are none
@@ -291,7 +291,7 @@ func (c *Containerizer) Status(id ids.ContainerID) (status int, known bool) {
 // Cleanup forgets a container that has ended, and those nested in it. Its sandbox
 // stays.
 func (c *Containerizer) Cleanup(id ids.ContainerID) error {
-	for _, nested := range c.nested(id) {
+	for _, nested := range c.Nested(id) {
 		if err := c.Cleanup(nested); err != nil {
 			return err
 		}

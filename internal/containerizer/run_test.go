@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(spec.Sandbox, "stderr")); string(text) != "outer own "+spec.Sandbox+"\nit has failed\n" {
 		t.Errorf("stderr %q, %v", text, err)
 	}
-	if left := c.nested(spec.ID); len(left) > 0 {
+	if left := c.Nested(spec.ID); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
 	if err := p.Kill(); err != nil {
