@@ -94,6 +94,7 @@ const layers = `
 	# the same mistake.
 	CORES < test/bench;
 	NONE < test/cluster < test/chaos, test/e2e, test/compat, test/scale;
+	NONE < test/bench/direct;
 	PUBLIC, test/cluster < test/bench/firstlight;
 	internal/agent, internal/elect/standalone, test/cluster < test/bench/failover;
 `

@@ -40,6 +40,7 @@ type Launcher struct {
 	runtime runc.Runc
 	cgroups cgroups
 	classes *classes
+	sealed  *os.File // the runtime's program
 }
 
 // Config is what all containers of a launcher share.
@@ -67,6 +68,9 @@ func New(cfg Config) (*Launcher, error) {
 		return nil, fmt.Errorf("make the folder of bundles: %w", err)
 	}
 	l := &Launcher{Launcher: shims, cfg: cfg, cgroups: cgroups{machine: cfg.Machine, root: cfg.CgroupRoot}}
+	if l.sealed, err = seal(cfg.Runtime.Path); err != nil {
+		return nil, fmt.Errorf("read %s: %w", cfg.Runtime.Path, err)
+	}
 	l.classes = newClasses(cfg.NetCls, l.cgroups)
 	l.runtime = runc.Runc{Command: cfg.Runtime.Path, Root: filepath.Join(cfg.Dir, "state"), LogFormat: runc.JSON}
 	return l, nil
@@ -121,7 +125,7 @@ func (l *Launcher) start(spec *launcher.Spec, b posix.Bundle, container string, 
 	log := filepath.Join(b.Dir, "log")
 	shim := *spec
 	shim.User, shim.Env, shim.Dir = nil, []string{"PATH=" + os.Getenv("PATH")}, b.Dir
-	shim.Path = l.cfg.Runtime.Path
+	shim.Path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.sealed.Fd())
 	if spec.Board != nil && spec.Board.Terminal {
 		args = slices.Insert(args, 1, "--console-socket", "console") // in the bundle: the shim listens there
 	}

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Runtime is an OCI runtime that was found.
@@ -44,6 +47,29 @@ func FindRuntime(ctx context.Context, name string) (Runtime, error) {
 	}
 	return Runtime{}, fmt.Errorf("no OCI runtime: looked for %s in PATH; install one, or name it by --oci_runtime",
 		strings.Join(names, ", "))
+}
+
+// seal returns a copy of a program in memory that nobody can change. Runtimes make
+// one of themselves whenever they start, lest a container overwrites them through
+// /proc, unless they are one.
+func seal(path string) (*os.File, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate(filepath.Base(path), unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), path)
+	_, err = file.Write(text)
+	if err == nil {
+		_, err = unix.FcntlInt(file.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
 }
 
 // Machine is what a machine has that containers are isolated by.
