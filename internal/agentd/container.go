@@ -27,14 +27,15 @@ type container struct {
 	make    *containerizer.Spec
 	allowed atomic.Pointer[agent.Update] // the last one, while it is carried out
 	// volumes guards those of make, which change while the container runs.
-	volumes sync.Mutex
-	disk    atomic.Int64                        // megabytes that the sandbox may take, 0 for any
-	beyond  atomic.Pointer[launcher.Limitation] // for what the agent ended it
-	ports   atomic.Pointer[resources.Ranges]    // at which it may listen; nil: not known yet
-	listens atomic.Pointer[string]              // what the log said of others
-	events  chan *executorpb.Event              // for the built-in executor
-	ended   context.Context                     //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
-	end     context.CancelFunc
+	volumes   sync.Mutex
+	disk      atomic.Int64                        // megabytes that the sandbox may take, 0 for any
+	projected atomic.Bool                         // the file system counts what is in the sandbox
+	beyond    atomic.Pointer[launcher.Limitation] // for what the agent ended it
+	ports     atomic.Pointer[resources.Ranges]    // at which it may listen; nil: not known yet
+	listens   atomic.Pointer[string]              // what the log said of others
+	events    chan *executorpb.Event              // for the built-in executor
+	ended     context.Context                     //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
+	end       context.CancelFunc
 }
 
 // eventsMax bounds what a built-in executor has not yet looked at. An agent
@@ -138,6 +139,10 @@ func (c *container) launch() {
 func (c *container) adopt(pid int) {
 	defer c.forget()
 	c.tellNetworks()
+	if projects := c.s.cfg.SandboxQuota.Projects; projects != nil {
+		_, err := projects.Quota(c.spec.Sandbox) // one of before the isolator was on has none
+		c.projected.Store(err == nil)
+	}
 	if c.spec.Builtin == agent.PodBuiltin {
 		c.runPod(recoverPod(c))
 		return
@@ -165,6 +170,9 @@ func (c *container) tellNetworks() {
 }
 
 func (c *container) prepare() error {
+	if err := c.project(); err != nil {
+		return err
+	}
 	if err := c.s.containerizer.Prepare(c.ended, c.make); err != nil {
 		return err
 	}

@@ -2,22 +2,37 @@ package agentd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/xfs"
 	"github.com/meseta-project/meseta/resources"
 )
 
-// SandboxQuota is whether containers are held to the disk that they were given, by
-// measuring their sandboxes.
+// SandboxQuota is whether containers are held to the disk that they were given: by
+// measuring their sandboxes, or by the file system.
 type SandboxQuota struct {
-	Enforce bool
-	Every   time.Duration
+	Enforce  bool
+	Every    time.Duration
+	Projects Projects // those of sandboxes; nil: they are measured
+	// Kill ends containers that pass what they were given, for which they can write
+	// Headroom bytes more. Otherwise it is the file system that refuses to be written.
+	Kill     bool
+	Headroom uint64
+}
+
+// Projects are what a file system counts folders by: see [xfs.Projects].
+type Projects interface {
+	Assign(folder string) error
+	Limit(folder string, soft, hard uint64) error
+	Quota(folder string) (xfs.Quota, error)
 }
 
 // watchSandboxes ends the containers whose sandboxes have grown beyond the disk
@@ -48,8 +63,9 @@ func (c *container) checkDisk() {
 	if quota == 0 {
 		return
 	}
-	used := float64(diskUsage(c.spec.Sandbox)) / (1 << 20)
-	if used <= quota {
+	bytes, ok := c.diskUsed()
+	used := float64(bytes) / (1 << 20)
+	if !ok || used <= quota {
 		return
 	}
 	c.beyond.CompareAndSwap(nil, &launcher.Limitation{
@@ -60,11 +76,68 @@ func (c *container) checkDisk() {
 	c.end()
 }
 
+// diskUsed returns the bytes that the sandbox takes, and whether there is a limit to
+// check them against.
+func (c *container) diskUsed() (uint64, bool) {
+	quota := &c.s.cfg.SandboxQuota
+	if quota.Projects == nil {
+		return uint64(diskUsage(c.spec.Sandbox)), true
+	}
+	if !quota.Kill || !c.projected.Load() {
+		return 0, false
+	}
+	q, err := quota.Projects.Quota(c.spec.Sandbox)
+	if err != nil {
+		c.s.log.Warn("cannot look up the use of a sandbox", attr("container", c.id()), attrErr(err))
+	}
+	return q.Used, err == nil
+}
+
+// project makes the sandbox's folder, and gives it a project with the disk that the
+// container has, where the file system counts.
+func (c *container) project() error {
+	projects := c.s.cfg.SandboxQuota.Projects
+	if projects == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(c.spec.Sandbox), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(c.spec.Sandbox, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := projects.Assign(c.spec.Sandbox); err != nil {
+		return err
+	}
+	c.projected.Store(true)
+	return c.limitDisk()
+}
+
+// limitDisk tells the file system what the sandbox may hold.
+func (c *container) limitDisk() error {
+	quota := &c.s.cfg.SandboxQuota
+	soft := uint64(c.disk.Load()) << 20
+	if !quota.Enforce {
+		soft = 0
+	}
+	hard := soft
+	if quota.Kill && soft > 0 {
+		hard += quota.Headroom
+	}
+	return quota.Projects.Limit(c.spec.Sandbox, soft, hard)
+}
+
 // setDisk sets what a sandbox may hold: the disk among resources that is not a
 // volume's.
 func (c *container) setDisk(rs resources.Resources) {
 	own := rs.Filter(func(r resources.Resource) bool { return !r.IsPersistentVolume() })
 	c.disk.Store(int64(own.Scalar("disk").Float64()))
+	if !c.projected.Load() {
+		return
+	}
+	if err := c.limitDisk(); err != nil {
+		c.s.log.Warn("cannot limit a sandbox", attr("container", c.id()), attrErr(err))
+	}
 }
 
 // diskUsage returns the bytes that files below a folder take, links not followed.

@@ -86,6 +86,10 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
+	quota, err := f.Isolation.quota(f.WorkDir)
+	if err != nil {
+		return nil, err
+	}
 	logger, err := f.Logger.open()
 	if err != nil {
 		return nil, err
@@ -101,7 +105,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		Docker:         engine, DockerOnly: f.Docker.only(),
 		Networks: networks, NetworkMetrics: f.CNI.Metrics,
 		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped, Own: unlinked(own), MakeBelow: f.Isolation.makeBelow(),
-		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Heartbeat: f.Heartbeat, SandboxQuota: f.Isolation.quota(), PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
+		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Heartbeat: f.Heartbeat, SandboxQuota: quota, PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/oci"
 	"github.com/meseta-project/meseta/internal/wire"
+	"github.com/meseta-project/meseta/internal/xfs"
 )
 
 // isolationFlags are how an agent keeps containers apart.
@@ -31,11 +32,13 @@ type isolationFlags struct {
 	Quota                                   agentd.SandboxQuota
 	Ports                                   portFlags
 	makeHostPaths                           string
+	headroom                                flags.Bytes
+	projects                                string
 	netPrimary, netSecondary, userIDs       string
 }
 
 // measured are the isolators that plain processes have.
-var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix", "disk/du", "posix/disk"}
+var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix", "disk/du", "posix/disk", "disk/xfs"}
 
 func (f *isolationFlags) define(set *flags.Set) {
 	set.Choice(&f.Launcher, "launcher", "posix", []string{"posix", "oci", "linux"}, "How processes are launched: posix is a process tree of its own, without privileges; oci is a container of an OCI runtime, and needs root. linux is another name for oci.")
@@ -49,6 +52,9 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
 	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "End containers whose sandboxes take more disk than they were given, with the isolator disk/du.")
 	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes are measured for that.")
+	set.String(&f.projects, "xfs_project_range", "[5000-10000]", "The projects of XFS that sandboxes have, with the isolator disk/xfs; one for each container.")
+	set.Bool(&f.Quota.Kill, "xfs_kill_containers", false, "End containers that pass the disk that they were given, with the isolator disk/xfs and --enforce_container_disk_quota, in place of having them find the disk full.")
+	set.Bytes(&f.headroom, "xfs_quota_headroom", 10<<20, "How much more than they were given such containers can write before the disk is full for them.")
 	f.Ports.define(set)
 	set.String(&f.makeHostPaths, "host_path_volume_force_creation", "", "Folders, with colons between, below which folders that volumes of type HOST_PATH ask for are made when they are missing.").Optional()
 	set.String(&f.userIDs, "user_namespace_ids", "1879048192-1879113727", "With the isolator namespaces/user, the first and the last of the machine's user and group ids that those of containers are: root the first, and so on.")
@@ -113,11 +119,35 @@ func (f *isolationFlags) plain() bool {
 	return true
 }
 
-// quota returns whether sandboxes are measured, which needs an isolator and a flag.
-func (f *isolationFlags) quota() agentd.SandboxQuota {
+// quota returns how sandboxes are held to their disk, which needs an isolator and, but
+// for counting, a flag.
+func (f *isolationFlags) quota(workDir string) (agentd.SandboxQuota, error) {
 	q := f.Quota
-	q.Enforce = q.Enforce && (strings.Contains(f.Isolation, "disk/du") || strings.Contains(f.Isolation, "posix/disk"))
-	return q
+	names := strings.Split(strings.ReplaceAll(f.Isolation, " ", ""), ",")
+	measures := slices.Contains(names, "disk/du") || slices.Contains(names, "posix/disk")
+	if !slices.Contains(names, "disk/xfs") {
+		q.Enforce = q.Enforce && measures
+		return q, nil
+	}
+	if measures {
+		return q, errors.New("--isolation: disk/xfs and disk/du exclude each other")
+	}
+	ids, err := xfs.ParseRange(f.projects)
+	if err != nil {
+		return q, fmt.Errorf("--xfs_project_range: %w", err)
+	}
+	sandboxes, err := filepath.Glob(filepath.Join(workDir, "slaves/*/frameworks/*/executors/*/runs/*"))
+	if err != nil {
+		return q, err
+	}
+	sandboxes = slices.DeleteFunc(sandboxes, func(path string) bool { return filepath.Base(path) == "latest" })
+	q.Headroom = uint64(f.headroom)
+	projects, err := xfs.Open(workDir, ids, sandboxes)
+	if err != nil {
+		return q, fmt.Errorf("--isolation=disk/xfs: %w", err)
+	}
+	q.Projects = projects
+	return q, nil
 }
 
 // limits reports whether containers can be held to limits of their own.

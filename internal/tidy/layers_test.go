@@ -67,6 +67,7 @@ const layers = `
 		  internal/cni, internal/csi, internal/fetcher,
 		  internal/health, internal/image, internal/launcher/posix;
 	internal/launcher, EDGES < internal/docker;
+	resources < internal/xfs < internal/agentd;
 	internal/meta, EDGES < internal/checkpoint;
 	allocation/module, allocation/allocationtest, EDGES < internal/module;
 	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;

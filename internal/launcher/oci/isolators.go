@@ -57,6 +57,7 @@ var isolators = map[string]isolator{
 	"environment_secret":  {"", "", nothing},
 	"disk/du":             {"", "", nothing}, // the agent measures sandboxes
 	"posix/disk":          {"", "", nothing}, // its older name
+	"disk/xfs":            {"", "", nothing}, // the file system counts
 	"network/cni":         {"", "", nothing}, // networks are made before the container
 	"network/ports":       {"", "", nothing}, // the agent looks at sockets
 	"posix/cpu":           {"", "", nothing}, // measured, in any case
