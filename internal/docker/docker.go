@@ -60,8 +60,9 @@ type Config struct {
 
 // Engine is a Docker Engine. It may be used by many goroutines.
 type Engine struct {
-	cfg Config
-	api *client.Client
+	cfg      Config
+	api      *client.Client
+	patience time.Duration
 }
 
 // Spec is what to launch.
@@ -92,12 +93,12 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--docker_socket=%s: %w", cfg.Socket, err)
 	}
-	return &Engine{cfg: cfg, api: api}, nil
+	return &Engine{cfg: cfg, api: api, patience: patience}, nil
 }
 
 // Check says whether the Engine is there.
 func (e *Engine) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
 	if _, err := e.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return fmt.Errorf("no Docker Engine answers (start it, or name its socket with --docker_socket): %w", err)
@@ -155,7 +156,7 @@ func (e *Engine) launch(spec *Spec) (launcher.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Failed to create docker run options: %w", err) //nolint:staticcheck // as Mesos words it
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	if _, err := e.api.ContainerCreate(ctx, *options); err != nil {
 		return nil, fmt.Errorf("create container %s: %w", options.Name, err)
@@ -192,7 +193,7 @@ func (e *Engine) PID(id string) (pid int, ok bool) {
 }
 
 func (e *Engine) inspect(id string) (*container.InspectResponse, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	found, err := e.api.ContainerInspect(ctx, name(id), client.ContainerInspectOptions{})
 	switch {
@@ -221,7 +222,7 @@ func (e *Engine) removeAfter(name string, delay time.Duration) {
 }
 
 func (e *Engine) remove(name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	_, err := e.api.ContainerRemove(ctx, name, client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
 	if err != nil && !errdefs.IsNotFound(err) {
@@ -234,7 +235,7 @@ func (e *Engine) remove(name string) error {
 // removed when their time comes, and those that run and are not known are killed,
 // if that is wanted.
 func (e *Engine) Recover(known func(id string) bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	all, err := e.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("name", "^/"+namePrefix)})
 	if err != nil {
@@ -287,7 +288,7 @@ func (e *Engine) recoverOne(id string) error {
 }
 
 func (e *Engine) kill(id, signal string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	_, err := e.api.ContainerKill(ctx, name(id), client.ContainerKillOptions{Signal: signal})
 	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
@@ -297,7 +298,7 @@ func (e *Engine) kill(id, signal string) error {
 }
 
 func (e *Engine) stats(id string) (*container.StatsResponse, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	answer, err := e.api.ContainerStats(ctx, name(id), client.ContainerStatsOptions{})
 	if err != nil {

@@ -77,6 +77,41 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// TestHungEngine: a container can be killed while the Engine answers nobody, as
+// MESOS-8488 and its like are about; and when it answers again it tells the end.
+func TestHungEngine(t *testing.T) {
+	e := open(t, nil)
+	b := e.box(t, "hung", shell("trap '' TERM; echo >/mnt/mesos/sandbox/ready; while :; do sleep 1; done"), nil)
+	p := b.launch(t)
+	b.writes(t, "ready")
+	if p.First() == 0 {
+		t.Fatal("it does not run")
+	}
+	pid, err := os.ReadFile(filepath.Join(filepath.Dir(theEngine.socket), "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine, err := strconv.Atoi(strings.TrimSpace(string(pid)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.patience = 500 * time.Millisecond
+	if err := syscall.Kill(engine, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	killed := p.Kill()
+	for p.First() != 0 { // SIGKILL takes a moment
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := errors.Join(killed, syscall.Kill(engine, syscall.SIGCONT)); err != nil {
+		t.Fatal(err)
+	}
+	e.patience = patience
+	if status, _, _ := b.ends(t, p); status != 128+int(syscall.SIGKILL) {
+		t.Errorf("status %d", status)
+	}
+}
+
 func TestStopTimeout(t *testing.T) {
 	e := open(t, func(c *Config) { c.StopTimeout = time.Minute })
 	b := e.box(t, "stop", shell("trap 'exit 4' TERM; echo >/mnt/mesos/sandbox/ready; while :; do sleep 0.1; done"), nil)

@@ -16,7 +16,7 @@ import (
 // writes goes to out, and env comes on top of the container's. When ctx is done first it is killed.
 func (e *Engine) Run(ctx context.Context, id string, command *mesos.CommandInfo, env []string, out io.Writer) (code int, err error) {
 	options := client.ExecCreateOptions{AttachStdout: true, AttachStderr: true, Cmd: execArgs(command), Env: env, User: command.GetUser()}
-	brief, cancel := context.WithTimeout(ctx, patience)
+	brief, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
 	made, err := e.api.ExecCreate(brief, name(id), options)
 	if err != nil {
@@ -39,7 +39,7 @@ func (e *Engine) Run(ctx context.Context, id string, command *mesos.CommandInfo,
 	if err != nil {
 		return 0, wrap(err, "follow a command in container %s", name(id))
 	}
-	last, cancel := context.WithTimeout(ctx, patience)
+	last, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
 	end, err := e.api.ExecInspect(last, made.ID, client.ExecInspectOptions{})
 	if err == nil && end.Running {
@@ -63,7 +63,7 @@ func execArgs(c *mesos.CommandInfo) []string {
 
 // killExec kills a command past the Engine, which has no way to.
 func (e *Engine) killExec(id, exec string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
 	found, err := e.inspect(id)
 	if err != nil {

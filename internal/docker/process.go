@@ -125,7 +125,7 @@ func (p *process) stop() error {
 		return p.e.kill(p.id, "SIGKILL")
 	}
 	seconds := int((p.e.cfg.StopTimeout + time.Second - 1) / time.Second)
-	ctx, cancel := context.WithTimeout(context.Background(), p.e.cfg.StopTimeout+patience)
+	ctx, cancel := context.WithTimeout(context.Background(), p.e.cfg.StopTimeout+p.e.patience)
 	defer cancel()
 	_, err := p.e.api.ContainerStop(ctx, name(p.id), client.ContainerStopOptions{Timeout: &seconds})
 	return wrap(err, "stop container %s", name(p.id))
@@ -168,7 +168,7 @@ func (p *process) Update(may launcher.Resources) error {
 	if r.Memory > 0 {
 		r.MemorySwap = 2 * r.Memory // as the Engine sets it by itself
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), p.e.patience)
 	defer cancel()
 	_, err = p.e.api.ContainerUpdate(ctx, name(p.id), client.ContainerUpdateOptions{Resources: &r})
 	return wrap(err, "update container %s", name(p.id))

@@ -80,6 +80,9 @@ func New(cfg Config) (*Launcher, error) {
 func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	bundle := l.bundle(spec.ID)
 	config, err := Build(spec, bundle, &l.cfg.Options)
+	if err == nil && spec.Rootfs != "" {
+		err = checkRoot(spec.Rootfs)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
 	}
@@ -99,6 +102,21 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	return l.start(spec, posix.Bundle{
 		Dir: bundle, PrivatePIDs: privatePIDs(config), UserIDs: users, HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Both: shared, Drop: l.cfg.Drop != "",
 	}, spec.ID, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), spec.ID)
+}
+
+// checkRoot refuses a root of an image with a link where a runtime makes something:
+// runc makes links in /dev, and would follow that out of the root.
+func checkRoot(root string) error {
+	for _, name := range []string{"dev", "proc", "sys"} {
+		info, err := os.Lstat(filepath.Join(root, name))
+		if err == nil && !info.IsDir() {
+			return fmt.Errorf("/%s in the image is no folder", name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Exec implements [launcher.Launcher].
