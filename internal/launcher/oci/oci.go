@@ -80,8 +80,12 @@ func New(cfg Config) (*Launcher, error) {
 func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	bundle := l.bundle(spec.ID)
 	config, err := Build(spec, bundle, &l.cfg.Options)
+	users := l.cfg.has("namespaces/user")
 	if err == nil && spec.Rootfs != "" {
 		err = checkRoot(spec.Rootfs)
+	}
+	if err == nil && users {
+		err = keepFlags(config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
@@ -90,7 +94,6 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err := errors.Join(err, makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
-	users := l.cfg.has("namespaces/user")
 	if users {
 		if err := l.shift(spec, bundle); err != nil {
 			return nil, errors.Join(err, l.Release(spec.ID))

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/meseta-project/meseta/internal/launcher"
 )
@@ -57,6 +58,9 @@ func userNamespace(c *container, s *specs.Spec) error {
 	if c.Container.GetLinuxInfo().GetSharePidNamespace() {
 		return errors.New("a container in a user namespace cannot share the machine's pid namespace")
 	}
+	if slices.ContainsFunc(c.Mounts, func(m launcher.Mount) bool { return m.Both }) {
+		return errors.New("what a container in a user namespace mounts stays in it: bidirectional mount propagation is not possible")
+	}
 	maps := []specs.LinuxIDMapping{{ContainerID: 0, HostID: ids.First, Size: ids.Count}}
 	s.Linux.UIDMappings, s.Linux.GIDMappings = maps, slices.Clone(maps)
 	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace, Path: filepath.Join(c.bundle, "userns")})
@@ -79,6 +83,26 @@ func inUserNamespace(s *specs.Spec) {
 		}
 	}
 	s.Linux.MaskedPaths = append(s.Linux.MaskedPaths, "/sys/fs/cgroup")
+}
+
+// keepFlags has mounts keep what those have that they are made of: in a user namespace
+// nobody may take it away, and runc does not know what there is.
+func keepFlags(s *specs.Spec) error {
+	for i, m := range s.Mounts {
+		if m.Type != "bind" {
+			continue
+		}
+		var at unix.Statfs_t
+		if err := unix.Statfs(m.Source, &at); err != nil {
+			return &os.PathError{Op: "statfs", Path: m.Source, Err: err}
+		}
+		for name, flag := range map[string]int64{"nosuid": unix.ST_NOSUID, "nodev": unix.ST_NODEV, "noexec": unix.ST_NOEXEC, "ro": unix.ST_RDONLY} {
+			if at.Flags&flag != 0 && !slices.Contains(m.Options, name) {
+				s.Mounts[i].Options = append(slices.Clone(s.Mounts[i].Options), name)
+			}
+		}
+	}
+	return nil
 }
 
 // shift gives a container in a user namespace what is to be its own: its sandbox,

@@ -133,6 +133,42 @@ func TestUserNamespaceOfAnImage(t *testing.T) {
 	})
 }
 
+// TestUserNamespaceMounts: what is mounted on the machine without devices, programs
+// or setuid stays so in a user namespace, which may not take that away, and can be
+// given to containers all the same.
+func TestUserNamespaceMounts(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		source := m.t.TempDir()
+		for _, step := range []error{
+			syscall.Mount("none", source, "tmpfs", syscall.MS_NOEXEC|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOATIME, ""),
+			os.WriteFile(filepath.Join(source, "file"), []byte("there"), 0o644),
+		} {
+			if step != nil {
+				m.t.Fatal(step)
+			}
+		}
+		m.t.Cleanup(func() {
+			if err := syscall.Unmount(source, 0); err != nil {
+				m.t.Error(err)
+			}
+		})
+		passable(m.t, source, m.cfg.Dir)
+		for _, mount := range []launcher.Mount{{Source: source, ReadOnly: true}, {Source: source, Host: true, ReadOnly: true}, {Source: source + "/file", ReadOnly: true}, {Source: source}} {
+			want := map[bool]string{true: "there\nread-only", false: "there\nwritten"}[mount.ReadOnly]
+			m.prints("cat volume/file 2>/dev/null || cat volume; touch volume/file volume 2>/dev/null && echo; [ $? = 0 ] && echo written || printf '\nread-only'", want, func(s *launcher.Spec) {
+				passable(m.t, s.Dir)
+				mount.Target = filepath.Join(s.Dir, "volume")
+				if strings.HasSuffix(mount.Source, "file") {
+					if err := os.WriteFile(mount.Target, nil, 0o644); err != nil {
+						m.t.Fatal(err)
+					}
+				}
+				s.Mounts = []launcher.Mount{mount}
+			})
+		}
+	}, shifted)
+}
+
 // execs checks what a further process of a container prints.
 func (m *testMachine) execs(container, command, want string) {
 	m.t.Helper()
@@ -216,7 +252,12 @@ func TestRefusedUserNamespaces(t *testing.T) {
 		}
 	}
 	o := &Options{Machine: all()["v1"], Isolation: []string{"namespaces/pid", "namespaces/user"}, UserIDs: ids}
-	if _, err := Build(&launcher.Spec{Container: linux(&mesos.LinuxInfo{SharePidNamespace: new(true)})}, "/b", o); err == nil || !strings.Contains(err.Error(), "cannot share") {
-		t.Errorf("%v", err)
+	for want, spec := range map[string]*launcher.Spec{
+		"cannot share": {Container: linux(&mesos.LinuxInfo{SharePidNamespace: new(true)})},
+		"stays in it":  {Mounts: []launcher.Mount{{Source: "/a", Target: "/b", Host: true, Both: true}}},
+	} {
+		if _, err := Build(spec, "/b", o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
 }
