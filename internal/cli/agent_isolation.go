@@ -17,6 +17,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agentd"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/lxc"
 	"github.com/meseta-project/meseta/internal/launcher/oci"
 	"github.com/meseta-project/meseta/internal/wire"
 	"github.com/meseta-project/meseta/internal/xfs"
@@ -41,8 +42,8 @@ type isolationFlags struct {
 var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix", "disk/du", "posix/disk", "disk/xfs"}
 
 func (f *isolationFlags) define(set *flags.Set) {
-	set.Choice(&f.Launcher, "launcher", "posix", []string{"posix", "oci", "linux"}, "How processes are launched: posix is a process tree of its own, without privileges; oci is a container of an OCI runtime, and needs root. linux is another name for oci.")
-	set.String(&f.Isolation, "isolation", "posix/cpu,posix/mem", "What keeps tasks apart, a list. With posix/cpu and posix/mem their use is measured and not limited. Others are for --launcher=oci, which they imply: see docs/operator/containers.md. With --launcher=oci and without this there is a default.")
+	set.Choice(&f.Launcher, "launcher", "posix", []string{"posix", "oci", "linux", "lxc"}, "How processes are launched: posix is a process tree of its own, without privileges; oci is a container of an OCI runtime, lxc one of LXC, and both need root. linux is another name for oci.")
+	set.String(&f.Isolation, "isolation", "posix/cpu,posix/mem", "What keeps tasks apart, a list. With posix/cpu and posix/mem their use is measured and not limited. Others are for --launcher=oci, which they imply, and lxc: see docs/operator/containers.md. With these launchers and without this there is a default.")
 	set.String(&f.Runtime, "oci_runtime", "", "The OCI runtime, a name or a path. By default crun, or else runc, whichever is in PATH.").Optional()
 	set.Path(&f.Hierarchy, "cgroups_hierarchy", "/sys/fs/cgroup", "Where control groups are mounted.")
 	set.String(&f.Options.CgroupRoot, "cgroups_root", "mesos", "Folder, in each hierarchy of control groups, of those of containers.")
@@ -85,23 +86,47 @@ func (f *isolationFlags) open(set *flags.Set, dir, drop string, hidden []string,
 		return nil, nil //nolint:nilnil // none is a launcher too
 	}
 	if f.Launcher == "posix" && set.Loaded("launcher") {
-		return nil, fmt.Errorf("--isolation=%s needs --launcher=oci", f.Isolation)
+		return nil, fmt.Errorf("--isolation=%s needs --launcher=oci or lxc", f.Isolation)
 	}
 	if os.Getuid() != 0 {
-		return nil, fmt.Errorf("--launcher=oci needs root; start the agent as root, or with --launcher=posix --isolation=%s", strings.Join(measured[:2], ","))
+		return nil, fmt.Errorf("--launcher=oci and lxc need root; start the agent as root, or with --launcher=posix --isolation=%s", strings.Join(measured[:2], ","))
 	}
-	cfg, err := f.config(set, dir, hidden)
+	options, err := f.options(set, hidden)
 	if err != nil {
 		return nil, err
 	}
-	cfg.Drop = drop
-	made, err := oci.New(cfg)
+	dir = filepath.Join(dir, map[bool]string{true: "lxc", false: "oci"}[f.Launcher == "lxc"])
+	starter, err := f.starter(dir, options, log)
 	if err != nil {
 		return nil, err
 	}
-	log.Info("containers are isolated", slog.String("runtime", cfg.Runtime.Path), slog.String("version", cfg.Runtime.Version),
-		slog.String("machine", cfg.Machine.Allows()), slog.String("isolation", strings.Join(cfg.Isolation, ",")))
-	return made, nil
+	return oci.New(oci.Config{Starter: starter, Dir: dir, Drop: drop, Options: options})
+}
+
+// starter returns who starts containers, and logs that.
+func (f *isolationFlags) starter(dir string, o oci.Options, log *slog.Logger) (oci.Starter, error) {
+	found := func(path, version string) {
+		log.Info("containers are isolated", slog.String("runtime", path), slog.String("version", version),
+			slog.String("machine", o.Machine.Allows()), slog.String("isolation", strings.Join(o.Isolation, ",")))
+	}
+	if f.Launcher == "lxc" {
+		if slices.Contains(o.Isolation, "namespaces/user") || o.NetCls != nil {
+			return nil, errors.New("namespaces/user and classes of packets need --launcher=oci")
+		}
+		tools, err := lxc.Find(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		found(tools.Path, tools.Version)
+		return tools, tools.Use(dir, o.Machine, o.CgroupRoot)
+	}
+	runtime, err := oci.FindRuntime(context.Background(), f.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	found(runtime.Path, runtime.Version)
+	runtime.State, runtime.HideUnified = filepath.Join(dir, "state"), o.Machine.Hybrid
+	return runtime, nil
 }
 
 // makeBelow returns the folders below which those of volumes may be made.
@@ -155,34 +180,31 @@ func (f *isolationFlags) limits(set *flags.Set) bool {
 	return strings.Contains(f.Isolation, "cgroups") || f.Launcher != "posix" && !set.Loaded("isolation")
 }
 
-func (f *isolationFlags) config(set *flags.Set, dir string, hidden []string) (oci.Config, error) {
-	runtime, err := oci.FindRuntime(context.Background(), f.Runtime)
-	if err != nil {
-		return oci.Config{}, err
-	}
+func (f *isolationFlags) options(set *flags.Set, hidden []string) (oci.Options, error) {
 	o := f.Options
+	var err error
 	if o.Machine, err = oci.LookAround(f.Hierarchy); err != nil {
-		return oci.Config{}, err
+		return o, err
 	}
 	o.Isolation = oci.DefaultIsolation
 	if set.Loaded("isolation") {
 		if o.Isolation, err = oci.Isolators(f.Isolation, o.Machine); err != nil {
-			return oci.Config{}, fmt.Errorf("--isolation: %w", err)
+			return o, fmt.Errorf("--isolation: %w", err)
 		}
 	}
 	if o.Devices, err = oci.DevicesOf(f.devices); err != nil {
-		return oci.Config{}, fmt.Errorf("--allowed_devices: %w", err)
+		return o, fmt.Errorf("--allowed_devices: %w", err)
 	}
 	if o.UserIDs, err = oci.ParseUserIDs(f.userIDs); err != nil {
-		return oci.Config{}, fmt.Errorf("--user_namespace_ids: %w", err)
+		return o, fmt.Errorf("--user_namespace_ids: %w", err)
 	}
 	if o.NetCls, err = oci.ParseNetCls(f.netPrimary, f.netSecondary); err != nil {
-		return oci.Config{}, err
+		return o, err
 	}
 	o.Effective, o.Bounding, o.ShmSize = oci.CapabilityNames(f.effective), oci.CapabilityNames(f.bounding), uint64(f.Shm)
 	o.Hidden = slices.DeleteFunc(hidden, func(dir string) bool {
 		_, err := os.Stat(dir)
 		return errors.Is(err, os.ErrNotExist)
 	})
-	return oci.Config{Runtime: runtime, Dir: filepath.Join(dir, "oci"), Options: o}, nil
+	return o, nil
 }

@@ -19,7 +19,7 @@ type cniFlags struct {
 }
 
 func (f *cniFlags) define(set *flags.Set) {
-	set.Path(&f.ConfigDir, "network_cni_config_dir", "", "Folder of the networks that containers can join by name, with --launcher=oci: a CNI configuration in each file. It is read whenever a container joins one.").Optional()
+	set.Path(&f.ConfigDir, "network_cni_config_dir", "", "Folder of the networks that containers can join by name, with --launcher=oci or lxc: a CNI configuration in each file. It is read whenever a container joins one.").Optional()
 	set.String(&f.PluginsDir, "network_cni_plugins_dir", "", "Folders of CNI plugins, with colons between them.").Optional()
 	set.Bool(&f.Persist, "network_cni_root_dir_persist", false, "Remember the networks of containers in --work_dir, so that what they hold can be given back after a reboot. Without, in --runtime_dir.")
 	set.Bool(&f.Metrics, "network_cni_metrics", true, "Tell what goes over the networks of containers among what they use.")

@@ -40,7 +40,7 @@ func (c *Containerizer) provisionImage(ctx context.Context, spec *Spec, name str
 	case c.cfg.Images == nil:
 		return nil, errors.New("this agent has no images: start it with --image_providers=DOCKER")
 	case c.cfg.Launcher == nil:
-		return nil, errors.New("this agent starts plain processes, which have no root of their own: start it with --launcher=oci")
+		return nil, errors.New("this agent starts plain processes, which have no root of their own: start it with --launcher=oci or lxc")
 	}
 	log, err := output(spec, "stderr")
 	if err != nil {

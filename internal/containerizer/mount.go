@@ -24,7 +24,7 @@ func (c *Containerizer) addMounts(ctx context.Context, spec *Spec) error {
 		return nil
 	}
 	if c.cfg.Launcher == nil {
-		return errors.New("Volumes in ContainerInfo is not supported: this agent starts plain processes; start it with --launcher=oci") //nolint:staticcheck // begins as Mesos words it
+		return errors.New("Volumes in ContainerInfo is not supported: this agent starts plain processes; start it with --launcher=oci or lxc") //nolint:staticcheck // begins as Mesos words it
 	}
 	who, err := c.user(spec)
 	if err != nil {

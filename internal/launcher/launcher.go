@@ -1,7 +1,7 @@
 // Package launcher is what the ways of launching containers have in common: what
 // is launched, what comes of it, and what can be done to it. The ways are the
 // packages below: posix, a plain process tree, and oci, a container of an OCI
-// runtime.
+// runtime or of package lxc.
 package launcher
 
 import (

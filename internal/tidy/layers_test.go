@@ -60,7 +60,7 @@ const layers = `
 	# Layer 3, adapters: one technology each. They import neither each other nor
 	# a core, but for the values that they store and the parts that the
 	# containerizer is put together from.
-	api/mesos/v1 < internal/launcher < internal/launcher/posix < internal/launcher/oci;
+	api/mesos/v1 < internal/launcher < internal/launcher/posix < internal/launcher/oci < internal/launcher/lxc;
 	internal/launcher/posix < internal/launcher/launchertest;
 	EDGES
 		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
@@ -72,7 +72,7 @@ const layers = `
 	allocation/module, allocation/allocationtest, EDGES < internal/module;
 	internal/registry, EDGES < internal/store/memory, internal/store/bolt, internal/store/journal;
 	internal/store/journal < internal/store/zookeeper, internal/store/etcd;
-	internal/cni, internal/docker, internal/fetcher, internal/launcher/oci, internal/image < internal/containerizer;
+	internal/cni, internal/docker, internal/fetcher, internal/launcher/lxc, internal/image < internal/containerizer;
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
 		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer, internal/module

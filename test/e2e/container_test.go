@@ -1,12 +1,15 @@
 package e2e
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,22 +25,35 @@ var (
 	seed     = flag.Uint64("seed", 1, "what happens to them")
 )
 
-// eachRuntime runs a test with an agent of each OCI runtime.
+// launcherFlags are those of an agent for each of who starts containers: the OCI
+// runtimes, and LXC.
+var launcherFlags = map[string][]string{
+	"crun": {"--launcher=oci", "--oci_runtime=crun"}, "runc": {"--launcher=oci", "--oci_runtime=runc"}, "lxc": {"--launcher=lxc"},
+}
+
+// needRuntime ends the test where there is none such, or no root.
+func needRuntime(t *testing.T, runtime string) {
+	t.Helper()
+	program := map[string]string{"lxc": "lxc-start"}[runtime]
+	if _, err := exec.LookPath(cmp.Or(program, runtime)); err != nil || os.Getuid() != 0 {
+		cluster.Unavailable(t, "containers need root and %s", runtime)
+	}
+}
+
+// eachRuntime runs a test with an agent of each OCI runtime, and of LXC.
 func eachRuntime(t *testing.T, test func(t *testing.T, c *containers)) {
 	eachRuntimeWith(t, nil, test)
 }
 
 // eachRuntimeWith is eachRuntime with flags of the agent's.
 func eachRuntimeWith(t *testing.T, flags []string, test func(t *testing.T, c *containers)) {
-	for _, runtime := range []string{"crun", "runc"} {
+	for _, runtime := range slices.Sorted(maps.Keys(launcherFlags)) {
 		t.Run(runtime, func(t *testing.T) {
-			if _, err := exec.LookPath(runtime); err != nil || os.Getuid() != 0 {
-				cluster.Unavailable(t, "containers need root and %s", runtime)
-			}
+			needRuntime(t, runtime)
 			c := &containers{root: fmt.Sprintf("meseta-e2e-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))}
 			t.Cleanup(func() { c.removeGroups(t) })
 			c.Master = cluster.StartMaster(t)
-			c.agent = cluster.StartAgent(t, c.Master, append(flags, "--launcher=oci", "--oci_runtime="+runtime, "--cgroups_root="+c.root)...)
+			c.agent = cluster.StartAgent(t, c.Master, slices.Concat(flags, launcherFlags[runtime], []string{"--cgroups_root=" + c.root})...)
 			test(t, c)
 		})
 	}
@@ -72,7 +88,7 @@ func (c *containers) removeGroups(t *testing.T) {
 func (c *containers) left() error {
 	var left []string
 	patterns := []string{
-		filepath.Join(c.agent.WorkDir, "run/oci/bundles/*"), filepath.Join(c.agent.WorkDir, "run/oci/state/*"),
+		filepath.Join(c.agent.WorkDir, "run/*/bundles/*"), filepath.Join(c.agent.WorkDir, "run/*/state/*"),
 		filepath.Join(c.agent.WorkDir, "run/containers/*"),
 	}
 	if c.root != "" {

@@ -3,8 +3,8 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,12 +16,18 @@ func boxed(image string) J {
 	return J{"type": "MESOS", "mesos": J{"image": J{"type": "DOCKER", "docker": J{"name": image}}}}
 }
 
-// withImages starts an agent that gets images from a folder with one, box:1.
-func withImages(t *testing.T, master *cluster.Node, flags ...string) *cluster.Node {
-	t.Helper()
-	if _, err := exec.LookPath("runc"); err != nil || os.Getuid() != 0 {
-		cluster.Unavailable(t, "no OCI runtime: become root and install Debian's package runc: %v", err)
+// eachRoot runs a test with each runtime that gives containers roots in a way of
+// its own.
+func eachRoot(t *testing.T, test func(t *testing.T, runtime string)) {
+	for _, runtime := range []string{"runc", "lxc"} {
+		t.Run(runtime, func(t *testing.T) { test(t, runtime) })
 	}
+}
+
+// withImages starts an agent that gets images from a folder with one, box:1.
+func withImages(t *testing.T, master *cluster.Node, runtime string, flags ...string) *cluster.Node {
+	t.Helper()
+	needRuntime(t, runtime)
 	dir := t.TempDir()
 	root := filepath.Base(filepath.Dir(dir))
 	t.Cleanup(func() {
@@ -31,10 +37,9 @@ func withImages(t *testing.T, master *cluster.Node, flags ...string) *cluster.No
 		}
 	})
 	cluster.WriteImage(t, dir, "box:1", J{"Cmd": []string{"sh", "-c", "echo from the image; pwd"}, "WorkingDir": "/tmp", "Env": []string{"A=image", "B=image"}})
-	return cluster.StartAgent(t, master, append([]string{
-		"--launcher=oci", "--image_providers=DOCKER", "--docker_registry=" + dir, "--docker_store_dir=" + filepath.Join(dir, "store"),
-		"--cgroups_root=" + root,
-	}, flags...)...)
+	return cluster.StartAgent(t, master, slices.Concat([]string{
+		"--image_providers=DOCKER", "--docker_registry=" + dir, "--docker_store_dir=" + filepath.Join(dir, "store"), "--cgroups_root=" + root,
+	}, launcherFlags[runtime], flags)...)
 }
 
 // unmounted waits until nothing is mounted below a folder.
@@ -54,14 +59,16 @@ func TestImages(t *testing.T) {
 	t.Parallel()
 	for _, backend := range []string{"overlay", "copy"} {
 		t.Run(backend, func(t *testing.T) {
-			c := cluster.New(t, 0)
-			agent := withImages(t, c.Master, "--image_provisioner_backend="+backend)
-			s := cluster.Subscribe(t, c.Master, durable("images"))
-			imageTask(t, s, agent)
-			imageRuntime(t, s, agent)
-			imageRecovered(t, s, agent)
-			imageMissing(t, s)
-			unmounted(t, agent.WorkDir)
+			eachRoot(t, func(t *testing.T, runtime string) {
+				c := cluster.New(t, 0)
+				agent := withImages(t, c.Master, runtime, "--image_provisioner_backend="+backend)
+				s := cluster.Subscribe(t, c.Master, durable("images"))
+				imageTask(t, s, agent)
+				imageRuntime(t, s, agent)
+				imageRecovered(t, s, agent)
+				imageMissing(t, s)
+				unmounted(t, agent.WorkDir)
+			})
 		})
 	}
 }
@@ -124,8 +131,13 @@ func imageMissing(t *testing.T, s *cluster.Scheduler) {
 // TestImagePod runs a pod whose tasks have an image, and one that has not.
 func TestImagePod(t *testing.T) {
 	t.Parallel()
+	eachRoot(t, imagePod)
+}
+
+func imagePod(t *testing.T, runtime string) {
+	t.Helper()
 	c := cluster.New(t, 0)
-	agent := withImages(t, c.Master)
+	agent := withImages(t, c.Master, runtime)
 	s := cluster.Subscribe(t, c.Master, durable("images"))
 	offer := s.AwaitOffer()
 	inside := cluster.Task(offer, "inside", "ls -d /etc/box; echo done >>/mnt/mesos/sandbox/file; exit 0")

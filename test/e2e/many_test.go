@@ -3,8 +3,8 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -27,15 +27,13 @@ func TestManyContainers(t *testing.T) {
 		master := cluster.StartMaster(t)
 		manyContainers(t, &containers{Master: master, agent: cluster.StartAgent(t, master, large)})
 	})
-	for _, runtime := range []string{"crun", "runc"} {
+	for _, runtime := range slices.Sorted(maps.Keys(launcherFlags)) {
 		t.Run(runtime, func(t *testing.T) {
-			if _, err := exec.LookPath(runtime); err != nil || os.Getuid() != 0 {
-				cluster.Unavailable(t, "containers need root and %s", runtime)
-			}
+			needRuntime(t, runtime)
 			c := &containers{root: fmt.Sprintf("meseta-e2e-%d-many-%s", os.Getpid(), runtime)}
 			t.Cleanup(func() { c.removeGroups(t) })
 			c.Master = cluster.StartMaster(t)
-			c.agent = cluster.StartAgent(t, c.Master, large, "--launcher=oci", "--oci_runtime="+runtime, "--cgroups_root="+c.root)
+			c.agent = cluster.StartAgent(t, c.Master, slices.Concat([]string{large, "--cgroups_root=" + c.root}, launcherFlags[runtime])...)
 			manyContainers(t, c)
 		})
 	}

@@ -31,12 +31,17 @@ func mounted(task J, volumes ...J) J {
 // without.
 func TestVolumesOfContainers(t *testing.T) {
 	t.Parallel()
+	eachRoot(t, volumesOfContainers)
+}
+
+func volumesOfContainers(t *testing.T, runtime string) {
+	t.Helper()
 	c := cluster.New(t, 0)
 	host := t.TempDir()
 	if err := os.WriteFile(filepath.Join(host, "file"), []byte("host\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	agent := withImages(t, c.Master, "--host_path_volume_force_creation="+host)
+	agent := withImages(t, c.Master, runtime, "--host_path_volume_force_creation="+host)
 	p := &probing{cluster.Subscribe(t, c.Master, durable("volumes")), agent}
 	volumes := func(absolute string) []J {
 		return []J{
@@ -170,8 +175,13 @@ func TestVolumeCannotBeAdded(t *testing.T) {
 // path, and keeps it while the agent is killed.
 func TestPersistentVolumeOfImage(t *testing.T) {
 	t.Parallel()
+	eachRoot(t, persistentVolumeOfImage)
+}
+
+func persistentVolumeOfImage(t *testing.T, runtime string) {
+	t.Helper()
 	c := cluster.New(t, 0)
-	agent := withImages(t, c.Master)
+	agent := withImages(t, c.Master, runtime)
 	info := durable("keeper")
 	info["roles"] = []string{"keep"}
 	info["capabilities"] = append(info["capabilities"].([]J), J{"type": "RESERVATION_REFINEMENT"})

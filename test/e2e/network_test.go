@@ -251,22 +251,27 @@ func TestImageNetwork(t *testing.T) {
 	inNetwork(t, func() {
 		n := newNetworks(t)
 		n.bridge(t, 1)
-		c := cluster.New(t, 0)
-		agent := withImages(t, c.Master, n.flags()...)
-		s := cluster.Subscribe(t, c.Master, durable("images"))
-		offer := s.AwaitOffer()
-		task := cluster.Task(offer, "task", "cat /etc/hosts /etc/resolv.conf; hostname; ls /sys/class/net")
-		task["container"] = boxed("box:1")
-		task["container"].(J)["network_infos"] = []J{{"name": "net1"}}
-		task["container"].(J)["hostname"] = "boxed"
-		s.Launch(offer, 0, task)
-		ip := s.AwaitState("task", "TASK_FINISHED").List("container_status.network_infos")[0].List("ip_addresses")[0].Text("ip_address")
-		want := fmt.Sprintf("127.0.0.1 localhost\n%s boxed\nnameserver 10.77.1.1\nboxed\neth0\nlo\n", ip)
-		if got := sandboxText(t, agent, "task", "stdout"); got != want {
-			t.Errorf("stdout %q, want %q; stderr %q", got, want, sandboxText(t, agent, "task", "stderr"))
-		}
-		s.Teardown()
-		unmounted(t, agent.WorkDir)
-		cluster.Eventually(t, 3*soon, n.left)
+		eachRoot(t, func(t *testing.T, runtime string) { imageNetwork(t, n, runtime) })
 	})
+}
+
+func imageNetwork(t *testing.T, n *networks, runtime string) {
+	t.Helper()
+	c := cluster.New(t, 0)
+	agent := withImages(t, c.Master, runtime, n.flags()...)
+	s := cluster.Subscribe(t, c.Master, durable("images"))
+	offer := s.AwaitOffer()
+	task := cluster.Task(offer, "task", "cat /etc/hosts /etc/resolv.conf; hostname; ls /sys/class/net")
+	task["container"] = boxed("box:1")
+	task["container"].(J)["network_infos"] = []J{{"name": "net1"}}
+	task["container"].(J)["hostname"] = "boxed"
+	s.Launch(offer, 0, task)
+	ip := s.AwaitState("task", "TASK_FINISHED").List("container_status.network_infos")[0].List("ip_addresses")[0].Text("ip_address")
+	want := fmt.Sprintf("127.0.0.1 localhost\n%s boxed\nnameserver 10.77.1.1\nboxed\neth0\nlo\n", ip)
+	if got := sandboxText(t, agent, "task", "stdout"); got != want {
+		t.Errorf("stdout %q, want %q; stderr %q", got, want, sandboxText(t, agent, "task", "stderr"))
+	}
+	s.Teardown()
+	unmounted(t, agent.WorkDir)
+	cluster.Eventually(t, 3*soon, n.left)
 }

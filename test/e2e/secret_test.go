@@ -26,8 +26,13 @@ func secretVariable(name string) J {
 // else: not by master and agent, not in their logs, and not in what is written down.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
+	eachRoot(t, secretsOf)
+}
+
+func secretsOf(t *testing.T, runtime string) {
+	t.Helper()
 	c := cluster.New(t, 0)
-	agent := withImages(t, c.Master)
+	agent := withImages(t, c.Master, runtime)
 	p := &probing{cluster.Subscribe(t, c.Master, durable("secrets")), agent}
 	own := func(offer cluster.Value, id, at string) J {
 		task := mounted(cluster.Task(offer, id, `cd $MESOS_SANDBOX; test "$A" = "$(cat `+at+`)" || exit 8; stat -f -c %T `+at+`; (echo x >`+at+`) 2>/dev/null && exit 9

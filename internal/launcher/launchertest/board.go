@@ -17,7 +17,7 @@ import (
 
 // boards is the part of the suite on what is between a container and its files.
 var boards = map[string]func(*testing.T, *bench){
-	"a session's output waits for its owner": ownerFirst, "input": input, "a terminal": terminal, "a terminal in exec": terminalInside,
+	"a session's output waits for its owner": ownerFirst, "input": input, "input in exec": inputInside, "a terminal": terminal, "a terminal in exec": terminalInside, "a terminal's task is asked to end": terminalAsked, "a terminal's user": terminalUser,
 	"a slow watcher is cut off": slowWatcher, "a slow owner holds the container": slowOwner, "watchers at once": watchers,
 	"a board outlives the agent": boardOutlives, "rotation": rotation, "rotation follows nothing": rotationFollowsNothing,
 	"kill does not wait for watchers": killHurries, "kill lets watchers hear the end": killTells,
@@ -159,6 +159,31 @@ func input(t *testing.T, b *bench) {
 	}
 }
 
+// inputInside: what a process in a container says goes to its owner, and there alone.
+func inputInside(t *testing.T, b *bench) {
+	outer, outerSpec := b.start(t, "echo > ready; exec sleep 1000")
+	ready(t, outerSpec)
+	spec := b.spec(t, outerSpec.ID+".in", "read a; echo got $a; echo bad >&2; exit 3")
+	spec.Dir, spec.Tethered = outerSpec.Dir, true // as sessions are
+	dir := boarded(t, spec, launcher.Board{Held: true})
+	p, err := b.Exec(outerSpec.ID, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Board.Socket.Close()
+	owner, in := dial(t, dir, posix.Owner).read(), dial(t, dir, posix.Input)
+	if _, err := in.Write([]byte("word\n")); err != nil {
+		t.Fatal(err)
+	}
+	if status := wait(t, p); status.ExitStatus() != 3 || !owner.end() || owner.text(posix.Stdout) != "got word\n" || owner.text(posix.Stderr) != "bad\n" {
+		t.Errorf("exit status %d, said %q and %q", status.ExitStatus(), owner.text(posix.Stdout), owner.text(posix.Stderr))
+	}
+	if err := outer.Kill(); err != nil {
+		t.Error(err)
+	}
+	wait(t, outer)
+}
+
 // talk has a shell on a terminal say what size that is, and ends it by its input.
 func talk(t *testing.T, p launcher.Process, dir string) {
 	t.Helper()
@@ -219,6 +244,32 @@ func terminalInside(t *testing.T, b *bench) {
 		t.Error(err)
 	}
 	wait(t, outer)
+}
+
+func terminalAsked(t *testing.T, b *bench) {
+	p, spec, _ := b.boarded(t, "trap 'exit 6' TERM; echo > ready; while :; do sleep 0.05; done", launcher.Board{Terminal: true})
+	ready(t, spec)
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if status := wait(t, p); status.ExitStatus() != 6 {
+		t.Errorf("wait status %#x, want exit 6", int(status))
+	}
+}
+
+// terminalUser: a terminal is its user's, who can open it by its name.
+func terminalUser(t *testing.T, b *bench) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can switch users")
+	}
+	spec := b.spec(t, "b-user", "id -u; echo by name >$(tty) && exit 3")
+	spec.User = &launcher.User{UID: 65534, GID: 65534}
+	boarded(t, spec, launcher.Board{Terminal: true})
+	p := b.fork(t, spec)
+	spec.Board.Socket.Close()
+	if status := wait(t, p); status.ExitStatus() != 3 || printed(t, spec) != "65534\r\nby name" {
+		t.Errorf("exit status %d, output %q", status.ExitStatus(), printed(t, spec))
+	}
 }
 
 // much is more than what fits between a container and one who does not read.

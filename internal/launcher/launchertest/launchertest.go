@@ -128,7 +128,7 @@ func printed(t *testing.T, spec *launcher.Spec) string {
 }
 
 func exitStatuses(t *testing.T, b *bench) {
-	for command, want := range map[string]int{"true": 0, "exit 3": 3 << 8, "kill -9 $$": 9, "kill -15 $$": 15} {
+	for command, want := range map[string]int{"true": 0, "exit 3": 3 << 8, "kill -1 $$": 1, "kill -9 $$": 9, "kill -15 $$": 15} {
 		p, spec := b.start(t, command)
 		if got := wait(t, p); int(got) != want {
 			t.Errorf("%q: wait status %#x, want %#x", command, int(got), want)
@@ -337,6 +337,13 @@ func user(t *testing.T, b *bench) {
 	wait(t, b.fork(t, spec))
 	if got := printed(t, spec); got != "65534\n65534\n65534 4" {
 		t.Errorf("ran as %q", got)
+	}
+	info, err := os.Stat(filepath.Join(spec.Dir, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != 0o644 {
+		t.Errorf("the file of its output has mode %v", info.Mode())
 	}
 }
 

@@ -1,4 +1,4 @@
-package oci
+package oci_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
 
@@ -21,7 +22,7 @@ func launchers(b *testing.B, run func(b *testing.B, l launcher.Launcher)) {
 		}
 		run(b, l)
 	})
-	for _, name := range known {
+	for _, name := range starters {
 		b.Run(name, func(b *testing.B) { run(b, open(b, config(b, name))) })
 	}
 }
@@ -66,11 +67,15 @@ func BenchmarkLaunch(b *testing.B) {
 // BenchmarkBare is the same bundle started by the runtime alone, as by hand, for
 // what the launcher adds.
 func BenchmarkBare(b *testing.B) {
-	for _, name := range known {
+	for _, name := range oci.Known {
 		b.Run(name, func(b *testing.B) {
 			l := open(b, config(b, name))
+			runtime, ok := l.Config().Starter.(*oci.Runtime)
+			if !ok {
+				b.Fatal(l.Config().Starter)
+			}
 			spec := sleeper(b, "bare")
-			bundle := l.bundle(spec.ID)
+			bundle := l.Bundle(spec.ID)
 			root := b.TempDir()
 			mount := func(args ...string) {
 				if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
@@ -79,26 +84,26 @@ func BenchmarkBare(b *testing.B) {
 			}
 			mount("mount", "--bind", "/", root)
 			b.Cleanup(func() { mount("umount", root) })
-			if l.cfg.Machine.Hybrid && name == "crun" {
+			if l.Config().Machine.Hybrid && name == "crun" {
 				b.Skip("crun does not start where both versions of control groups have controllers")
 			}
 			spec.Rootfs = root
-			o := l.cfg.Options
+			o := l.Config().Options
 			o.Isolation = without(o.Isolation, "namespaces/pid")
-			s, err := Build(spec, bundle, &o)
+			s, err := oci.Build(spec, bundle, &o)
 			if err != nil {
 				b.Fatal(err)
 			}
-			if err := makeBundle(bundle, s); err != nil {
+			if err := oci.MakeBundle(bundle, s); err != nil {
 				b.Fatal(err)
 			}
 			for b.Loop() {
 				// Without pipes, which the container would keep open.
-				if err := exec.Command(l.cfg.Runtime.Path, "--root", l.runtime.Root, "run", "--detach", "--bundle", bundle, spec.ID).Run(); err != nil {
+				if err := exec.Command(runtime.Path, "--root", runtime.State, "run", "--detach", "--bundle", bundle, spec.ID).Run(); err != nil {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				if out, err := exec.Command(l.cfg.Runtime.Path, "--root", l.runtime.Root, "delete", "--force", spec.ID).CombinedOutput(); err != nil {
+				if out, err := exec.Command(runtime.Path, "--root", runtime.State, "delete", "--force", spec.ID).CombinedOutput(); err != nil {
 					b.Fatalf("%v: %s", err, out)
 				}
 				b.StartTimer()

@@ -25,17 +25,6 @@ func TestBlkioStatistics(t *testing.T) {
 	}
 }
 
-// A container that writes to a disk is seen to, with the isolator.
-func TestBlkio(t *testing.T) {
-	onKernel(t, func(m *testMachine) {
-		p, _ := m.fork("dd if=/dev/zero of=file bs=4096 count=8 oflag=direct,sync 2>/dev/null; echo up > ready; exec sleep 1000", nil)
-		defer m.end(p)
-		if len(p.Usage().Cgroup.GetBlkioStatistics().GetThrottling()) == 0 {
-			m.t.Errorf("no statistics: %v", p.Usage().Cgroup)
-		}
-	}, func(c *Config) { c.Isolation = append([]string{"cgroups/blkio"}, c.Isolation...) })
-}
-
 func FuzzBlkio(f *testing.F) {
 	f.Add("8:0 Read 3\nTotal 8\n", "254:0 rbytes=4096 wbytes=0\n")
 	f.Fuzz(func(_ *testing.T, v1, v2 string) {

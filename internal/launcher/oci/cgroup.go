@@ -127,10 +127,14 @@ const (
 )
 
 // remove kills what is in a container's groups and removes them.
-func (g cgroups) remove(id string) error {
+func (g cgroups) remove(id string) error { return RemoveGroup(g.machine, filepath.Join(g.root, id)) }
+
+// RemoveGroup kills what is in a group, of every hierarchy, and removes it. Where
+// there is none there is nothing to do.
+func RemoveGroup(m Machine, path string) error {
 	var failed error
-	for _, root := range g.machine.Hierarchies {
-		failed = errors.Join(failed, removeGroup(filepath.Join(root, g.root, id)))
+	for _, root := range m.Hierarchies {
+		failed = errors.Join(failed, removeGroup(filepath.Join(root, path)))
 	}
 	return failed
 }

@@ -1,4 +1,4 @@
-package oci
+package oci_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
 )
 
 // busyboxRoot returns the root of an image with nothing but busybox.
@@ -35,7 +36,7 @@ func TestLeakedDescriptors(t *testing.T) {
 	if err := os.WriteFile(outside, []byte("the machine's"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	onKernel(t, func(m *testMachine) {
+	onRuntimes(t, func(m *testMachine) {
 		root := busyboxRoot(m.t)
 		for fd := 3; fd < 16; fd++ {
 			dir := m.t.TempDir()
@@ -69,7 +70,7 @@ func TestLeakedDescriptors(t *testing.T) {
 // 2025-31133 and its like). What they mount stays in the root, or the container does
 // not start.
 func TestHostileRoot(t *testing.T) {
-	onKernel(t, func(m *testMachine) {
+	onRuntimes(t, func(m *testMachine) {
 		for _, place := range []string{"dev", "proc", "sys", "box", "volume"} {
 			target := m.t.TempDir()
 			root := busyboxRoot(m.t)
@@ -108,7 +109,7 @@ func TestSealed(t *testing.T) {
 	if err := os.WriteFile(program, []byte("text"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	f, err := seal(program)
+	f, err := oci.Seal(program)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package oci
+package oci_test
 
 import (
 	"fmt"
@@ -12,17 +12,28 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/lxc"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
 )
 
 // machine is one launcher on this machine, for tests of what isolators do there.
 type testMachine struct {
-	*Launcher
+	*oci.Launcher
 	t *testing.T
 	n int
 }
 
-func onKernel(t *testing.T, test func(m *testMachine), change func(*Config)) {
-	eachRuntime(t, func(t *testing.T, name string) {
+func onKernel(t *testing.T, test func(m *testMachine), change func(*oci.Config)) {
+	on(t, starters, test, change)
+}
+
+// onRuntimes is onKernel for what LXC is not asked for.
+func onRuntimes(t *testing.T, test func(m *testMachine), change func(*oci.Config)) {
+	on(t, oci.Known, test, change)
+}
+
+func on(t *testing.T, starters []string, test func(m *testMachine), change func(*oci.Config)) {
+	each(t, starters, func(t *testing.T, name string) {
 		cfg := config(t, name)
 		if change != nil {
 			change(&cfg)
@@ -31,8 +42,8 @@ func onKernel(t *testing.T, test func(m *testMachine), change func(*Config)) {
 	})
 }
 
-// fork starts a shell command with its sandbox as the working directory.
-func (m *testMachine) fork(command string, change func(*launcher.Spec)) (launcher.Process, *launcher.Spec) {
+// spec is that of a shell command with its sandbox as the working directory.
+func (m *testMachine) spec(command string, change func(*launcher.Spec)) *launcher.Spec {
 	m.t.Helper()
 	m.n++
 	dir := m.t.TempDir()
@@ -40,7 +51,7 @@ func (m *testMachine) fork(command string, change func(*launcher.Spec)) (launche
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer out.Close()
+	m.t.Cleanup(func() { out.Close() })
 	spec := &launcher.Spec{
 		ID: "k" + strconv.Itoa(m.n), Path: "/bin/sh", Args: []string{"/bin/sh", "-c", command}, Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 		Dir: dir, Stdout: out, Stderr: out, Status: filepath.Join(m.t.TempDir(), "status"), Resources: launcher.Resources{CPUs: 1, Mem: 64},
@@ -48,7 +59,14 @@ func (m *testMachine) fork(command string, change func(*launcher.Spec)) (launche
 	if change != nil {
 		change(spec)
 	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "ready"), 0o666); err != nil {
+	return spec
+}
+
+// fork starts a shell command.
+func (m *testMachine) fork(command string, change func(*launcher.Spec)) (launcher.Process, *launcher.Spec) {
+	m.t.Helper()
+	spec := m.spec(command, change)
+	if err := syscall.Mkfifo(filepath.Join(spec.Dir, "ready"), 0o666); err != nil {
 		m.t.Fatal(err)
 	}
 	p, err := m.Fork(spec)
@@ -83,6 +101,18 @@ func (m *testMachine) prints(command, want string, change func(*launcher.Spec)) 
 	m.t.Helper()
 	if _, _, got := m.run(command, change); got != want {
 		m.t.Errorf("%s printed %q, want %q", command, got, want)
+	}
+}
+
+// refuses checks that a container is not made, and why.
+func (m *testMachine) refuses(change func(*launcher.Spec), why string) {
+	m.t.Helper()
+	spec := m.spec("true", change)
+	if _, err := m.Fork(spec); err == nil || !strings.Contains(err.Error(), why) {
+		m.t.Errorf("it is made, or is not for another reason: %v", err)
+	}
+	if _, err := os.Stat(m.Bundle(spec.ID)); err == nil {
+		m.t.Error("something of it is left")
 	}
 }
 
@@ -139,7 +169,7 @@ func TestCPUQuota(t *testing.T) {
 			t.Errorf("used %.3f s in %d periods, throttled in %d; allowed are %.3f s", got, used.GetCpusNrPeriods(), used.GetCpusNrThrottled(), allowed)
 		}
 		m.end(p)
-	}, func(c *Config) { c.CFS = true })
+	}, func(c *oci.Config) { c.CFS = true })
 }
 
 func (m *testMachine) end(p launcher.Process) {
@@ -158,7 +188,7 @@ func TestForkBomb(t *testing.T) {
 		if status == 0 || !strings.Contains(got, "Cannot fork") {
 			t.Errorf("wait status %#x, printed %q", int(status), got)
 		}
-	}, func(c *Config) { c.PidsMax = 20 })
+	}, func(c *oci.Config) { c.PidsMax = 20 })
 }
 
 func TestUpdate(t *testing.T) {
@@ -172,8 +202,8 @@ func TestUpdate(t *testing.T) {
 			if err := p.Update(launcher.Resources{CPUs: step.cpus, Mem: step.mem}); err != nil {
 				t.Fatal(err)
 			}
-			limit, _ := m.cgroups.memory(spec.ID)
-			share, ok := m.cgroups.number("cpu", spec.ID, "cpu.shares")
+			limit := m.MemoryLimit(spec.ID)
+			share, ok := m.Group("cpu", spec.ID, "cpu.shares")
 			if limit != step.limit || ok && share != step.share {
 				t.Errorf("%+v: limit %d, shares %d", step, limit, share)
 			}
@@ -198,11 +228,11 @@ func TestStatistics(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		m.prints("cd /proc; set -- [0-9]*; echo $#; tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1", "2\ninit", nil) // the shell, and the init
-		m.prints("ls -A /dev/shm; df -B1M --output=size /dev/shm | tail -1 | tr -d ' '", "5", func(s *launcher.Spec) { s.Container = linux(&mesos.LinuxInfo{ShmSize: new(uint32(5))}) })
+		m.prints("ls -A /dev/shm; df -B1M --output=size /dev/shm | tail -1 | tr -d ' '", "5", func(s *launcher.Spec) { s.Container = oci.Linux(&mesos.LinuxInfo{ShmSize: new(uint32(5))}) })
 		pid := strconv.Itoa(os.Getpid())
 		m.fails("kill -0 "+pid, nil)
 		m.prints("kill -0 "+pid+" && echo ok", "ok", func(s *launcher.Spec) {
-			s.Container = linux(&mesos.LinuxInfo{SharePidNamespace: new(true), IpcMode: mesos.LinuxInfo_SHARE_PARENT.Enum()})
+			s.Container = oci.Linux(&mesos.LinuxInfo{SharePidNamespace: new(true), IpcMode: mesos.LinuxInfo_SHARE_PARENT.Enum()})
 		})
 	}, nil)
 }
@@ -211,9 +241,14 @@ func TestRights(t *testing.T) {
 	nobody := &launcher.User{UID: 65534, GID: 65534}
 	onKernel(t, func(m *testMachine) {
 		m.prints("grep -e CapEff -e CapBnd /proc/self/status | cut -f2", "00000000a80425fb\n00000000a80425fb", nil)
-		m.prints("grep CapEff /proc/self/status | cut -f2", "0000000000002000", func(s *launcher.Spec) {
-			s.User, s.Container = nobody, linux(&mesos.LinuxInfo{EffectiveCapabilities: caps(mesos.CapabilityInfo_NET_RAW)})
-		})
+		asks := func(s *launcher.Spec) {
+			s.User, s.Container = nobody, oci.Linux(&mesos.LinuxInfo{EffectiveCapabilities: oci.Caps(mesos.CapabilityInfo_NET_RAW)})
+		}
+		if _, ok := m.Config().Starter.(*lxc.Tools); ok {
+			m.refuses(asks, "which LXC cannot give")
+		} else {
+			m.prints("grep CapEff /proc/self/status | cut -f2", "0000000000002000", asks)
+		}
 		m.prints("grep NoNewPrivs /proc/self/status | cut -f2", "1", nil)
 		soft, hard := uint64(50), uint64(60)
 		m.prints("ulimit -S -n; ulimit -H -n", "50\n60", func(s *launcher.Spec) {
@@ -221,19 +256,49 @@ func TestRights(t *testing.T) {
 				{Type: mesos.RLimitInfo_RLimit_RLMT_NOFILE.Enum(), Soft: &soft, Hard: &hard},
 			}}}
 		})
-	}, func(c *Config) { c.Isolation = append(slices.Clip(c.Isolation), "linux/nnp") })
+	}, func(c *oci.Config) { c.Isolation = append(slices.Clip(c.Isolation), "linux/nnp") })
+}
+
+// TestStarterOutOfReach: a task that is the very program that has started it, as
+// CVE-2019-5736 had it, is a copy and can change nothing. Runtimes see to it themselves.
+func TestStarterOutOfReach(t *testing.T) {
+	m := &testMachine{Launcher: open(t, config(t, "lxc")), t: t}
+	p, _ := m.fork("", func(s *launcher.Spec) { // it waits for what the pipe tells it of a configuration
+		s.Path, s.Args = "/proc/self/exe", []string{"/proc/self/exe", "-n", "x", "-P", "/proc", "-q", "-o", "none", "-f", "ready"}
+	})
+	defer m.end(p)
+	if got := ofProcess(t, p.First(), "exe"); !strings.HasPrefix(got, "/memfd:") {
+		t.Errorf("it is %s", got)
+	}
+}
+
+// TestLimitThatCannotBe: where a container cannot be held to what it asks for it is
+// not started, and nothing of it stays.
+func TestLimitThatCannotBe(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		many, dir := uint64(1)<<40, ""
+		m.refuses(func(s *launcher.Spec) {
+			s.Args[2], dir = "touch started", s.Dir
+			s.Container = &mesos.ContainerInfo{RlimitInfo: &mesos.RLimitInfo{Rlimits: []*mesos.RLimitInfo_RLimit{
+				{Type: mesos.RLimitInfo_RLimit_RLMT_NOFILE.Enum(), Soft: &many, Hard: &many},
+			}}}
+		}, m.Config().Starter.Name()+": ")
+		if _, err := os.Stat(filepath.Join(dir, "started")); err == nil {
+			m.t.Error("it was started")
+		}
+	}, nil)
 }
 
 func TestSeccomp(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		m.fails("mkdir made", nil)
 		m.prints("mkdir made && echo made", "made", func(s *launcher.Spec) {
-			s.Container = linux(&mesos.LinuxInfo{Seccomp: &mesos.SeccompInfo{Unconfined: new(true)}})
+			s.Container = oci.Linux(&mesos.LinuxInfo{Seccomp: &mesos.SeccompInfo{Unconfined: new(true)}})
 		})
-	}, func(c *Config) {
+	}, func(c *oci.Config) {
 		c.Isolation = append(slices.Clip(c.Isolation), "linux/seccomp")
 		c.SeccompDir, c.SeccompProfile = t.TempDir(), "strict.json"
-		if err := os.WriteFile(filepath.Join(c.SeccompDir, c.SeccompProfile), []byte(profileText), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(c.SeccompDir, c.SeccompProfile), []byte(oci.ProfileText), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -244,9 +309,9 @@ func TestDevices(t *testing.T) {
 		m.prints("echo x > /dev/null && head -c1 /dev/zero | wc -c; [ -c /dev/fuse ] && echo listed", "1\nlisted", nil)
 		m.fails("mknod /dev/disk b 7 0 && head -c1 /dev/disk", nil)
 		m.fails("mknod /dev/memory c 1 1 && head -c1 /dev/memory", nil)
-	}, func(c *Config) {
+	}, func(c *oci.Config) {
 		c.Isolation = append(slices.Clip(c.Isolation), "linux/devices")
-		c.Devices = []Device{{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, Access: "rw", Mode: 0o666}}
+		c.Devices = []oci.Device{{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, Access: "rw", Mode: 0o666}}
 	})
 }
 
@@ -273,13 +338,51 @@ func TestEscapes(t *testing.T) {
 		if status != 0 {
 			t.Error("the sandbox cannot be used")
 		}
-	}, func(c *Config) { c.Hidden = []string{work} })
+	}, func(c *oci.Config) { c.Hidden = []string{work} })
+}
+
+// TestExecWhereLauncherIsHidden: a container that cannot see what the launcher works
+// with can be entered all the same; who enters is in its namespaces and groups.
+func TestExecWhereLauncherIsHidden(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		outer, spec := m.fork("exec sleep 1000", nil)
+		defer m.end(outer)
+		further := m.spec("exec sleep 1000", nil)
+		further.Dir = spec.Dir
+		inside, err := m.Exec(spec.ID, further)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for _, kind := range []string{"cgroup", "ns/mnt", "ns/ipc", "ns/pid"} {
+			if a, b := ofProcess(m.t, outer.First(), kind), ofProcess(m.t, inside.First(), kind); a != b {
+				m.t.Errorf("%s is %q and %q", kind, a, b)
+			}
+		}
+		m.end(inside)
+		if err := m.Release(further.ID); err != nil {
+			m.t.Error(err)
+		}
+	}, func(c *oci.Config) { c.Hidden = []string{c.Dir} })
+}
+
+// ofProcess returns a link or a text in a process's folder of /proc.
+func ofProcess(t *testing.T, pid int, name string) string {
+	t.Helper()
+	path := fmt.Sprintf("/proc/%d/%s", pid, name)
+	if to, err := os.Readlink(path); err == nil {
+		return to
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text)
 }
 
 func TestSandboxInsideOfWhatIsHidden(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
-		sandbox := filepath.Join(m.cfg.Hidden[0], "sandbox")
-		for _, dir := range []string{sandbox, filepath.Join(m.cfg.Hidden[0], "another")} {
+		sandbox := filepath.Join(m.Config().Hidden[0], "sandbox")
+		for _, dir := range []string{sandbox, filepath.Join(m.Config().Hidden[0], "another")} {
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -291,5 +394,16 @@ func TestSandboxInsideOfWhatIsHidden(t *testing.T) {
 		if text, err := os.ReadFile(filepath.Join(sandbox, "file")); err != nil || string(text) != "sandbox\n" {
 			t.Errorf("it sees %q, %v", text, err)
 		}
-	}, func(c *Config) { c.Hidden = []string{t.TempDir()} })
+	}, func(c *oci.Config) { c.Hidden = []string{t.TempDir()} })
+}
+
+// A container that writes to a disk is seen to, with the isolator.
+func TestBlkio(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, _ := m.fork("dd if=/dev/zero of=file bs=4096 count=8 oflag=direct,sync 2>/dev/null; echo up > ready; exec sleep 1000", nil)
+		defer m.end(p)
+		if len(p.Usage().Cgroup.GetBlkioStatistics().GetThrottling()) == 0 {
+			m.t.Errorf("no statistics: %v", p.Usage().Cgroup)
+		}
+	}, func(c *oci.Config) { c.Isolation = append([]string{"cgroups/blkio"}, c.Isolation...) })
 }

@@ -1,4 +1,4 @@
-package oci
+package oci_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
 )
 
 // sh runs a command on the machine.
@@ -23,7 +24,7 @@ func sh(t *testing.T, args ...string) {
 // of that in /sys, and has a name; and it keeps no mount of others' namespaces.
 func TestNetwork(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
-		namespaces := m.cfg.Drop
+		namespaces := m.Config().Drop
 		sh(m.t, "mount", "--bind", namespaces, namespaces)
 		m.t.Cleanup(func() { sh(m.t, "umount", "-l", namespaces) })
 		for _, name := range []string{"own", "other"} {
@@ -43,7 +44,7 @@ func TestNetwork(t *testing.T) {
 			m.t.Errorf("the shim has others' namespaces mounted, or %v", err)
 		}
 		m.end(p)
-	}, func(c *Config) {
+	}, func(c *oci.Config) {
 		c.Drop = t.TempDir()
 	})
 }

@@ -1,16 +1,16 @@
-// Package oci launches containers through an OCI runtime: crun, runc, or one
-// that takes their commands.
+// Package oci launches containers that are described as the Open Container
+// Initiative does, through an OCI runtime: crun, runc, or one that takes their
+// commands; or through another [Starter].
 //
-// The runtime only starts a container and removes it. While the container runs
-// there is no process of the runtime's: it runs below the same shim as those of
-// package posix, which keeps its raw wait status, survives the agent, and costs
-// less than a megabyte:
+// The starter only starts a container. While the container runs there is no process
+// of the starter's: it runs below the same shim as those of package posix, which
+// keeps its raw wait status, survives the agent, and costs less than a megabyte:
 //
 //	agent ── meseta-shim ─┬─ init of the pid namespace, which only reaps
 //	                      └─ sh -c … ── whatever the task starts
 //
 // What isolates a container is in isolators.go: functions from what is asked for
-// to the specification that the runtime gets.
+// to the specification that the starter gets.
 package oci
 
 import (
@@ -21,34 +21,63 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/containerd/go-runc"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
 
-// Launcher starts containers of an OCI runtime. It may be used by many goroutines.
+// Launcher starts containers of a starter. It may be used by many goroutines.
 type Launcher struct {
 	*posix.Launcher // of shims
 
 	cfg     Config
-	runtime runc.Runc
 	cgroups cgroups
 	classes *classes
-	sealed  *os.File // the runtime's program
 }
 
 // Config is what all containers of a launcher share.
 type Config struct {
-	Runtime Runtime
-	Dir     string // of bundles and of what the runtime remembers; as lasting as the machine's boot
+	Starter Starter
+	Dir     string // of bundles; as lasting as the machine's boot
 	Drop    string // mount that no container keeps a copy of: that of network namespaces; "" for none
 	Options
+}
+
+// Starter is who starts containers. It may be used by many goroutines.
+type Starter interface {
+	// Name is that of the program, for people.
+	Name() string
+	// Run returns the command that starts the container of a bundle. Its
+	// specification is s, and config.json in the bundle.
+	Run(id, bundle string, s *specs.Spec) (*Command, error)
+	// Exec returns the command that starts one more process in a container that runs,
+	// as p says. bundle is the process's own folder.
+	Exec(id, bundle string, p *specs.Process, in Running) (*Command, error)
+	// Failure returns why a command has started nothing.
+	Failure(bundle string) error
+	// Update sets what a container may use from now on.
+	Update(ctx context.Context, id string, r *specs.LinuxResources) error
+	// Forget removes what the starter itself remembers of a container that has ended.
+	Forget(ctx context.Context, id string) error
+}
+
+// Running is a container that runs: its id, its folder and its specification.
+type Running struct {
+	ID, Bundle string
+	Spec       *specs.Spec
+}
+
+// Command is how something is started.
+type Command struct {
+	Path string       // of the program
+	Args []string     // its name first
+	Env  []string     // beside a PATH
+	How  posix.Bundle // what the shim is to do for it; its folder goes without saying
+	// Started is called when it has started, or has not.
+	Started func() error
 }
 
 // releaseTimeout bounds how long the removal of a container may take, as
@@ -68,11 +97,7 @@ func New(cfg Config) (*Launcher, error) {
 		return nil, fmt.Errorf("make the folder of bundles: %w", err)
 	}
 	l := &Launcher{Launcher: shims, cfg: cfg, cgroups: cgroups{machine: cfg.Machine, root: cfg.CgroupRoot}}
-	if l.sealed, err = seal(cfg.Runtime.Path); err != nil {
-		return nil, fmt.Errorf("read %s: %w", cfg.Runtime.Path, err)
-	}
 	l.classes = newClasses(cfg.NetCls, l.cgroups)
-	l.runtime = runc.Runc{Command: cfg.Runtime.Path, Root: filepath.Join(cfg.Dir, "state"), LogFormat: runc.JSON}
 	return l, nil
 }
 
@@ -102,9 +127,14 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err := l.classify(spec.ID); err != nil {
 		return nil, errors.Join(fmt.Errorf("give container %s a class: %w", spec.ID, err), l.Release(spec.ID))
 	}
-	return l.start(spec, posix.Bundle{
-		Dir: bundle, PrivatePIDs: privatePIDs(config), UserIDs: users, HostRoot: spec.Rootfs == "", Network: spec.Network != nil, Both: shared, Drop: l.cfg.Drop != "",
-	}, spec.ID, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), spec.ID)
+	command, err := l.cfg.Starter.Run(spec.ID, bundle, config)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("specify container %s to %s: %w", spec.ID, l.cfg.Starter.Name(), err), l.Release(spec.ID))
+	}
+	how := &command.How
+	how.PrivatePIDs, how.UserIDs, how.HostRoot = privatePIDs(config), users, spec.Rootfs == ""
+	how.Network, how.Both, how.Drop = spec.Network != nil, shared, l.cfg.Drop != ""
+	return l.start(spec, bundle, spec.ID, command)
 }
 
 // checkRoot refuses a root of an image with a link where a runtime makes something:
@@ -132,31 +162,41 @@ func (l *Launcher) Exec(container string, spec *launcher.Spec) (launcher.Process
 	if err != nil {
 		return nil, fmt.Errorf("enter container %s: %w", container, err)
 	}
-	file := filepath.Join(bundle, "process.json")
-	if err := writeJSON(file, processLike(outer.Process, spec)); err != nil {
-		return nil, fmt.Errorf("specify process %s: %w", spec.ID, err)
+	command, err := l.cfg.Starter.Exec(spec.ID, bundle, processLike(outer.Process, spec), Running{container, l.bundle(container), outer})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("specify process %s to %s: %w", spec.ID, l.cfg.Starter.Name(), err), l.Release(spec.ID))
 	}
-	return l.start(spec, posix.Bundle{Dir: bundle}, container,
-		"exec", "--detach", "--pid-file", filepath.Join(bundle, "pid"), "--process", file, container)
+	return l.start(spec, bundle, container, command)
 }
 
-// start has a shim start the runtime. container is the one whose cgroups count.
-func (l *Launcher) start(spec *launcher.Spec, b posix.Bundle, container string, args ...string) (launcher.Process, error) {
-	b.HideUnified = l.cfg.Machine.Hybrid
-	log := filepath.Join(b.Dir, "log")
+// start has a shim start something. container is the one whose cgroups count.
+func (l *Launcher) start(spec *launcher.Spec, bundle, container string, command *Command) (launcher.Process, error) {
 	shim := *spec
-	shim.User, shim.Env, shim.Dir = nil, []string{"PATH=" + os.Getenv("PATH")}, b.Dir
-	shim.Path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), l.sealed.Fd())
-	if spec.Board != nil && spec.Board.Terminal {
-		args = slices.Insert(args, 1, "--console-socket", "console") // in the bundle: the shim listens there
-	}
-	shim.Args = append([]string{l.cfg.Runtime.Path, "--root", l.runtime.Root, "--log", log, "--log-format", "json"}, args...)
-	process, err := l.ForkBundle(&shim, b)
+	shim.User, shim.Env, shim.Dir = nil, append([]string{"PATH=" + os.Getenv("PATH")}, command.Env...), bundle
+	shim.Path, shim.Args = command.Path, command.Args
+	how := command.How
+	how.Dir = bundle
+	process, err := l.ForkBundle(&shim, how)
 	if err != nil {
-		err = fmt.Errorf("%s: %w", l.cfg.Runtime.Name(), errors.Join(err, lastError(log)))
-		return nil, errors.Join(err, l.Release(spec.ID))
+		err = fmt.Errorf("%s: %w", l.cfg.Starter.Name(), errors.Join(err, l.cfg.Starter.Failure(bundle)))
+	}
+	if command.Started != nil {
+		err = errors.Join(err, command.Started())
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.end(process), l.Release(spec.ID))
 	}
 	return l.watch(process, spec.ID, container), nil
+}
+
+// end ends what has started after all.
+func (l *Launcher) end(p *posix.Process) error {
+	if p == nil {
+		return nil
+	}
+	killed := p.Kill()
+	_, err := p.Wait()
+	return errors.Join(killed, err)
 }
 
 // Adopt implements [launcher.Launcher].
@@ -175,21 +215,16 @@ func (l *Launcher) Release(id string) error {
 		l.classes.leave(id)
 		return nil
 	}
-	state := filepath.Join(l.runtime.Root, id)
-	if _, err := os.Stat(state); err == nil && !slices.Contains(known, l.cfg.Runtime.Name()) {
-		ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
-		defer cancel()
-		if err := l.runtime.Delete(ctx, id, &runc.DeleteOpts{Force: true}); err != nil {
-			return fmt.Errorf("%s cannot delete container %s: %w", l.cfg.Runtime.Name(), id, err)
-		}
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if err := l.cfg.Starter.Forget(ctx, id); err != nil {
+		return fmt.Errorf("%s cannot forget container %s: %w", l.cfg.Starter.Name(), id, err)
 	}
 	if err := l.cgroups.remove(id); err != nil {
 		return fmt.Errorf("remove the cgroups of container %s: %w", id, err)
 	}
 	l.classes.leave(id)
-	// With the groups, that folder is all that crun and runc know of a container that
-	// has ended: to have them remove it takes as long as a launch.
-	return errors.Join(os.RemoveAll(state), os.RemoveAll(bundle))
+	return os.RemoveAll(bundle)
 }
 
 func (l *Launcher) bundle(id string) string { return filepath.Join(l.cfg.Dir, "bundles", id) }
@@ -269,21 +304,4 @@ func readConfig(bundle string) (*specs.Spec, error) {
 	}
 	config := &specs.Spec{}
 	return config, json.Unmarshal(text, config)
-}
-
-// lastError returns what a runtime has written to its log last, the reason why it
-// failed.
-func lastError(log string) error {
-	text, err := os.ReadFile(log)
-	if err != nil {
-		return err
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	var entry struct {
-		Msg string `json:"msg"`
-	}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &entry); err != nil {
-		return errors.New(lines[len(lines)-1])
-	}
-	return errors.New(entry.Msg)
 }

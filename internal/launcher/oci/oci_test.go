@@ -1,18 +1,24 @@
-package oci
+package oci_test
 
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/launchertest"
+	"github.com/meseta-project/meseta/internal/launcher/lxc"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
 )
 
-// needRuntime skips the test on machines that cannot run containers, which the
+// starters are those that must pass the tests: OCI runtimes, and LXC.
+var starters = append(slices.Clip(oci.Known), "lxc")
+
+// needStarter skips the test on machines that cannot run containers, which the
 // ones that decide are not.
-func needRuntime(t testing.TB, name string) Runtime {
+func needStarter(t testing.TB, name, dir, root string, machine oci.Machine) oci.Starter {
 	t.Helper()
 	missing := func(why string) {
 		if os.Getenv("CI") != "" {
@@ -23,22 +29,33 @@ func needRuntime(t testing.TB, name string) Runtime {
 	if os.Getuid() != 0 {
 		missing("only root can make containers")
 	}
-	runtime, err := FindRuntime(t.Context(), name)
+	if name == "lxc" {
+		tools, err := lxc.Find(t.Context())
+		if err != nil {
+			missing(err.Error())
+		}
+		if err := tools.Use(dir, machine, root); err != nil {
+			t.Fatal(err)
+		}
+		return tools
+	}
+	runtime, err := oci.FindRuntime(t.Context(), name)
 	if err != nil {
 		missing(err.Error())
 	}
+	runtime.State, runtime.HideUnified = filepath.Join(dir, "state"), machine.Hybrid
 	return runtime
 }
 
 // config returns the configuration of a launcher that shares nothing with others.
-func config(t testing.TB, name string) Config {
+func config(t testing.TB, name string) oci.Config {
 	t.Helper()
-	runtime := needRuntime(t, name)
-	machine, err := LookAround("/sys/fs/cgroup")
+	machine, err := oci.LookAround("/sys/fs/cgroup")
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := "meseta-test-" + strconv.Itoa(os.Getpid())
+	root, dir := "meseta-test-"+strconv.Itoa(os.Getpid()), t.TempDir()
+	starter := needStarter(t, name, dir, root, machine)
 	t.Cleanup(func() { // after those of the containers
 		for _, dir := range machine.Hierarchies {
 			if err := os.Remove(filepath.Join(dir, root)); err != nil && !os.IsNotExist(err) {
@@ -46,29 +63,30 @@ func config(t testing.TB, name string) Config {
 			}
 		}
 	})
-	dir := t.TempDir()
-	return Config{Runtime: runtime, Dir: dir, Options: Options{
-		Machine: machine, Isolation: DefaultIsolation, CgroupRoot: root, PidsMax: 200,
+	return oci.Config{Starter: starter, Dir: dir, Options: oci.Options{
+		Machine: machine, Isolation: oci.DefaultIsolation, CgroupRoot: root, PidsMax: 200,
 	}}
 }
 
-func open(t testing.TB, cfg Config) *Launcher {
+func open(t testing.TB, cfg oci.Config) *oci.Launcher {
 	t.Helper()
-	l, err := New(cfg)
+	l, err := oci.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func eachRuntime(t *testing.T, test func(t *testing.T, name string)) {
-	for _, name := range known {
+func eachStarter(t *testing.T, test func(t *testing.T, name string)) { each(t, starters, test) }
+
+func each(t *testing.T, starters []string, test func(t *testing.T, name string)) {
+	for _, name := range starters {
 		t.Run(name, func(t *testing.T) { test(t, name) })
 	}
 }
 
 func TestSuite(t *testing.T) {
-	eachRuntime(t, func(t *testing.T, name string) {
+	eachStarter(t, func(t *testing.T, name string) {
 		launchertest.Suite(t, func(t *testing.T) (launcher.Launcher, func() launcher.Launcher) {
 			cfg := config(t, name)
 			return open(t, cfg), func() launcher.Launcher { return open(t, cfg) }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
@@ -73,6 +74,19 @@ func (p *process) First() int {
 	return pid
 }
 
+// InitFile is a file in the bundle of a container whose first process is no task's
+// but an init, by which its starter has the task started.
+const InitFile = "init"
+
+// Signal implements [launcher.Process]. An init is not meant, and LXC's would kill
+// all there is.
+func (p *process) Signal(sig syscall.Signal) error {
+	if _, err := os.Stat(filepath.Join(p.l.bundle(p.id), InitFile)); err != nil {
+		return p.Process.Signal(sig)
+	}
+	return posix.SignalBelow(p.First(), sig)
+}
+
 // Wait implements [launcher.Process].
 func (p *process) Wait() (int, error) {
 	status, err := p.Process.Wait()
@@ -135,8 +149,8 @@ func (p *process) Update(r launcher.Resources) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	if err := p.l.runtime.Update(ctx, p.id, resources); err != nil {
-		return fmt.Errorf("%s cannot update container %s: %w", p.l.cfg.Runtime.Name(), p.id, err)
+	if err := p.l.cfg.Starter.Update(ctx, p.id, resources); err != nil {
+		return fmt.Errorf("%s cannot update container %s: %w", p.l.cfg.Starter.Name(), p.id, err)
 	}
 	return nil
 }

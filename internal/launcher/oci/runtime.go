@@ -2,33 +2,100 @@ package oci
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/containerd/go-runc"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/meseta-project/meseta/internal/launcher/posix"
 )
 
 // Runtime is an OCI runtime that was found.
 type Runtime struct {
 	Path    string
 	Version string // what it says of itself, one line
+	State   string // folder of what it remembers; as lasting as the machine's boot
+	// HideUnified keeps control groups of version 2 from it, see [Machine.Hybrid].
+	HideUnified bool
+
+	sealed *os.File // the program, as it was found
 }
 
-// Name returns "crun" for /usr/bin/crun.
-func (r Runtime) Name() string { return filepath.Base(r.Path) }
+// Name implements [Starter]: "crun" for /usr/bin/crun.
+func (r *Runtime) Name() string { return filepath.Base(r.Path) }
+
+// Run implements [Starter].
+func (r *Runtime) Run(id, bundle string, s *specs.Spec) (*Command, error) {
+	return r.command(bundle, s.Process, "run", "--detach", "--no-new-keyring", "--bundle", bundle, "--pid-file", filepath.Join(bundle, "pid"), id), nil
+}
+
+// Exec implements [Starter].
+func (r *Runtime) Exec(_, bundle string, p *specs.Process, in Running) (*Command, error) {
+	file := filepath.Join(bundle, "process.json")
+	if err := writeJSON(file, p); err != nil {
+		return nil, err
+	}
+	return r.command(bundle, p, "exec", "--detach", "--pid-file", filepath.Join(bundle, "pid"), "--process", file, in.ID), nil
+}
+
+func (r *Runtime) command(bundle string, p *specs.Process, args ...string) *Command {
+	if p.Terminal {
+		args = slices.Insert(args, 1, "--console-socket", "console") // in the bundle: the shim listens there
+	}
+	all := append([]string{r.Path, "--root", r.State, "--log", filepath.Join(bundle, "log"), "--log-format", "json"}, args...)
+	program := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.sealed.Fd())
+	return &Command{Path: program, Args: all, How: posix.Bundle{HideUnified: r.HideUnified}}
+}
+
+// Failure implements [Starter]: it is what the runtime has written to its log last.
+func (r *Runtime) Failure(bundle string) error {
+	text, err := os.ReadFile(filepath.Join(bundle, "log"))
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	var entry struct {
+		Msg string `json:"msg"`
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &entry); err != nil {
+		return errors.New(lines[len(lines)-1])
+	}
+	return errors.New(entry.Msg)
+}
+
+// Update implements [Starter].
+func (r *Runtime) Update(ctx context.Context, id string, to *specs.LinuxResources) error {
+	return r.commands().Update(ctx, id, to)
+}
+
+// Forget implements [Starter]. A folder is all that crun and runc know of a container
+// that has ended: to have them remove it takes as long as a launch.
+func (r *Runtime) Forget(ctx context.Context, id string) error {
+	state := filepath.Join(r.State, id)
+	if _, err := os.Stat(state); err == nil && !slices.Contains(known, r.Name()) {
+		return r.commands().Delete(ctx, id, &runc.DeleteOpts{Force: true})
+	}
+	return os.RemoveAll(state)
+}
+
+func (r *Runtime) commands() *runc.Runc {
+	return &runc.Runc{Command: r.Path, Root: r.State, LogFormat: runc.JSON}
+}
 
 // known are the runtimes that are looked for, the faster ones first.
 var known = []string{"crun", "runc"}
 
 // FindRuntime finds the runtime of that name or path, or of any name when it is
 // empty, and asks it for its version.
-func FindRuntime(ctx context.Context, name string) (Runtime, error) {
+func FindRuntime(ctx context.Context, name string) (*Runtime, error) {
 	names := known
 	if name != "" {
 		names = []string{name}
@@ -40,12 +107,16 @@ func FindRuntime(ctx context.Context, name string) (Runtime, error) {
 		}
 		text, err := exec.CommandContext(ctx, path, "--version").Output()
 		if err != nil {
-			return Runtime{}, fmt.Errorf("ask %s for its version: %w", path, err)
+			return nil, fmt.Errorf("ask %s for its version: %w", path, err)
 		}
 		line, _, _ := strings.Cut(string(text), "\n")
-		return Runtime{Path: path, Version: line}, nil
+		sealed, err := seal(path)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		return &Runtime{Path: path, Version: line, sealed: sealed}, nil
 	}
-	return Runtime{}, fmt.Errorf("no OCI runtime: looked for %s in PATH; install one, or name it by --oci_runtime",
+	return nil, fmt.Errorf("no OCI runtime: looked for %s in PATH; install one, or name it by --oci_runtime",
 		strings.Join(names, ", "))
 }
 
@@ -70,99 +141,4 @@ func seal(path string) (*os.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
-}
-
-// Machine is what a machine has that containers are isolated by.
-type Machine struct {
-	Unified      bool              // cgroups are of version 2
-	Hybrid       bool              // both versions are mounted, and those of version 2 have controllers too
-	Mount        string            // where cgroups are mounted: /sys/fs/cgroup
-	Hierarchies  []string          // the roots of all that are mounted
-	Controllers  map[string]string // those that there are, to their folders
-	Capabilities uint64            // the most that this process may give, as bits
-	Memory       uint64            // bytes
-}
-
-// LookAround finds out what the machine has. hierarchy is Mesos's
-// --cgroups_hierarchy.
-func LookAround(hierarchy string) (Machine, error) {
-	m := Machine{Mount: hierarchy, Controllers: map[string]string{}, Hierarchies: []string{hierarchy}}
-	if text, err := os.ReadFile(filepath.Join(hierarchy, "cgroup.controllers")); err == nil {
-		m.Unified = true
-		for name := range strings.FieldsSeq(string(text)) {
-			m.Controllers[name] = hierarchy
-		}
-		// Done by programs, without controllers.
-		m.Controllers["devices"], m.Controllers["freezer"] = hierarchy, hierarchy
-	} else {
-		m.separate()
-	}
-	m.Memory = memoryTotal()
-	var err error
-	m.Capabilities, err = boundingSet()
-	return m, err
-}
-
-// separate finds the hierarchies of version 1, and one of version 2 beside them.
-func (m *Machine) separate() {
-	procs, err := filepath.Glob(filepath.Join(m.Mount, "*", "cgroup.procs"))
-	if err != nil {
-		return // the pattern is sound
-	}
-	m.Hierarchies = nil
-	for _, file := range procs {
-		dir := filepath.Dir(file)
-		m.Hierarchies = append(m.Hierarchies, dir)
-		if slices.Contains(controllers, filepath.Base(dir)) {
-			m.Controllers[filepath.Base(dir)] = dir
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(m.Mount, "unified", "cgroup.controllers"))
-	m.Hybrid = err == nil && strings.TrimSpace(string(text)) != ""
-}
-
-// controllers are those of version 1 by name.
-var controllers = []string{"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb", "net_cls", "net_prio", "perf_event"}
-
-// boundingSet returns the capabilities that processes of ours can have.
-func boundingSet() (uint64, error) {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, fmt.Errorf("look at the capabilities there are: %w", err)
-	}
-	_, rest, _ := strings.Cut(string(text), "\nCapBnd:\t")
-	set, _, _ := strings.Cut(rest, "\n")
-	return strconv.ParseUint(set, 16, 64)
-}
-
-func memoryTotal() uint64 {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), "MemTotal:")
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kb, _ := strconv.ParseUint(fields[0], 10, 64) // the kernel writes a number
-	return kb << 10
-}
-
-// Allows says in a line what runtime and machine allow, for the agent's log.
-func (m Machine) Allows() string {
-	version := "cgroups v1"
-	if m.Unified {
-		version = "cgroups v2"
-	}
-	var missing []string
-	for _, name := range isolatorNames() {
-		if missingController(name, m) != "" {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) == 0 {
-		return version + "; all isolators"
-	}
-	return version + "; all isolators but " + strings.Join(missing, ", ")
 }

@@ -1,4 +1,4 @@
-package oci
+package oci_test
 
 import (
 	"os"
@@ -9,6 +9,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/launcher/oci"
 )
 
 // TestVolumes mounts a folder of the machine into containers: to be written, to be
@@ -41,7 +42,7 @@ func TestVolumes(t *testing.T) {
 		m.prints("echo x >volume/null && echo ok", "ok", at(launcher.Mount{Source: "/dev", Host: true}))
 		m.fails("echo x >volume/null", at(launcher.Mount{Source: "/dev"}))
 		arrives(m, source, at)
-	}, func(c *Config) { c.Hidden = []string{work} })
+	}, func(c *oci.Config) { c.Hidden = []string{work} })
 }
 
 // arrives mounts something below a volume while a container runs.
@@ -82,7 +83,7 @@ func arrives(m *testMachine, source string, at func(launcher.Mount) func(*launch
 // TestBothWays: what a container mounts below a volume of that kind is on the
 // machine too, and nothing else of its mounts is; what the machine mounts arrives.
 func TestBothWays(t *testing.T) {
-	onKernel(t, func(m *testMachine) {
+	onRuntimes(t, func(m *testMachine) {
 		source := m.t.TempDir()
 		for _, step := range []error{
 			syscall.Mount("none", source, "tmpfs", 0, ""), syscall.Mount("", source, "", syscall.MS_SHARED, ""),
@@ -105,7 +106,7 @@ func TestBothWays(t *testing.T) {
 				if err := os.Mkdir(target, 0o755); err != nil {
 					m.t.Fatal(err)
 				}
-				s.Container = linux(&mesos.LinuxInfo{EffectiveCapabilities: caps(mesos.CapabilityInfo_SYS_ADMIN, mesos.CapabilityInfo_DAC_OVERRIDE)})
+				s.Container = oci.Linux(&mesos.LinuxInfo{EffectiveCapabilities: oci.Caps(mesos.CapabilityInfo_SYS_ADMIN, mesos.CapabilityInfo_DAC_OVERRIDE)})
 				s.Mounts = []launcher.Mount{{Source: filepath.Join(source, "folder"), Target: target, Host: true, Both: true}}
 			})
 		if _, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil {
@@ -170,5 +171,5 @@ func TestHiddenInVolumes(t *testing.T) {
 				s.Mounts = []launcher.Mount{{Source: source, Target: target, Host: true, ReadOnly: true}}
 			})
 		}
-	}, func(c *Config) { c.Hidden = []string{hidden} })
+	}, func(c *oci.Config) { c.Hidden = []string{hidden} })
 }

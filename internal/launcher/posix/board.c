@@ -69,7 +69,8 @@ struct file {
 };
 
 static struct {
-	int on, terminal, waits, listens, bundle, begun;
+	int on, terminal, waits, listens, begun;
+	enum terminals of;
 	int task[3];  // the task's ends, until it has them
 	int slave;    // the same, of a terminal
 	int console;  // where an OCI runtime sends the terminal
@@ -118,12 +119,11 @@ static void use_terminal(int master) {
 	board.input = board.files[0].from = master;
 }
 
-static void open_terminal(const char *uid) {
-	char path[64];
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0 || ptsname_r(master, path, sizeof path) != 0)
+static void open_terminal(const char *path, const char *uid) {
+	int master = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (master < 0 || unlockpt(master) != 0)
 		die("open a terminal");
-	board.slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	board.slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (board.slave < 0)
 		die("open the task's end of a terminal");
 	if (strcmp(uid, "-") != 0 && fchown(board.slave, (uid_t)strtoul(uid, NULL, 10), (gid_t)-1) != 0)
@@ -166,7 +166,7 @@ static int take_console(void) {
 // letters (t: a terminal; w: wait for the one whose session it is; s: there is a
 // socket), how large stdout may become and how many old ones are kept, and the
 // same of stderr.
-void board_make(const char *how, int bundle, const char *uid) {
+void board_make(const char *how, enum terminals of, const char *uid) {
 	char letters[8] = "";
 	struct file *out = &board.files[0], *err = &board.files[1];
 	if (strcmp(how, "-") == 0)
@@ -176,7 +176,7 @@ void board_make(const char *how, int bundle, const char *uid) {
 		die("understand what becomes of the output");
 	}
 	board.on = 1;
-	board.bundle = bundle;
+	board.of = of;
 	board.terminal = strchr(letters, 't') != NULL;
 	board.waits = strchr(letters, 'w') != NULL;
 	open_file(out, "stdout", 'o', 1);
@@ -186,24 +186,27 @@ void board_make(const char *how, int bundle, const char *uid) {
 		unblock(LISTEN_FD);
 	if (!board.terminal)
 		open_pipes(uid);
-	else if (bundle)
+	else if (of == OF_RUNTIME)
 		listen_console();
 	else
-		open_terminal(uid);
+		open_terminal(of == OF_BUNDLE ? "pts/ptmx" : "/dev/ptmx", uid);
 }
 
-// board_enter is called in the task's process, or in the runtime's.
+// board_enter is called in the task's process, or in the runtime's. A terminal is
+// the task's own, and is hung up when whose it is ends: it does not become that of
+// a program that only starts the task.
 void board_enter(void) {
+	int own = board.terminal && board.of == OF_MACHINE;
 	close(LISTEN_FD);
 	close(SANDBOX_FD);
-	if (!board.on || (board.terminal && board.bundle))
+	if (!board.on || (board.terminal && board.of == OF_RUNTIME))
 		return;
-	if (board.terminal)
+	if (own)
 		setsid();
 	for (int i = 0; i < 3; i++)
 		if (dup2(board.terminal ? board.slave : board.task[i], i) < 0)
 			_exit(1);
-	if (board.terminal && ioctl(0, TIOCSCTTY, 0) != 0)
+	if (own && ioctl(0, TIOCSCTTY, 0) != 0)
 		die("make the terminal the task's");
 }
 

@@ -6,7 +6,11 @@
 enum { LISTEN_FD = 7, SANDBOX_FD = 8, LAST_FD = 8 };
 enum { CLIENTS_MAX = 64, BOARD_FDS = CLIENTS_MAX + 4 };
 
-void board_make(const char *how, int bundle, const char *uid);
+// Where a terminal is made: in the machine's /dev/pts, by an OCI runtime, in the
+// folder pts of the bundle.
+enum terminals { OF_MACHINE, OF_RUNTIME, OF_BUNDLE };
+
+void board_make(const char *how, enum terminals of, const char *uid);
 void board_enter(void);
 int board_begin(void);
 int board_fill(struct pollfd *fds);

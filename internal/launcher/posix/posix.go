@@ -85,14 +85,18 @@ type Bundle struct {
 	Network     bool // make Dir/netns, a file, the network namespace that Dir/net links to
 	Both        bool // make Dir/both-N, for each N from 0 that there is, what Dir/both-N.from links to, in its peer group
 	Drop        bool // take away the mount that Dir/drop links to, if there is one
+	// Monitor says that the program stays, as LXC's does, and is to be ended when what
+	// it has started executes a program. That is dealt with as Dir/orders says.
+	Monitor   bool
+	Terminals bool // make Dir/pts, a folder, an instance of devpts
 }
 
 // ErrNotStarted says that a runtime has started nothing.
 var ErrNotStarted = errors.New("the runtime started nothing")
 
 // ForkBundle starts a container by a runtime that writes the pid of its first
-// process to pid in the bundle's folder, and ends. It fails with [ErrNotStarted]
-// when the runtime has.
+// process to pid in the bundle's folder, and ends; or by a monitor, of which the
+// shim does so. It fails with [ErrNotStarted] when nothing was started.
 func (l *Launcher) ForkBundle(spec *Spec, b Bundle) (*Process, error) {
 	process, started, err := l.start(spec, b)
 	if err != nil {
@@ -244,29 +248,19 @@ func shimArgs(spec *Spec, b Bundle) []string {
 }
 
 func (b Bundle) how() string {
-	how := "-"
-	if b.PrivatePIDs {
-		how += "p"
+	how := []byte("-")
+	for _, want := range []struct {
+		letter byte
+		set    bool
+	}{
+		{'p', b.PrivatePIDs}, {'i', b.UserIDs}, {'r', b.HostRoot}, {'u', b.HideUnified}, {'n', b.Network}, {'b', b.Both},
+		{'d', b.Drop}, {'m', b.Monitor}, {'t', b.Terminals},
+	} {
+		if want.set {
+			how = append(how, want.letter)
+		}
 	}
-	if b.UserIDs {
-		how += "i"
-	}
-	if b.HostRoot {
-		how += "r"
-	}
-	if b.HideUnified {
-		how += "u"
-	}
-	if b.Network {
-		how += "n"
-	}
-	if b.Both {
-		how += "b"
-	}
-	if b.Drop {
-		how += "d"
-	}
-	return how
+	return string(how)
 }
 
 // Find returns the pid of a container's shim by looking at all processes, for

@@ -77,11 +77,18 @@ func (p *Process) ended(fd int, shim *syscall.WaitStatus) bool {
 
 // Signal sends sig to every process of the tree but the shim.
 func (p *Process) Signal(sig syscall.Signal) error {
-	tree := descendants(p.pid)
+	if err := SignalBelow(p.pid, sig); err != nil {
+		return fmt.Errorf("container %s: %w", p.id, err)
+	}
+	return nil
+}
+
+// SignalBelow sends sig to all that descends from a process.
+func SignalBelow(pid int, sig syscall.Signal) error {
 	var last error
-	for _, pid := range tree {
+	for _, pid := range descendants(pid) {
 		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-			last = fmt.Errorf("send %v to process %d of container %s: %w", sig, pid, p.id, err)
+			last = fmt.Errorf("send %v to process %d: %w", sig, pid, err)
 		}
 	}
 	return last

@@ -32,6 +32,15 @@
 // namespaces of all containers, which would live on with this one.
 // With "b" BUNDLE/both-0 and so on are what BUNDLE/both-0.from and so on link to, as
 // mounts that are shared with the machine's, when no other is any more.
+// With "m" PATH does not end but stays as the monitor of what it has started, as
+// LXC's does. It is ended when the task's program begins, which then is our child
+// all the same: until then we trace what PATH starts, so the program does not run
+// before. And then what BUNDLE/orders says is done to the task, which has lines:
+//	group FILE              write its pid to FILE
+//	limit RESOURCE SOFT HARD    set a resource limit, by numbers
+//	mount FLAGS PATH        add flags, a number, to a mount that it sees; these come last
+// With "t" there is an instance of devpts at BUNDLE/pts; the terminal of a
+// task is made there.
 // All that is in a mount namespace of the shim's, so nobody has to undo it.
 // Descriptors: 0, 1, 2 are the task's, or the board's where there is one; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
@@ -53,6 +62,10 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -123,6 +136,8 @@ static void run_task(char **argv, pid_t shim) {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != shim)
 		_exit(1);
+	if (strchr(argv[7], 'm') && (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 || raise(SIGSTOP) != 0))
+		fail("Failed to have traced", argv[9]);
 	execvp(argv[9], argv + 10);
 	fail("Failed to execute", argv[9]);
 }
@@ -305,6 +320,9 @@ static void prepare(char **argv) {
 	snprintf(to, sizeof to, "%s/rootfs", argv[6]);
 	if (strchr(argv[7], 'r') && mount("/", to, NULL, MS_BIND | MS_REC, NULL) != 0)
 		fail("Failed to bind the root to", to);
+	snprintf(to, sizeof to, "%s/pts", argv[6]);
+	if (strchr(argv[7], 't') && mount("devpts", to, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620") != 0)
+		fail("Failed to mount terminals at", to);
 }
 
 // started waits for the runtime and returns the first process of the container,
@@ -328,6 +346,106 @@ static pid_t started(char **argv, pid_t runtime) {
 	return pid;
 }
 
+// begun waits until something that a monitor has started executes a program, and
+// returns its pid, which is stopped then; or 0 if the monitor ends before. All that
+// the monitor starts is traced until then.
+static pid_t begun(pid_t monitor) {
+	const long all = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+	int status, signal;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {
+		if (pid == monitor && !WIFSTOPPED(status))
+			return 0;
+		if (pid <= 0 || !WIFSTOPPED(status))
+			continue;
+		if (status >> 16 == PTRACE_EVENT_EXEC && pid != monitor)
+			return pid;
+		signal = WSTOPSIG(status);
+		if (pid == monitor && signal == SIGSTOP)
+			ptrace(PTRACE_SETOPTIONS, pid, NULL, all);
+		if (status >> 16 != 0 || signal == SIGSTOP)
+			signal = 0; // the kernel's way to tell of something
+		ptrace(PTRACE_CONT, pid, NULL, signal);
+	}
+	return 0;
+}
+
+// carry_out does to a task what a line of its orders says.
+static int carry_out(const char *line, pid_t task) {
+	const unsigned long kept = ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOEXEC | ST_NOATIME | ST_NODIRATIME; // as of mount
+	unsigned long flags;
+	unsigned long long soft, hard;
+	int what, start;
+	struct statvfs now;
+	FILE *group;
+	if (strncmp(line, "group ", 6) == 0)
+		return (group = fopen(line + 6, "we")) && fprintf(group, "%d", (int)task) > 0 && fclose(group) == 0 ? 0 : -1;
+	if (sscanf(line, "limit %d %llu %llu", &what, &soft, &hard) == 3)
+		return prlimit(task, what, &(struct rlimit){soft, hard}, NULL);
+	if (sscanf(line, "mount %lu %n", &flags, &start) == 1)
+		return statvfs(line + start, &now) != 0 ? -1 : mount("", line + start, NULL, MS_REMOUNT | MS_BIND | flags | (now.f_flag & kept), NULL);
+	return -1;
+}
+
+// obey carries out the orders in a bundle, those about mounts among what the task
+// sees. It returns 0 if all is done.
+static int obey(const char *bundle, pid_t task) {
+	char line[4096 + 64];
+	int status, space;
+	pid_t inside;
+	FILE *orders;
+	snprintf(line, sizeof line, "%s/orders", bundle);
+	orders = fopen(line, "re");
+	snprintf(line, sizeof line, "/proc/%d/ns/mnt", (int)task);
+	space = open(line, O_RDONLY | O_CLOEXEC);
+	if (!orders || space < 0 || (inside = fork()) < 0)
+		fail("Failed to prepare the task of", bundle);
+	if (inside == 0) {
+		for (int entered = 0; fgets(line, sizeof line, orders);) {
+			line[strcspn(line, "\n")] = 0;
+			if (line[0] == 'm' && !entered++ && setns(space, CLONE_NEWNS) != 0)
+				fail("Failed to enter the mounts of", bundle);
+			if (carry_out(line, task) != 0)
+				fail("Failed to do as ordered", line);
+		}
+		_exit(0);
+	}
+	fclose(orders);
+	close(space);
+	while (waitpid(inside, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return status;
+}
+
+// released has a monitor start the task and ends it then. It returns the task, or 0
+// if there is none. A monitor may make files that the task writes to its own; they
+// stay as they were.
+static pid_t released(char **argv, pid_t monitor) {
+	struct stat files[3];
+	char path[4096];
+	pid_t task;
+	FILE *f;
+	for (int fd = 0; fd < 3; fd++)
+		if (fstat(fd, &files[fd]) != 0)
+			files[fd].st_mode = 0;
+	if ((task = begun(monitor)) == 0)
+		return 0;
+	if (obey(argv[6], task) != 0)
+		return 0;
+	kill(monitor, SIGKILL);
+	waitpid(monitor, NULL, __WALL);
+	for (int fd = 0; fd < 3; fd++)
+		if (S_ISREG(files[fd].st_mode) && (fchown(fd, files[fd].st_uid, files[fd].st_gid) != 0 || fchmod(fd, files[fd].st_mode & 07777) != 0))
+			errno = 0; // then the task's user owns it, which is no harm
+	snprintf(path, sizeof path, "%s/pid", argv[6]);
+	f = fopen(path, "we");
+	if (!f || fprintf(f, "%d", (int)task) < 0 || fclose(f) != 0)
+		fail("Failed to write", path);
+	ptrace(PTRACE_DETACH, task, NULL, NULL);
+	return task;
+}
+
 static void close_all_but_status(void) {
 	for (int fd = 0; fd <= FORKED_FD; fd++)
 		if (fd != STATUS_FD)
@@ -346,14 +464,14 @@ static void shim(char **argv) {
 	signal(SIGUSR1, board_hurry);
 	self = getpid();
 	prepare(argv);
-	board_make(argv[8], strcmp(argv[6], "-") != 0, argv[2]);
+	board_make(argv[8], strcmp(argv[6], "-") == 0 ? OF_MACHINE : strchr(argv[7], 'm') ? OF_BUNDLE : OF_RUNTIME, argv[2]);
 	task = fork();
 	if (task < 0)
 		fail("Failed to fork for", argv[9]);
 	if (task == 0)
 		run_task(argv, self);
 	if (strcmp(argv[6], "-") != 0)
-		task = started(argv, task);
+		task = strchr(argv[7], 'm') ? released(argv, task) : started(argv, task);
 	if (task == 0 || board_begin() != 0) {
 		kill_children();
 		_exit(1); // with the status file empty: nothing has run

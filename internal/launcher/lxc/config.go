@@ -1,0 +1,250 @@
+package lxc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/meseta-project/meseta/internal/launcher/oci"
+)
+
+// config is LXC's configuration of a container while it is being written: lines of
+// a key and a value. What is wrong with one is told at the end.
+type config struct {
+	lines, first, mounts bytes.Buffer // the latter two are orders to the shim
+	wrong                error
+}
+
+// set adds a line. LXC takes one pair of quotes around a value away, and blanks when
+// there are none; but the end of a line is the end of a value.
+func (c *config) set(key, value string) {
+	if strings.ContainsAny(value, "\n\x00") {
+		c.fail("a line break in %s %.40q, which LXC's configuration cannot have", key, value)
+		return
+	}
+	fmt.Fprintf(&c.lines, "%s = \"%s\"\n", key, value)
+}
+
+func (c *config) fail(format string, args ...any) {
+	c.wrong = errors.Join(c.wrong, fmt.Errorf(format, args...))
+}
+
+func (c *config) text() ([]byte, error) { return c.lines.Bytes(), c.wrong }
+
+// orders are what the shim does to the process when LXC is through.
+func (c *config) orders() []byte { return append(c.first.Bytes(), c.mounts.Bytes()...) }
+
+// common is what is set for every process that lxc-start starts.
+func (c *config) common(p *specs.Process, groups string) {
+	c.set("lxc.console.path", "none")
+	c.set("lxc.tty.max", "0")
+	c.set("lxc.monitor.signal.pdeath", "0")
+	c.set("lxc.keyring.session", "0")
+	c.set("lxc.apparmor.profile", "unconfined") // as with a runtime; else that of lxc-start would stay
+	c.set("lxc.cgroup.dir.container", groups)
+	c.set("lxc.cgroup.dir.monitor", groups+monitor)
+	c.set("lxc.init.cwd", p.Cwd)
+	c.set("lxc.init.uid", strconv.FormatUint(uint64(p.User.UID), 10))
+	c.set("lxc.init.gid", strconv.FormatUint(uint64(p.User.GID), 10))
+	if groups := p.User.AdditionalGids; len(groups) > 0 {
+		c.set("lxc.init.groups", strings.Trim(strings.ReplaceAll(fmt.Sprint(groups), " ", ","), "[]"))
+	}
+	for _, v := range p.Env {
+		if strings.Contains(v, "=") { // else LXC gives its own variable of that name
+			c.set("lxc.environment", v)
+		}
+	}
+}
+
+// rights are the capabilities of a process and its limits. LXC can take rights away
+// for good; root has what is left.
+func (c *config) rights(p *specs.Process) {
+	caps := p.Capabilities
+	switch {
+	case p.User.UID != 0 && len(caps.Ambient) > 0:
+		c.fail("capabilities for a user other than root, %s, which LXC cannot give", strings.Join(caps.Ambient, ", "))
+	case p.User.UID == 0 && !same(caps.Effective, caps.Bounding):
+		c.fail("effective capabilities of root that are not its bounding ones, which LXC cannot give")
+	}
+	c.set("lxc.cap.keep", "none")
+	for _, name := range caps.Bounding {
+		c.set("lxc.cap.keep", strings.ToLower(strings.TrimPrefix(name, "CAP_")))
+	}
+	if p.NoNewPrivileges {
+		c.set("lxc.no_new_privs", "1")
+	}
+	if p.OOMScoreAdj != nil {
+		c.set("lxc.proc.oom_score_adj", strconv.Itoa(*p.OOMScoreAdj))
+	}
+	for _, r := range p.Rlimits {
+		what, ok := limits[r.Type]
+		if !ok {
+			c.fail("a resource limit %s", r.Type)
+		}
+		// Not by LXC: what it does itself would have to keep within it.
+		fmt.Fprintf(&c.first, "limit %d %d %d\n", what, r.Soft, r.Hard)
+	}
+}
+
+// limits are the kernel's numbers of resource limits.
+var limits = map[string]int{
+	"RLIMIT_CPU": unix.RLIMIT_CPU, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_STACK": unix.RLIMIT_STACK,
+	"RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_RSS": unix.RLIMIT_RSS, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE,
+	"RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS, "RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING,
+	"RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE, "RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO, "RLIMIT_RTTIME": unix.RLIMIT_RTTIME,
+}
+
+func same(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// kinds are LXC's names of namespaces.
+var kinds = map[specs.LinuxNamespaceType]string{
+	specs.MountNamespace: "mnt", specs.PIDNamespace: "pid", specs.IPCNamespace: "ipc", specs.NetworkNamespace: "net",
+	specs.UTSNamespace: "uts", specs.CgroupNamespace: "cgroup",
+}
+
+// namespaces makes those that have no path and joins the others.
+func (c *config) namespaces(s *specs.Spec) {
+	var fresh []string
+	for _, n := range s.Linux.Namespaces {
+		kind, ok := kinds[n.Type]
+		switch {
+		case !ok:
+			c.fail("a namespace of type %s", n.Type)
+		case n.Path == "":
+			fresh = append(fresh, kind)
+		default:
+			c.set("lxc.namespace.share."+kind, n.Path)
+		}
+	}
+	c.set("lxc.namespace.clone", strings.Join(fresh, " "))
+	if s.Hostname != "" && slices.Contains(fresh, "uts") { // else it would be the machine's
+		c.set("lxc.uts.name", s.Hostname)
+	}
+}
+
+// share joins the namespaces of a container that runs, and makes none.
+func (c *config) share(in *inside) {
+	keep := []string{"user", "time"}
+	for _, kind := range slices.Sorted(maps.Values(kinds)) {
+		if path := in.path(kind); path != "" {
+			c.set("lxc.namespace.share."+kind, path)
+		} else {
+			keep = append(keep, kind)
+		}
+	}
+	c.set("lxc.namespace.keep", strings.Join(keep, " "))
+	c.set("lxc.autodev", "0")
+	c.set("lxc.pty.max", "0")
+	if in.path("pts") != "" { // LXC takes one away, since it has made none
+		c.mount(specs.Mount{Source: "/dev/pts", Destination: "/dev/pts", Type: "bind", Options: []string{"bind"}})
+	}
+}
+
+// join has a process be in the groups of a container.
+func (c *config) join(m oci.Machine, groups string) {
+	for _, dir := range m.Hierarchies {
+		file := filepath.Join(dir, groups, "cgroup.procs")
+		if _, err := os.Stat(file); err == nil {
+			fmt.Fprintf(&c.first, "group %s\n", file)
+		}
+	}
+}
+
+// setting is a file of a control group and what is written to it.
+type setting struct{ controller, file, value string }
+
+func (s setting) key(unified bool) string {
+	if unified {
+		return "lxc.cgroup2." + s.file
+	}
+	return "lxc.cgroup." + s.file
+}
+
+// settings are what resources mean in control groups, in the order in which they are
+// set for a new group.
+func settings(r *specs.LinuxResources, unified bool) []setting {
+	var out []setting
+	add := func(controller, file, value string) { out = append(out, setting{controller, file, value}) }
+	for _, d := range r.Devices {
+		add("devices", "devices."+map[bool]string{true: "allow", false: "deny"}[d.Allow], device(d))
+	}
+	if r.CPU != nil {
+		cpu(r.CPU, unified, add)
+	}
+	if r.Memory != nil {
+		memory(r.Memory, unified, add)
+	}
+	if r.Pids != nil && r.Pids.Limit != nil {
+		add("pids", "pids.max", number(*r.Pids.Limit))
+	}
+	return out
+}
+
+func device(d specs.LinuxDeviceCgroup) string {
+	if d.Type == "" || d.Type == "a" {
+		return "a *:* " + d.Access
+	}
+	part := func(n *int64) string {
+		if n == nil || *n < 0 {
+			return "*"
+		}
+		return strconv.FormatInt(*n, 10)
+	}
+	return fmt.Sprintf("%s %s:%s %s", d.Type, part(d.Major), part(d.Minor), d.Access)
+}
+
+func cpu(c *specs.LinuxCPU, unified bool, add func(controller, file, value string)) {
+	switch {
+	case c.Shares == nil:
+	case unified: // 2 to 262144 become 1 to 10000, as with runc
+		add("cpu", "cpu.weight", strconv.FormatUint(1+(*c.Shares-2)*9999/262142, 10))
+	default:
+		add("cpu", "cpu.shares", strconv.FormatUint(*c.Shares, 10))
+	}
+	switch {
+	case c.Quota == nil || c.Period == nil:
+	case unified:
+		add("cpu", "cpu.max", fmt.Sprintf("%s %d", number(*c.Quota), *c.Period))
+	default:
+		add("cpu", "cpu.cfs_period_us", strconv.FormatUint(*c.Period, 10))
+		add("cpu", "cpu.cfs_quota_us", strconv.FormatInt(*c.Quota, 10))
+	}
+}
+
+func memory(m *specs.LinuxMemory, unified bool, add func(controller, file, value string)) {
+	for _, f := range []struct {
+		value  *int64
+		v1, v2 string
+	}{{m.Reservation, "soft_limit_in_bytes", "low"}, {m.Limit, "limit_in_bytes", "max"}, {m.Swap, "memsw.limit_in_bytes", ""}} {
+		switch {
+		case f.value == nil:
+		case !unified:
+			add("memory", "memory."+f.v1, strconv.FormatInt(*f.value, 10))
+		case f.v2 != "":
+			add("memory", "memory."+f.v2, number(*f.value))
+		case *f.value < 0 || m.Limit == nil:
+			add("memory", "memory.swap.max", "max")
+		default: // that of version 1 counts memory too
+			add("memory", "memory.swap.max", number(max(*f.value-*m.Limit, 0)))
+		}
+	}
+}
+
+// number is a limit of version 2, and of pids.
+func number(n int64) string {
+	if n < 0 {
+		return "max"
+	}
+	return strconv.FormatInt(n, 10)
+}
