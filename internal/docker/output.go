@@ -27,18 +27,30 @@ type output struct {
 func (p *process) copyOutput(o *output) {
 	defer o.stdout.Close()
 	defer o.stderr.Close()
-	for told := false; ; time.Sleep(retry) {
+	for told := false; ; {
+		found, gone := p.e.inspect(p.id)
+		// Who follows a container to its end may miss the last of what it has
+		// written: the Engine has it all when it says that it is over.
+		over := errors.Is(gone, launcher.ErrGone) || gone == nil && !found.State.Running
 		err := p.copyOnce(o)
-		if err != nil && !told {
+		if err != nil && !told && !errors.Is(gone, launcher.ErrGone) {
 			told = true
 			fmt.Fprintf(o.stderr, "Cannot read more of what container %s writes: %v\n", name(p.id), err)
 		}
-		found, err := p.e.inspect(p.id)
-		if errors.Is(err, launcher.ErrGone) || err == nil && !found.State.Running {
+		switch {
+		case over:
 			return
+		case err != nil:
+			time.Sleep(retry)
+		default:
+			time.Sleep(soon)
 		}
 	}
 }
+
+// soon is how long an Engine may take to say that a container is over of which it
+// has told all.
+const soon = 10 * time.Millisecond
 
 func (p *process) copyOnce(o *output) error {
 	logs, err := p.e.api.ContainerLogs(context.Background(), name(p.id), client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
