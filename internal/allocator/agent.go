@@ -21,11 +21,12 @@ type agent struct {
 	plain bool
 	sound bool // blocked is right
 
-	pending, waiting            bool
+	waiting                     bool
 	multiRole, hierarchicalRole bool
 	gpus                        bool
 	remote                      bool // in another region than the master
 
+	pending     uint64       // the turn in which it became a candidate last
 	checked     uint64       // the version of slots that blocked is right for
 	heldBack    uint64       // the epoch in which nothing but quota stood in the way
 	maintenance *maintenance // nil: it is not going to be unavailable

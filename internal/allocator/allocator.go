@@ -53,6 +53,7 @@ type Allocator struct {
 	waiting    []*agent // candidates at the next batch
 	allWaiting bool     // all agents are
 	pending    []*agent // candidates
+	turn       uint64   // counts the cycles, from 1 on
 	all        bool     // all agents are
 	cycle      cycle
 	work       int    // what the run may still cost
@@ -68,6 +69,7 @@ func New(cfg Config, rng *rand.Rand) *Allocator {
 	a := &Allocator{
 		cfg:        cfg,
 		rng:        rng,
+		turn:       1,
 		frameworks: map[ids.FrameworkID]*framework{},
 		agents:     map[ids.AgentID]*agent{},
 		roles:      map[string]*role{},

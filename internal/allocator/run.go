@@ -27,8 +27,8 @@ func (a *Allocator) tell(now time.Time) {
 
 // suggest makes the agent a candidate of the next cycle.
 func (a *Allocator) suggest(ag *agent) {
-	if !ag.pending {
-		ag.pending = true
+	if ag.pending != a.turn {
+		ag.pending = a.turn
 		a.pending = append(a.pending, ag)
 	}
 }
@@ -135,22 +135,21 @@ func (a *Allocator) batch(now time.Time) {
 // begin starts a cycle with the candidates, in random order. It reports
 // whether there are any.
 func (a *Allocator) begin() bool {
-	agents := a.cycle.agents[:0]
-	if a.all {
+	agents := a.cycle.agents
+	clear(agents)
+	if agents = agents[:0]; a.all {
 		for _, ag := range a.byNum {
 			if ag != nil {
 				agents = append(agents, ag)
 			}
 		}
+		clear(a.pending)
+		a.pending = a.pending[:0]
 	} else {
-		agents = append(agents, a.pending...)
+		agents, a.pending = a.pending, agents
 	}
-	for _, ag := range a.pending {
-		ag.pending = false
-	}
-	clear(a.pending)
-	a.pending, a.all = a.pending[:0], false
-	clear(a.cycle.agents[min(len(agents), len(a.cycle.agents)):])
+	a.turn++ // nobody is pending any more
+	a.all = false
 	a.work -= turnCost * len(agents)
 	a.cycle = cycle{agents: agents, stage: fairShare}
 	if a.owing && len(agents) > 0 {
