@@ -253,8 +253,15 @@ func (b Bundle) how() string {
 		letter byte
 		set    bool
 	}{
-		{'p', b.PrivatePIDs}, {'i', b.UserIDs}, {'r', b.HostRoot}, {'u', b.HideUnified}, {'n', b.Network}, {'b', b.Both},
-		{'d', b.Drop}, {'m', b.Monitor}, {'t', b.Terminals},
+		{'p', b.PrivatePIDs},
+		{'i', b.UserIDs},
+		{'r', b.HostRoot},
+		{'u', b.HideUnified},
+		{'n', b.Network},
+		{'b', b.Both},
+		{'d', b.Drop},
+		{'m', b.Monitor},
+		{'t', b.Terminals},
 	} {
 		if want.set {
 			how = append(how, want.letter)
