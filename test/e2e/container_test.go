@@ -47,7 +47,27 @@ func eachRuntime(t *testing.T, test func(t *testing.T, c *containers)) {
 
 // eachRuntimeWith is eachRuntime with flags of the agent's.
 func eachRuntimeWith(t *testing.T, flags []string, test func(t *testing.T, c *containers)) {
-	for _, runtime := range slices.Sorted(maps.Keys(launcherFlags)) {
+	withRuntimes(t, slices.Sorted(maps.Keys(launcherFlags)), flags, test)
+}
+
+// eachOCIRuntimeWith is eachRuntimeWith for what LXC is not asked for: an agent with
+// LXC says so when it starts.
+func eachOCIRuntimeWith(t *testing.T, flags []string, test func(t *testing.T, c *containers)) {
+	runtimes := slices.Sorted(maps.Keys(launcherFlags))
+	withRuntimes(t, slices.DeleteFunc(runtimes, func(name string) bool { return name == "lxc" }), flags, test)
+	t.Run("lxc", func(t *testing.T) {
+		needRuntime(t, "lxc")
+		dir := t.TempDir()
+		args := slices.Concat([]string{"agent", "--master=127.0.0.1:1", "--work_dir=" + dir, "--runtime_dir=" + dir}, flags, launcherFlags["lxc"])
+		out, err := exec.Command(cluster.Binary(t), args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "need --launcher=oci") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+}
+
+func withRuntimes(t *testing.T, runtimes, flags []string, test func(t *testing.T, c *containers)) {
+	for _, runtime := range runtimes {
 		t.Run(runtime, func(t *testing.T) {
 			needRuntime(t, runtime)
 			c := &containers{root: fmt.Sprintf("meseta-e2e-%d-%s", os.Getpid(), strings.ReplaceAll(t.Name(), "/", "-"))}

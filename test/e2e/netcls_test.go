@@ -63,7 +63,7 @@ func inNetCls(t *testing.T, test func()) {
 func TestNetCls(t *testing.T) {
 	inNetCls(t, func() {
 		flags := []string{"--isolation=cgroups/cpu,cgroups/mem,cgroups/net_cls,namespaces/pid", "--cgroups_net_cls_primary_handle=0xAAAA", "--cgroups_net_cls_secondary_handles=0x1,0x2"}
-		eachRuntimeWith(t, flags, func(t *testing.T, c *containers) {
+		eachOCIRuntimeWith(t, flags, func(t *testing.T, c *containers) {
 			s := cluster.Subscribe(t, c.Master, durable("classes"))
 			launch := func(id, state string) cluster.Value {
 				offer := s.AwaitOffer()

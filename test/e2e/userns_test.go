@@ -18,7 +18,7 @@ func TestUserNamespaces(t *testing.T) {
 	t.Parallel()
 	const first = 1879048192
 	flags := []string{"--isolation=cgroups/cpu,cgroups/mem,namespaces/pid,namespaces/ipc,linux/capabilities,namespaces/user", fmt.Sprintf("--user_namespace_ids=%d-%d", first, first+65535)}
-	eachRuntimeWith(t, flags, func(t *testing.T, c *containers) {
+	eachOCIRuntimeWith(t, flags, func(t *testing.T, c *containers) {
 		for dir := c.agent.WorkDir; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) { // a test's own folders let nobody pass
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
