@@ -97,7 +97,7 @@ func DefaultConfig() Config {
 		RegistryMaxAgentCount:           102_400,
 		RootSubmissions:                 true,
 		RegexLimits:                     allocator.DefaultRegexLimits(),
-		AllocationBudget:                1000,
+		AllocationBudget:                500,
 		ReclaimAfter:                    5 * time.Minute,
 		ReclaimGracePeriod:              30 * time.Second,
 		ModuleTimeout:                   5 * time.Second,
