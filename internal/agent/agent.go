@@ -57,21 +57,22 @@ type Agent struct {
 	rand *rand.Rand
 	log  *slog.Logger
 
-	state         State
-	now           time.Time
-	info          *mesos.AgentInfo
-	layout        meta.Layout
-	master        ids.UPID // the one that leads; "": none is known
-	link          LinkID   // the connection to it that was asked for; 0: none
-	links         LinkID   // how many were
-	retry         time.Duration
-	authenticated bool          // the master knows who we are
-	authPatience  time.Duration // the next attempt waits so much longer for the master, at most
-	registered    time.Time     // when the master last accepted us
-	pingWithin    time.Duration // longest silence of the master's observer
-	version       []byte        // uuid of the resources as they are
-	drain         *mesos.DrainConfig
-	reserved      *reserved
+	state          State
+	now            time.Time
+	info           *mesos.AgentInfo
+	layout         meta.Layout
+	master         ids.UPID // the one that leads; "": none is known
+	registeredOver uint64   // the connection over which that said last that we are registered
+	link           LinkID   // the connection to it that was asked for; 0: none
+	links          LinkID   // how many were
+	retry          time.Duration
+	authenticated  bool          // the master knows who we are
+	authPatience   time.Duration // the next attempt waits so much longer for the master, at most
+	registered     time.Time     // when the master last accepted us
+	pingWithin     time.Duration // longest silence of the master's observer
+	version        []byte        // uuid of the resources as they are
+	drain          *mesos.DrainConfig
+	reserved       *reserved
 
 	frameworks map[ids.FrameworkID]*framework
 	byRun      map[ids.ContainerID]*executor

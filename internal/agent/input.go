@@ -30,8 +30,10 @@ type (
 
 	// MasterMessage is a message of mesos.internal.* to this agent, from a master
 	// or from one of its processes (a ping comes from a slave-observer).
+	// Over numbers the connection that it came over, a later one higher; 0: not known.
 	MasterMessage struct {
 		From    ids.UPID
+		Over    uint64
 		Message proto.Message
 	}
 

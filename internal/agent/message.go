@@ -11,7 +11,8 @@ import (
 
 // message handles a message from a master. Pings come from processes of their
 // own, and from any master; everything else counts only if it comes from the
-// one that leads.
+// one that leads, and not over a connection that it gave up before it registered us:
+// a task that it launched over that, it has asked about since, and we had none.
 func (a *Agent) message(in MasterMessage) {
 	if m, ok := in.Message.(*messages.PingSlaveMessage); ok {
 		a.ping(in.From, m)
@@ -21,6 +22,14 @@ func (a *Agent) message(in MasterMessage) {
 		a.log.Warn("message ignored, it is not from the leading master", slog.String("from", string(in.From)),
 			slog.String("message", string(proto.MessageName(in.Message))))
 		return
+	}
+	if in.Over != 0 && in.Over < a.registeredOver {
+		a.log.Warn("message ignored, it came over a connection older than the registration's", slog.String("message", string(proto.MessageName(in.Message))))
+		return
+	}
+	switch in.Message.(type) {
+	case *messages.SlaveRegisteredMessage, *messages.SlaveReregisteredMessage:
+		a.registeredOver = in.Over
 	}
 	a.leaderMessage(in.Message)
 }

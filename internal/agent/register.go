@@ -55,7 +55,7 @@ func (a *Agent) detected(master ids.UPID) {
 	if a.link != 0 && a.master != "" {
 		a.out.Messages = append(a.out.Messages, Drop{To: a.master})
 	}
-	a.master, a.link = master, 0
+	a.master, a.link, a.registeredOver = master, 0, 0
 	a.disconnect()
 	if master == "" {
 		a.timers.cancel(timer{kind: timerRegister})

@@ -139,7 +139,8 @@ func (w *world) input(a args) Input {
 		return Unregister{Message: "Received SIGUSR1 signal"}
 	}
 	if m := w.message(a); m != nil {
-		return MasterMessage{From: ids.UPID(or(a.opts["from"], master)), Message: m}
+		over, _ := strconv.ParseUint(a.opts["over"], 10, 64)
+		return MasterMessage{From: ids.UPID(or(a.opts["from"], master)), Over: over, Message: m}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ var fromMaster = map[string]bool{
 }
 
 // receive takes a message of the libprocess side to the core.
-func (s *Server) receive(_ string, from ids.UPID, _ libprocess.ConnID, name string, body []byte) {
+func (s *Server) receive(_ string, from ids.UPID, over libprocess.ConnID, name string, body []byte) {
 	if s.fromExecutor(from, name, body) {
 		return
 	}
@@ -27,7 +27,7 @@ func (s *Server) receive(_ string, from ids.UPID, _ libprocess.ConnID, name stri
 		s.log.Warn("dropping a message", attr("message", name), attr("from", from), attrErr(err))
 		return
 	}
-	s.tell(agent.MasterMessage{From: from, Message: message})
+	s.tell(agent.MasterMessage{From: from, Over: uint64(over), Message: message})
 }
 
 // send sends one message of the core's. It never blocks.

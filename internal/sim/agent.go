@@ -259,7 +259,7 @@ func (w *world) masterAt(address string) *masterNode {
 // receive takes a message from a master.
 func (a *agentNode) receive(over *pipe, name string, from ids.UPID, msg proto.Message) {
 	a.w.note("%s    <- %s %s", a.name, name, brief(msg))
-	a.tell(over.way, agent.MasterMessage{From: from, Message: msg})
+	a.tell(over.way, agent.MasterMessage{From: from, Over: over.number, Message: msg})
 }
 
 // exited tells of the end of a link that was watched.
