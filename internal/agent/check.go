@@ -7,7 +7,7 @@ import "github.com/meseta-project/meseta/internal/invariant"
 func (a *Agent) Check() {
 	runs, conns := 0, 0
 	for id, f := range a.frameworks {
-		invariant.Check(id == f.id, "a framework is where it belongs", "framework_id", id)
+		invariant.CheckOne(id == f.id, "a framework is where it belongs", "framework_id", id)
 		f.check(a)
 		runs += len(f.executors)
 		for _, x := range f.executors {
@@ -19,7 +19,7 @@ func (a *Agent) Check() {
 	invariant.Check(runs == len(a.byRun), "runs are found by their containers", "runs", runs, "found", len(a.byRun))
 	invariant.Check(conns == len(a.byConn), "runs are found by their streams", "streams", conns, "found", len(a.byConn))
 	invariant.Check(len(a.completed.kept) <= a.cfg.MaxCompletedFrameworks, "completed frameworks are bounded")
-	invariant.Check((a.state == Running) == !a.registered.IsZero(), "who runs is registered", "state", a.state)
+	invariant.CheckOne((a.state == Running) == !a.registered.IsZero(), "who runs is registered", "state", a.state)
 	invariant.Check(a.state != Running || a.master != "" && a.id() != "", "who runs has a master and an ID")
 	invariant.Check(!a.out.Done || a.state == Terminating && len(a.frameworks) == 0, "who is done runs nothing")
 	a.checkRows()

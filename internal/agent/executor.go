@@ -136,7 +136,7 @@ func (a *Agent) showExecutor(x *executor, completed bool) {
 // collected.
 func (a *Agent) removeExecutor(x *executor) {
 	f := x.framework
-	invariant.Check(x.state == ExecutorTerminated, "only an executor that is over is removed", "executor_id", x.run.Executor)
+	invariant.CheckOne(x.state == ExecutorTerminated, "only an executor that is over is removed", "executor_id", x.run.Executor)
 	if x.checkpoint() {
 		a.persist(meta.Ended{Run: x.run})
 	}
@@ -218,17 +218,17 @@ func (a *Agent) use(x *executor, now resources.Resources) {
 
 // check panics unless the run is what its place says; see [Agent.Check].
 func (x *executor) check(a *Agent) {
-	invariant.Check(a.byRun[x.run.Container] == x, "a run is found by its container", "container_id", x.run.Container)
-	invariant.Check(x.conn == 0 || a.byConn[x.conn] == x, "a run is found by its stream", "container_id", x.run.Container)
-	invariant.Check(x.state != ExecutorTerminated || !x.over(), "a run that is over is removed", "container_id", x.run.Container)
-	invariant.Check(len(x.completed.kept) <= a.cfg.MaxCompletedTasks, "completed tasks are bounded", "container_id", x.run.Container)
+	invariant.CheckOne(a.byRun[x.run.Container] == x, "a run is found by its container", "container_id", x.run.Container)
+	invariant.CheckOne(x.conn == 0 || a.byConn[x.conn] == x, "a run is found by its stream", "container_id", x.run.Container)
+	invariant.CheckOne(x.state != ExecutorTerminated || !x.over(), "a run that is over is removed", "container_id", x.run.Container)
+	invariant.CheckOne(len(x.completed.kept) <= a.cfg.MaxCompletedTasks, "completed tasks are bounded", "container_id", x.run.Container)
 	for id, t := range x.tasks {
-		invariant.Check(t.executor == x && x.framework.tasks[id] == t, "a task is where it belongs", "task_id", id)
+		invariant.CheckOne(t.executor == x && x.framework.tasks[id] == t, "a task is where it belongs", "task_id", id)
 		t.check()
 	}
 	for _, l := range x.queue {
 		for _, t := range l.tasks {
-			invariant.Check(t.phase == TaskQueued && x.tasks[t.id] == t, "what is queued waits", "task_id", t.id)
+			invariant.CheckOne(t.phase == TaskQueued && x.tasks[t.id] == t, "what is queued waits", "task_id", t.id)
 		}
 	}
 }

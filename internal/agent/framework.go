@@ -197,13 +197,13 @@ func inOrder[K comparable, V interface {
 
 // check panics unless the framework is what its place says; see [Agent.Check].
 func (f *framework) check(a *Agent) {
-	invariant.Check(len(f.executors) > 0, "a framework has executors", "framework_id", f.id)
-	invariant.Check(len(f.ended.kept) <= a.cfg.MaxCompletedExecutors, "completed executors are bounded", "framework_id", f.id)
+	invariant.CheckOne(len(f.executors) > 0, "a framework has executors", "framework_id", f.id)
+	invariant.CheckOne(len(f.ended.kept) <= a.cfg.MaxCompletedExecutors, "completed executors are bounded", "framework_id", f.id)
 	n := 0
 	for id, x := range f.executors {
-		invariant.Check(id == x.run.Executor && f.id == x.run.Framework, "an executor is where it belongs", "executor_id", id)
+		invariant.CheckOne(id == x.run.Executor && f.id == x.run.Framework, "an executor is where it belongs", "executor_id", id)
 		n += len(x.tasks)
 		x.check(a)
 	}
-	invariant.Check(n == len(f.tasks), "a framework's tasks are those of its executors", "framework_id", f.id)
+	invariant.CheckOne(n == len(f.tasks), "a framework's tasks are those of its executors", "framework_id", f.id)
 }

@@ -163,7 +163,7 @@ func withStatus(t *mesos.Task, st *mesos.TaskStatus) *mesos.Task {
 // check panics unless the task's phase agrees with its state; see
 // [Agent.Check].
 func (t *task) check() {
-	over := status.IsTerminal(t.row.GetState())
-	invariant.Check(over == (t.phase == TaskTerminated), "a task is over as its state says",
-		"task_id", t.id, "state", t.row.GetState(), "phase", t.phase)
+	if over := status.IsTerminal(t.row.GetState()); over != (t.phase == TaskTerminated) {
+		invariant.Fail("a task is over as its state says", "task_id", t.id, "state", t.row.GetState(), "phase", t.phase)
+	}
 }

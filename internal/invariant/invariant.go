@@ -30,11 +30,18 @@ func (v *Violation) Error() string {
 }
 
 // Check panics with a [*Violation] unless cond holds. The attributes are
-// alternating keys and values; they are evaluated even when cond holds, so on
-// a hot path write the condition out and call [Fail].
+// alternating keys and values; they are evaluated and allocated even when cond
+// holds, so on a hot path write the condition out and call [Fail], or use [CheckOne].
 func Check(cond bool, msg string, attrs ...any) {
 	if !cond {
 		Fail(msg, attrs...)
+	}
+}
+
+// CheckOne is Check with one attribute, which costs nothing while cond holds.
+func CheckOne[V any](cond bool, msg, key string, value V) {
+	if !cond {
+		Fail(msg, key, value)
 	}
 }
 

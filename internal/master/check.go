@@ -18,21 +18,21 @@ func (m *Master) Check() {
 		m.checkFrameworkBooks(f)
 	}
 	for _, d := range m.departing {
-		invariant.Check(m.frameworks[d.framework.id] == nil, "framework that is over is not found", "framework", d.framework.id)
+		invariant.CheckOne(m.frameworks[d.framework.id] == nil, "framework that is over is not found", "framework", d.framework.id)
 		m.checkFrameworkBooks(d.framework)
 	}
 	for _, f := range m.completed {
-		invariant.Check(len(f.tasks)+len(f.executors)+len(f.offers)+len(f.unreachable) == 0,
+		invariant.CheckOne(len(f.tasks)+len(f.executors)+len(f.offers)+len(f.unreachable) == 0,
 			"completed framework is empty", "framework", f.id)
 		invariant.Check(f.row.Allocated.IsEmpty() && f.row.Offered.IsEmpty(),
 			"completed framework has nothing", "framework", f.id, "allocated", f.row.Allocated)
 	}
 	for id, o := range m.inverse {
-		invariant.Check(o.framework.inverse[id] == o && o.agent.inverse[id] == o && o.agent.unavailability != nil &&
+		invariant.CheckOne(o.framework.inverse[id] == o && o.agent.inverse[id] == o && o.agent.unavailability != nil &&
 			(o.framework.state == active || o.isWithdrawn() && m.recalling.inverse), "inverse offer is on all books", "offer", id)
 	}
 	for id, o := range m.offers {
-		invariant.Check(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
+		invariant.CheckOne(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
 	m.checkIndexes()
 	m.checkTallies()
@@ -43,45 +43,51 @@ func (m *Master) Check() {
 func (m *Master) checkAgent(a *agent) {
 	var allocated, offered resources.Resources
 	for key, t := range a.tasks {
-		invariant.Check(t.agent == a && t.key() == key && t.framework.tasks[t.row.ID] == t,
+		invariant.CheckOne(t.agent == a && t.key() == key && t.framework.tasks[t.row.ID] == t,
 			"task is on all books", "task", t.row.ID)
-		invariant.Check(t.released == frees(t.row.State), "task has resources while it may use them",
-			"task", t.row.ID, "state", t.row.State)
+		if t.released != frees(t.row.State) {
+			invariant.Fail("task has resources while it may use them", "task", t.row.ID, "state", t.row.State)
+		}
 		if !t.released {
 			allocated = allocated.Add(t.row.Resources)
 		}
 	}
 	for key, e := range a.executors {
-		invariant.Check(e.agent == a && e.framework.executors[key] == e, "executor is on all books", "executor", key.executor)
+		invariant.CheckOne(e.agent == a && e.framework.executors[key] == e, "executor is on all books", "executor", key.executor)
 		allocated = allocated.Add(e.row.Resources)
 	}
 	for key, o := range a.operations {
-		invariant.Check(o.agent == a && o.key() == key && m.operationRows.table.Get(o.row.Serial) == o.row,
+		invariant.CheckOne(o.agent == a && o.key() == key && m.operationRows.table.Get(o.row.Serial) == o.row,
 			"operation is on the books", "agent", a.id)
 	}
 	for id, o := range a.offers {
-		invariant.Check(m.offers[id] == o, "offer of agent is on the books", "offer", id)
+		invariant.CheckOne(m.offers[id] == o, "offer of agent is on the books", "offer", id)
 		offered = offered.Add(o.row.Resources)
 	}
-	invariant.Check(allocated.Equal(a.row.Allocated), "what tasks and executors use is what is allocated",
-		"agent", a.id, "use", allocated, "allocated", a.row.Allocated)
-	invariant.Check(offered.Equal(a.row.Offered), "what offers hold is what is offered",
-		"agent", a.id, "hold", offered, "offered", a.row.Offered)
+	if !allocated.Equal(a.row.Allocated) {
+		invariant.Fail("what tasks and executors use is what is allocated",
+			"agent", a.id, "use", allocated, "allocated", a.row.Allocated)
+	}
+	if !offered.Equal(a.row.Offered) {
+		invariant.Fail("what offers hold is what is offered", "agent", a.id, "hold", offered, "offered", a.row.Offered)
+	}
 	// An agent may bring tasks from an earlier leader that together use more
 	// than it has: those of a framework that was over, and those that took
 	// their place before they had ended. Nothing is offered of that.
 	left := a.row.Total.NonShared().Sub(allocated.Unallocated().NonShared())
-	invariant.Check(left.Contains(offered.Unallocated().NonShared()), "what is offered is there",
-		"agent", a.id, "total", a.row.Total, "allocated", allocated, "offered", offered)
-	invariant.Check(!a.row.Connected || m.agentAt[a.row.PID] == a, "connected agent has its address", "agent", a.id)
-	invariant.Check(a.row.Active || len(a.offers) == 0, "inactive agent has no offers", "agent", a.id)
-	invariant.Check(a.row.Connected == (a.state == connected), "row shows the agent's state", "agent", a.id)
+	if !left.Contains(offered.Unallocated().NonShared()) {
+		invariant.Fail("what is offered is there",
+			"agent", a.id, "total", a.row.Total, "allocated", allocated, "offered", offered)
+	}
+	invariant.CheckOne(!a.row.Connected || m.agentAt[a.row.PID] == a, "connected agent has its address", "agent", a.id)
+	invariant.CheckOne(a.row.Active || len(a.offers) == 0, "inactive agent has no offers", "agent", a.id)
+	invariant.CheckOne(a.row.Connected == (a.state == connected), "row shows the agent's state", "agent", a.id)
 }
 
 func (m *Master) checkFrameworkBooks(f *framework) {
 	var allocated, offered resources.Resources
 	for id, t := range f.tasks {
-		invariant.Check(t.framework == f && t.row.ID == id && m.agents[t.agent.id] == t.agent && t.agent.tasks[t.key()] == t,
+		invariant.CheckOne(t.framework == f && t.row.ID == id && m.agents[t.agent.id] == t.agent && t.agent.tasks[t.key()] == t,
 			"task of framework is on its agent's books", "task", id)
 		if !t.released {
 			allocated = allocated.Add(t.row.Resources)
@@ -89,29 +95,33 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 	}
 	m.checkAges(f)
 	for id, a := range f.agents {
-		invariant.Check(m.agents[id] == a && a.frameworks[f.id] == f, "framework and agent know each other", "framework", f.id)
+		invariant.CheckOne(m.agents[id] == a && a.frameworks[f.id] == f, "framework and agent know each other", "framework", f.id)
 	}
 	for key, e := range f.executors {
-		invariant.Check(m.agents[key.agent] == e.agent && e.agent.executors[key] == e,
+		invariant.CheckOne(m.agents[key.agent] == e.agent && e.agent.executors[key] == e,
 			"executor of framework is on its agent's books", "executor", key.executor)
 		allocated = allocated.Add(e.row.Resources)
 	}
 	for id, o := range f.offers {
-		invariant.Check(m.offers[id] == o, "offer of framework is on the books", "offer", id)
-		invariant.Check(o.isWithdrawn() || f.state == active && slices.Contains(f.roles, o.row.Role),
-			"only active frameworks have offers, in their roles", "framework", f.id, "offer", id)
+		invariant.CheckOne(m.offers[id] == o, "offer of framework is on the books", "offer", id)
+		invariant.CheckOne(o.isWithdrawn() || f.state == active && slices.Contains(f.roles, o.row.Role),
+			"only active frameworks have offers, in their roles", "offer", id)
 		offered = offered.Add(o.row.Resources)
 	}
-	invariant.Check(m.recalling.on || f.withdrawn == nil, "offers that were withdrawn are taken back", "framework", f.id)
+	invariant.CheckOne(m.recalling.on || f.withdrawn == nil, "offers that were withdrawn are taken back", "framework", f.id)
 	// Ports of several agents have the same numbers: only scalars add up.
-	invariant.Check(allocated.Scalars().Equal(f.row.Allocated.Scalars()), "what a framework uses is what is allocated to it",
-		"framework", f.id, "uses", allocated, "allocated", f.row.Allocated)
-	invariant.Check(offered.Scalars().Equal(f.row.Offered.Scalars()), "what a framework is offered is what its offers hold",
-		"framework", f.id, "hold", offered, "offered", f.row.Offered)
+	if !allocated.Scalars().Equal(f.row.Allocated.Scalars()) {
+		invariant.Fail("what a framework uses is what is allocated to it",
+			"framework", f.id, "uses", allocated, "allocated", f.row.Allocated)
+	}
+	if !offered.Scalars().Equal(f.row.Offered.Scalars()) {
+		invariant.Fail("what a framework is offered is what its offers hold",
+			"framework", f.id, "hold", offered, "offered", f.row.Offered)
+	}
 	for _, t := range f.unreachable {
 		invariant.Check(m.outOfReach[t.row.Agent][f] > 0, "task out of reach is counted", "framework", f.id, "task", t.row.ID)
 	}
-	invariant.Check(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
+	invariant.CheckOne(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
 		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)
 }
 
@@ -121,12 +131,12 @@ func (m *Master) checkAges(f *framework) {
 	n := 0
 	for t := f.youngest; t != nil; t = t.older {
 		n++
-		invariant.Check(f.tasks[t.row.ID] == t, "task listed by age is on the books", "task", t.row.ID)
-		invariant.Check(t.older == nil || t.older.younger == t && t.older.row.Serial < t.row.Serial,
+		invariant.CheckOne(f.tasks[t.row.ID] == t, "task listed by age is on the books", "task", t.row.ID)
+		invariant.CheckOne(t.older == nil || t.older.younger == t && t.older.row.Serial < t.row.Serial,
 			"task is younger than the one behind it", "task", t.row.ID)
 	}
-	invariant.Check((f.oldest == nil) == (n == 0) && (n == 0 || f.oldest.older == nil), "the oldest task has none behind it", "framework", f.id)
-	invariant.Check(n == len(f.tasks), "all tasks are listed by age", "framework", f.id)
+	invariant.CheckOne((f.oldest == nil) == (n == 0) && (n == 0 || f.oldest.older == nil), "the oldest task has none behind it", "framework", f.id)
+	invariant.CheckOne(n == len(f.tasks), "all tasks are listed by age", "framework", f.id)
 }
 
 // checkIndexes verifies that whatever an index finds is there.
@@ -137,29 +147,29 @@ func (m *Master) checkIndexes() {
 			guaranteed.add(resource, amount)
 		}
 	}
-	invariant.Check(guaranteed.quantities().Equal(m.guaranteed.quantities()), "it is known what all roles are guaranteed")
+	invariant.Check(guaranteed.equal(m.guaranteed), "it is known what all roles are guaranteed")
 	for conn, f := range m.conns {
-		invariant.Check(m.frameworks[f.id] == f && f.row.Peer.Conn == conn, "stream belongs to its framework", "framework", f.id)
+		invariant.CheckOne(m.frameworks[f.id] == f && f.row.Peer.Conn == conn, "stream belongs to its framework", "framework", f.id)
 	}
 	for pid, f := range m.frameworkAt {
-		invariant.Check(m.frameworks[f.id] == f && f.row.Peer.Driver == pid, "driver belongs to its framework", "framework", f.id)
+		invariant.CheckOne(m.frameworks[f.id] == f && f.row.Peer.Driver == pid, "driver belongs to its framework", "framework", f.id)
 	}
 	for pid, a := range m.agentAt {
-		invariant.Check(m.agents[a.id] == a && a.row.PID == pid, "address belongs to its agent", "agent", a.id)
+		invariant.CheckOne(m.agents[a.id] == a && a.row.PID == pid, "address belongs to its agent", "agent", a.id)
 	}
 	for n, a := range m.observers {
-		invariant.Check(m.agents[a.id] == a && a.observer == n, "observer belongs to its agent", "agent", a.id)
+		invariant.CheckOne(m.agents[a.id] == a && a.observer == n, "observer belongs to its agent", "agent", a.id)
 	}
 	for id := range m.recovered {
-		invariant.Check(m.agents[id] == nil, "agent that is back is not waited for", "agent", id)
-		invariant.Check(m.registry.Agent(id) != nil || m.leaving[id], "agent waited for is in the registry", "agent", id)
+		invariant.CheckOne(m.agents[id] == nil, "agent that is back is not waited for", "agent", id)
+		invariant.CheckOne(m.registry.Agent(id) != nil || m.leaving[id], "agent waited for is in the registry", "agent", id)
 	}
 	for id := range m.agents {
-		invariant.Check(m.registry.Agent(id) != nil || m.leaving[id], "agent on the books is in the registry", "agent", id)
+		invariant.CheckOne(m.registry.Agent(id) != nil || m.leaving[id], "agent on the books is in the registry", "agent", id)
 	}
 	for id, counts := range m.outOfReach {
 		for f, n := range counts {
-			invariant.Check(n > 0, "only frameworks with tasks out of reach are listed with an agent", "agent", id)
+			invariant.CheckOne(n > 0, "only frameworks with tasks out of reach are listed with an agent", "agent", id)
 			for _, t := range f.unreachable {
 				if t.row.Agent == id {
 					n--
@@ -169,7 +179,7 @@ func (m *Master) checkIndexes() {
 		}
 	}
 	for i, d := range m.deadlines {
-		invariant.Check(d.index == i, "deadline knows its place", "kind", d.kind)
+		invariant.CheckOne(d.index == i, "deadline knows its place", "kind", d.kind)
 	}
 	invariant.Check(len(m.completed) <= m.cfg.MaxCompletedFrameworks, "completed frameworks are bounded")
 	invariant.Check(len(m.removed.list) <= m.cfg.MaxRemovedAgents, "removed agents are bounded")

@@ -1,9 +1,6 @@
 package master
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/resources"
@@ -36,6 +33,28 @@ func (t *tally) add(name string, amount resources.Amount) {
 }
 
 func (t tally) quantities() resources.Quantities { return resources.QuantitiesOf(t...) }
+
+// equal reports whether there is as much of everything.
+func (t tally) equal(o tally) bool { return t.within(o) && o.within(t) }
+
+// within reports whether o has the same of everything that t has.
+func (t tally) within(o tally) bool {
+	for _, q := range t {
+		if q.Amount != o.get(q.Name) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t tally) get(name string) resources.Amount {
+	for _, q := range t {
+		if q.Name == name {
+			return q.Amount
+		}
+	}
+	return 0
+}
 
 func (t tally) isZero() bool {
 	for _, q := range t {
@@ -112,25 +131,29 @@ func (m *Master) checkTallies() {
 	for _, o := range m.offers {
 		offered.count(o.row.Resources, 1)
 	}
-	frameworks := slices.Collect(maps.Values(m.frameworks))
-	for _, d := range m.departing {
-		frameworks = append(frameworks, d.framework)
-	}
-	for _, f := range frameworks {
+	check := func(f *framework) {
 		var ends tally
 		for _, t := range f.tasks {
-			invariant.Check(t.ending == t.isEnding(), "it is known which tasks are ending", "task", t.row.ID)
+			invariant.CheckOne(t.ending == t.isEnding(), "it is known which tasks are ending", "task", t.row.ID)
 			coming.countExpected(t)
 			if t.ending {
 				ending.count(t.row.Resources, 1)
 				ends.count(t.row.Resources, countsForQuota, 1)
 			}
 		}
-		invariant.Check(ends.quantities().Equal(f.ending.quantities()), "what of a framework is ending is known",
-			"framework", f.id, "ending", ends, "known", f.ending)
+		if !ends.equal(f.ending) {
+			invariant.Fail("what of a framework is ending is known", "framework", f.id, "ending", ends, "known", f.ending)
+		}
 	}
-	invariant.Check(capacity.quantities().Equal(m.capacity.quantities()), "the cluster's capacity is known",
-		"capacity", capacity, "known", m.capacity)
+	for _, f := range m.frameworks {
+		check(f)
+	}
+	for _, d := range m.departing {
+		check(d.framework)
+	}
+	if !capacity.equal(m.capacity) {
+		invariant.Fail("the cluster's capacity is known", "capacity", capacity, "known", m.capacity)
+	}
 	invariant.Check(offered.equal(m.offered), "what is offered to roles is known")
 	invariant.Check(coming.equal(m.reclaiming.coming), "what is coming to roles is known")
 	invariant.Check(ending.equal(m.ending), "what of roles is ending is known")
@@ -139,14 +162,14 @@ func (m *Master) checkTallies() {
 // countExpected counts a task that is counted upon.
 func (ts tallies) countExpected(t *task) {
 	if t.revoked != nil && t.revoked.counted {
-		invariant.Check(t.ending, "task that is counted upon is ending", "task", t.row.ID)
+		invariant.CheckOne(t.ending, "task that is counted upon is ending", "task", t.row.ID)
 		ts.countFor(t.revoked.role, t.row.Resources, 1)
 	}
 }
 
 func (ts tallies) equal(o tallies) bool {
-	for top := range ts {
-		if !ts.of(top).Equal(o.of(top)) {
+	for top, t := range ts {
+		if u := o[top]; u == nil || !t.equal(*u) {
 			return false
 		}
 	}
