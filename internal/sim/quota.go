@@ -195,19 +195,22 @@ func (u *usage) owed(kind string) (owed resources.Amount) {
 // offersAllowed: nobody is offered what passes a limit, nor what is missing then
 // for the guarantees of others.
 func (h *history) offersAllowed(m *masterNode, messages []master.Message) {
-	s := m.core.Snapshot()
-	if len(s.Quotas) == 0 {
-		return
-	}
-	made := map[ids.OfferID]bool{}
+	var made map[ids.OfferID]bool
 	for _, msg := range messages {
 		if to, ok := msg.(master.ToFramework); ok {
 			for _, o := range to.Event.GetOffers().GetOffers() {
+				if made == nil {
+					made = map[ids.OfferID]bool{}
+				}
 				made[ids.OfferID(o.Id.GetValue())] = true
 			}
 		}
 	}
 	if len(made) == 0 {
+		return // most rounds, in which no snapshot need be taken either
+	}
+	s := m.core.Snapshot()
+	if len(s.Quotas) == 0 {
 		return
 	}
 	u := newUsage(s)

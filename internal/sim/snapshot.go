@@ -1,10 +1,10 @@
 package sim
 
 import (
-	"fmt"
-	"hash/fnv"
+	"hash/maphash"
 
 	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // A frozen is a snapshot that was taken of a master, and what it said then.
@@ -31,20 +31,26 @@ func (m *masterNode) look() {
 	f.digest = digest(f.snapshot)
 }
 
+// digestSeed is that of all digests. They differ from process to process, and
+// are compared within a run only.
+var digestSeed = maphash.MakeSeed()
+
 // digest sums up what a snapshot says.
 func digest(s *master.Snapshot) uint64 {
-	h := fnv.New64a()
+	var h maphash.Hash
+	h.SetSeed(digestSeed)
+	text := func(of resources.Resources) string { return of.String() }
 	for a := range s.Agents.All() {
-		fmt.Fprint(h, a.ID, a.Connected, a.Active, a.Total, a.Allocated, a.Offered)
+		maphash.WriteComparable(&h, [...]any{a.ID, a.Connected, a.Active, text(a.Total), text(a.Allocated), text(a.Offered)})
 	}
 	for f := range s.Frameworks.All() {
-		fmt.Fprint(h, f.ID, f.Connected, f.Active, f.Allocated, f.Offered, f.Counters)
+		maphash.WriteComparable(&h, [...]any{f.ID, f.Connected, f.Active, text(f.Allocated), text(f.Offered), f.Counters})
 	}
 	for t := range s.Tasks.All() {
-		fmt.Fprint(h, t.ID, t.State, t.Place, len(t.Statuses), string(t.UpdateUUID))
+		maphash.WriteComparable(&h, [...]any{t.ID, t.State, t.Place, len(t.Statuses), string(t.UpdateUUID)})
 	}
 	for o := range s.Offers.All() {
-		fmt.Fprint(h, o.ID, o.Resources)
+		maphash.WriteComparable(&h, [...]any{o.ID, text(o.Resources)})
 	}
 	return h.Sum64()
 }

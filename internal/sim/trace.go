@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"hash"
@@ -15,22 +16,27 @@ const kept = 1000
 // them as a hash.
 type trace struct {
 	hash hash.Hash64
-	ring [kept]string
+	ring [kept][]byte // whose room is used again
 	next int
+	line []byte
 }
 
 // note adds a line to the trace. Pings count, and are not kept: they would push
 // out everything else.
 func (w *world) note(format string, args ...any) {
-	line := fmt.Sprintf("%10.4f ", w.seconds()) + fmt.Sprintf(format, args...)
-	w.trace.hash.Write([]byte(line))
-	if !strings.Contains(line, "PongSlave") && !strings.Contains(line, "PingSlave, connected true") {
-		w.trace.keep(line)
+	t := &w.trace
+	t.line = fmt.Appendf(t.line[:0], "%10.4f ", w.seconds())
+	t.line = fmt.Appendf(t.line, format, args...)
+	t.hash.Write(t.line)
+	if !bytes.Contains(t.line, pong) && !bytes.Contains(t.line, ping) {
+		t.keep(t.line)
 	}
 }
 
-func (t *trace) keep(line string) {
-	t.ring[t.next%kept] = line
+var pong, ping = []byte("PongSlave"), []byte("PingSlave, connected true")
+
+func (t *trace) keep(line []byte) {
+	t.ring[t.next%kept] = append(t.ring[t.next%kept][:0], line...)
 	t.next++
 }
 
@@ -38,7 +44,7 @@ func (t *trace) keep(line string) {
 func (t *trace) lines() []string {
 	var out []string
 	for i := max(0, t.next-kept); i < t.next; i++ {
-		out = append(out, t.ring[i%kept])
+		out = append(out, string(t.ring[i%kept]))
 	}
 	return out
 }
@@ -57,13 +63,12 @@ func (h *traceHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 // Handle implements [slog.Handler].
 func (h *traceHandler) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%10.4f       %s%s", h.w.seconds(), r.Message, h.attrs)
+	line := fmt.Appendf(nil, "%10.4f       %s%s", h.w.seconds(), r.Message, h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
-		fmt.Fprintf(&b, " %s=%v", a.Key, a.Value)
+		line = fmt.Appendf(line, " %s=%v", a.Key, a.Value)
 		return true
 	})
-	h.w.trace.keep(b.String())
+	h.w.trace.keep(line)
 	return nil
 }
 

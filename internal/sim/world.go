@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -108,20 +107,20 @@ func (w *world) suffers(f Fault, p float64) bool {
 // after has do happen that much later.
 func (w *world) after(d time.Duration, do func()) {
 	w.seq++
-	heap.Push(&w.events, event{w.now.Add(max(d, 0)), w.seq, do})
+	w.events.push(event{w.now.Add(max(d, 0)).Sub(epoch), w.seq, do})
 }
 
 // step does the next thing that happens, unless that is after limit.
 func (w *world) step(limit time.Time) bool {
-	if len(w.events) == 0 || w.events[0].at.After(limit) {
+	if len(w.events) == 0 || w.events[0].at > limit.Sub(epoch) {
 		w.now = limit
 		return false
 	}
 	if w.count++; w.count > mostEvents {
 		fail("rest", "%d events, and no end", w.count)
 	}
-	e := heap.Pop(&w.events).(event)
-	w.now = e.at
+	e := w.events.pop()
+	w.now = epoch.Add(e.at)
 	e.do()
 	return true
 }
@@ -199,33 +198,44 @@ func Run(p Plan, verbose bool) (res Result) {
 // An event is something that happens at a time. Those of the same time happen
 // in the order in which they were decided.
 type event struct {
-	at  time.Time
+	at  time.Duration // since epoch
 	seq uint64
 	do  func()
 }
 
-// events is a heap for container/heap.
+func (e *event) before(o *event) bool { return e.at < o.at || e.at == o.at && e.seq < o.seq }
+
+// events is a binary heap: each event is before the two at twice its place. It
+// does without container/heap, which allocates for each event.
 type events []event
 
-func (h events) Len() int { return len(h) }
-
-func (h events) Less(i, j int) bool {
-	if !h[i].at.Equal(h[j].at) {
-		return h[i].at.Before(h[j].at)
+func (h *events) push(e event) {
+	*h = append(*h, e)
+	all, i := *h, len(*h)-1
+	for i > 0 && e.before(&all[(i-1)/2]) {
+		all[i], i = all[(i-1)/2], (i-1)/2
 	}
-	return h[i].seq < h[j].seq
+	all[i] = e
 }
 
-func (h events) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-func (h *events) Push(x any) { *h = append(*h, x.(event)) }
-
-func (h *events) Pop() any {
-	last := len(*h) - 1
-	e := (*h)[last]
-	(*h)[last] = event{}
-	*h = (*h)[:last]
-	return e
+// pop takes out the first event: the last takes its place, and sinks.
+func (h *events) pop() event {
+	n := len(*h) - 1
+	first, e, all := (*h)[0], (*h)[n], (*h)[:n]
+	(*h)[n] = event{}
+	*h = all
+	for i := 0; n > 0; {
+		child := 2*i + 1
+		if child+1 < n && all[child+1].before(&all[child]) {
+			child++
+		}
+		if child >= n || e.before(&all[child]) {
+			all[i] = e
+			break
+		}
+		all[i], i = all[child], child
+	}
+	return first
 }
 
 // A waker ticks a core when it asked for it.
