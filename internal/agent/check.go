@@ -16,8 +16,8 @@ func (a *Agent) Check() {
 			}
 		}
 	}
-	invariant.Check(runs == len(a.byRun), "runs are found by their containers", "runs", runs, "found", len(a.byRun))
-	invariant.Check(conns == len(a.byConn), "runs are found by their streams", "streams", conns, "found", len(a.byConn))
+	invariant.CheckOne(runs == len(a.byRun), "runs are found by their containers", "runs", runs)
+	invariant.CheckOne(conns == len(a.byConn), "runs are found by their streams", "streams", conns)
 	invariant.Check(len(a.completed.kept) <= a.cfg.MaxCompletedFrameworks, "completed frameworks are bounded")
 	invariant.CheckOne((a.state == Running) == !a.registered.IsZero(), "who runs is registered", "state", a.state)
 	invariant.Check(a.state != Running || a.master != "" && a.id() != "", "who runs has a master and an ID")
@@ -43,7 +43,7 @@ func (a *Agent) checkRows() {
 	for _, f := range a.completed.kept {
 		count(f)
 	}
-	invariant.Check(a.rows.frameworks.Len() == frameworks, "readers see every framework", "rows", a.rows.frameworks.Len(), "frameworks", frameworks)
-	invariant.Check(a.rows.executors.Len() == executors, "readers see every executor", "rows", a.rows.executors.Len(), "executors", executors)
-	invariant.Check(a.rows.tasks.Len() == tasks, "readers see every task", "rows", a.rows.tasks.Len(), "tasks", tasks)
+	invariant.CheckOne(a.rows.frameworks.Len() == frameworks, "readers see every framework", "frameworks", frameworks)
+	invariant.CheckOne(a.rows.executors.Len() == executors, "readers see every executor", "executors", executors)
+	invariant.CheckOne(a.rows.tasks.Len() == tasks, "readers see every task", "tasks", tasks)
 }

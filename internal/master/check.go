@@ -11,10 +11,10 @@ import (
 // where they do not. It looks at everything: it is for tests and the simulator,
 // after every step.
 func (m *Master) Check() {
-	for _, a := range inOrder(m.agents) {
+	for _, a := range m.agents {
 		m.checkAgent(a)
 	}
-	for _, f := range inOrder(m.frameworks) {
+	for _, f := range m.frameworks {
 		m.checkFrameworkBooks(f)
 	}
 	for _, d := range m.departing {
@@ -24,8 +24,8 @@ func (m *Master) Check() {
 	for _, f := range m.completed {
 		invariant.CheckOne(len(f.tasks)+len(f.executors)+len(f.offers)+len(f.unreachable) == 0,
 			"completed framework is empty", "framework", f.id)
-		invariant.Check(f.row.Allocated.IsEmpty() && f.row.Offered.IsEmpty(),
-			"completed framework has nothing", "framework", f.id, "allocated", f.row.Allocated)
+		invariant.CheckOne(f.row.Allocated.IsEmpty() && f.row.Offered.IsEmpty(),
+			"completed framework has nothing", "framework", f.id)
 	}
 	for id, o := range m.inverse {
 		invariant.CheckOne(o.framework.inverse[id] == o && o.agent.inverse[id] == o && o.agent.unavailability != nil &&
@@ -74,10 +74,12 @@ func (m *Master) checkAgent(a *agent) {
 	// An agent may bring tasks from an earlier leader that together use more
 	// than it has: those of a framework that was over, and those that took
 	// their place before they had ended. Nothing is offered of that.
-	left := a.row.Total.NonShared().Sub(allocated.Unallocated().NonShared())
-	if !left.Contains(offered.Unallocated().NonShared()) {
-		invariant.Fail("what is offered is there",
-			"agent", a.id, "total", a.row.Total, "allocated", allocated, "offered", offered)
+	if !offered.IsEmpty() {
+		left := a.row.Total.NonShared().Sub(allocated.Unallocated().NonShared())
+		if !left.Contains(offered.Unallocated().NonShared()) {
+			invariant.Fail("what is offered is there",
+				"agent", a.id, "total", a.row.Total, "allocated", allocated, "offered", offered)
+		}
 	}
 	invariant.CheckOne(!a.row.Connected || m.agentAt[a.row.PID] == a, "connected agent has its address", "agent", a.id)
 	invariant.CheckOne(a.row.Active || len(a.offers) == 0, "inactive agent has no offers", "agent", a.id)
@@ -119,7 +121,7 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 			"framework", f.id, "hold", offered, "offered", f.row.Offered)
 	}
 	for _, t := range f.unreachable {
-		invariant.Check(m.outOfReach[t.row.Agent][f] > 0, "task out of reach is counted", "framework", f.id, "task", t.row.ID)
+		invariant.CheckOne(m.outOfReach[t.row.Agent][f] > 0, "task out of reach is counted", "task", t.row.ID)
 	}
 	invariant.CheckOne(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
 		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)

@@ -123,7 +123,7 @@ func (m *Master) setTotal(a *agent, total resources.Resources) {
 
 // checkTallies verifies that the sums are what a walk finds.
 func (m *Master) checkTallies() {
-	var capacity tally
+	capacity := make(tally, 0, 8)
 	offered, ending, coming := tallies{}, tallies{}, tallies{}
 	for _, a := range m.agents {
 		capacity.count(a.row.Total, countsForCapacity, 1)
