@@ -54,7 +54,7 @@ race: ## run the unit tests under the race detector
 	@echo unit tests, race detector; $(GO) test -race $(UNIT)
 
 sim: ## run the simulator with SEEDS=300 seeds
-	$(GO) test ./internal/sim/... -args -seeds $(SEEDS)
+	$(GO) test -v -timeout 0 ./internal/sim -args -seeds $(SEEDS)
 
 e2e: build ## run whole binaries, with frameworks of others
 	MESETA_BINARY=$(CURDIR)/bin/meseta $(GO) test -count=1 -p 1 -timeout 20m $(E2E)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var (
@@ -30,6 +31,7 @@ func TestSeeds(t *testing.T) {
 	var mu sync.Mutex
 	var failed []Result
 	var total Counts
+	p := newProgress(t, last-first+1)
 	var wg sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
@@ -40,6 +42,7 @@ func TestSeeds(t *testing.T) {
 				if r.Failure != nil {
 					failed = append(failed, r)
 				}
+				p.ran(len(failed))
 				enough := len(failed) >= *most
 				mu.Unlock()
 				if enough {
@@ -51,6 +54,30 @@ func TestSeeds(t *testing.T) {
 	wg.Wait()
 	t.Logf("seeds %d to %d: %+v", first, last, total)
 	report(t, failed)
+}
+
+// A progress says now and then how far many seeds are, to who looks on.
+type progress struct {
+	t           *testing.T
+	done, seeds uint64
+	began, said time.Time
+}
+
+func newProgress(t *testing.T, seeds uint64) *progress {
+	now := time.Now()
+	return &progress{t: t, seeds: seeds, began: now, said: now}
+}
+
+// ran is told of each seed, when it has run.
+func (p *progress) ran(failed int) {
+	p.done++
+	if !testing.Verbose() || time.Since(p.said) < time.Minute {
+		return
+	}
+	p.said = time.Now()
+	passed := p.said.Sub(p.began)
+	p.t.Logf("%d of %d seeds in %s, %.0f a second, %d failed",
+		p.done, p.seeds, passed.Truncate(time.Second), float64(p.done)/passed.Seconds(), failed)
 }
 
 // report shows what failed, and the first of it in full.
