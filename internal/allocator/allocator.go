@@ -51,6 +51,8 @@ type Allocator struct {
 	nextBatch  time.Time
 	expiries   expiries
 	waiting    []*agent // candidates at the next batch
+	ripe       int      // of these the first so many become candidates now,
+	ripened    int      // and of these so many have
 	allWaiting bool     // all agents are
 	pending    []*agent // candidates
 	turn       uint64   // counts the cycles, from 1 on

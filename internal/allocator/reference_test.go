@@ -183,6 +183,7 @@ func (h *history) settle(t *rapid.T) {
 	a.forgive(h.now)
 	a.expire(h.now)
 	a.batch(h.now)
+	a.ripen()
 	for a.hasWork() {
 		if a.cycle.done() && !a.begin() {
 			break

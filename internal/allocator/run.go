@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"slices"
 	"time"
 )
 
@@ -105,6 +106,9 @@ func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	if a.holding(now) {
 		return nil, false
 	}
+	if !a.ripen() {
+		return nil, true
+	}
 	a.visiting.offers = a.visiting.offers[:0]
 	for a.work > 0 && (!a.cycle.done() || a.begin()) {
 		a.work -= visitCost
@@ -114,22 +118,36 @@ func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 }
 
 // hasWork reports whether there are candidates.
-func (a *Allocator) hasWork() bool { return !a.cycle.done() || len(a.pending) > 0 || a.all }
+func (a *Allocator) hasWork() bool {
+	return !a.cycle.done() || len(a.pending) > 0 || a.all || a.ripe > 0
+}
 
-// batch makes the waiting agents candidates when it is time.
+// batch notes, when it is time, that those who wait are to become candidates.
 func (a *Allocator) batch(now time.Time) {
 	if now.Before(a.nextBatch) {
 		return
 	}
 	a.nextBatch = a.batchAfter(now.Add(1))
-	a.work -= turnCost * len(a.waiting)
-	for _, ag := range a.waiting {
+	a.ripe = len(a.waiting)
+	a.all, a.allWaiting = a.all || a.allWaiting, false
+}
+
+// ripen makes candidates of the agents for which it is time, and reports whether
+// it got through with them.
+func (a *Allocator) ripen() bool {
+	for a.ripened < a.ripe && a.work > 0 {
+		ag := a.waiting[a.ripened]
 		ag.waiting = false
 		a.suggest(ag)
+		a.ripened++
+		a.work -= turnCost
 	}
-	clear(a.waiting)
-	a.waiting = a.waiting[:0]
-	a.all, a.allWaiting = a.all || a.allWaiting, false
+	if a.ripened < a.ripe {
+		return false
+	}
+	a.waiting = slices.Delete(a.waiting, 0, a.ripe)
+	a.ripe, a.ripened = 0, 0
+	return true
 }
 
 // begin starts a cycle with the candidates, in random order. It reports
