@@ -86,7 +86,7 @@ func (m *Master) agentDismissed(d dismissed) {
 // markUnreachable has the registry note that an agent is not heard of: one on
 // the books, or (recovered) one of an earlier leader's.
 func (m *Master) markUnreachable(id ids.AgentID, why string, recovered bool) {
-	if m.leaving[id] || m.isReturning(id) || recovered && m.recovered[id] == nil {
+	if m.leaving[id] || m.isReturning(id) || recovered && !m.recovered.Has(id) {
 		return // it is on its way, or back
 	}
 	puts, err := m.registry.MarkUnreachable(id, m.now)
@@ -104,7 +104,7 @@ func (m *Master) agentLost(l lost) {
 	m.counters.AgentRemovals++
 	m.counters.AgentRemovalsUnhealthy++
 	if l.recovered {
-		delete(m.recovered, l.agent)
+		m.recovered.Delete(l.agent)
 		m.counters.RecoveryAgentRemovals++
 		m.announceLoss(l.agent)
 		return

@@ -242,7 +242,7 @@ func (m *Master) concludeTask(t *task) {
 func (m *Master) agentBack(id ids.AgentID, back readmitted) {
 	from, msg := back.from, back.msg
 	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
-	delete(m.recovered, id)
+	m.recovered.Delete(id)
 	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
 	m.editAgent(a).Reregistered = m.now
 	m.recoverFrameworks(msg.Frameworks)

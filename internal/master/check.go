@@ -3,6 +3,7 @@ package master
 import (
 	"slices"
 
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -162,7 +163,8 @@ func (m *Master) checkIndexes() {
 	for n, a := range m.observers {
 		invariant.CheckOne(m.agents[a.id] == a && a.observer == n, "observer belongs to its agent", "agent", a.id)
 	}
-	for id := range m.recovered {
+	for info := range m.recovered.All() {
+		id := ids.AgentID(info.GetId().GetValue())
 		invariant.CheckOne(m.agents[id] == nil, "agent that is back is not waited for", "agent", id)
 		invariant.CheckOne(m.registry.Agent(id) != nil || m.leaving[id], "agent waited for is in the registry", "agent", id)
 	}

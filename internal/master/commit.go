@@ -118,7 +118,9 @@ func (m *Master) proceedSome(budget int) (left int) {
 		then := m.waiting[0].then
 		m.waiting = m.waiting[1:]
 		budget -= 8
-		switch then.(type) {
+		switch then := then.(type) {
+		case pruned:
+			budget -= 8 * len(then.unreachable)
 		case lost, dismissed, wentGone:
 			if m.tellsAllAtOnce() {
 				budget -= len(m.frameworks)

@@ -207,8 +207,8 @@ func (m *Master) agentGone(g wentGone) {
 		m.endOperations(a, mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone)
 		m.send(a, &messages.ShutdownMessage{Message: new(markedGone)})
 		m.vacate(a)
-	case m.recovered[g.agent] != nil:
-		delete(m.recovered, g.agent)
+	case m.recovered.Has(g.agent):
+		m.recovered.Delete(g.agent)
 		m.announceLoss(g.agent)
 	default:
 		for _, f := range m.bereaved(g.agent) {

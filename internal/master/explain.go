@@ -82,7 +82,7 @@ func (m *Master) absent(id ids.AgentID) (allocator.Reason, string) {
 		since := time.Unix(0, at.GetNanoseconds())
 		return allocator.AgentUnreachable, fmt.Sprintf("the agent has been unreachable since %s", stamp(since))
 	}
-	if m.recovered[id] != nil {
+	if m.recovered.Has(id) {
 		return allocator.AgentNotBack, "the agent was there when this master took over, and has not come back yet"
 	}
 	return "", ""
@@ -142,7 +142,7 @@ func (m *Master) complete(of inquiry) []allocator.Explanation {
 				Reason: allocator.AgentUnreachable, Agents: n, Message: "unreachable",
 			})
 		}
-		if n := len(m.recovered); n > 0 {
+		if n := m.recovered.Len(); n > 0 {
 			all[i].Findings = append(all[i].Findings, allocator.Finding{
 				Reason: allocator.AgentNotBack, Agents: n, Message: "not back since this master took over",
 			})

@@ -8,6 +8,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/cow"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/refusal"
@@ -44,18 +45,17 @@ type Master struct {
 	conns       map[ConnID]*framework
 	processes   map[string][]ids.UPID // agents and drivers by address
 
-	recovered map[ids.AgentID]*mesos.AgentInfo // of an earlier leader, not back
-	// recoveredList has those of recovered by ID, and perhaps others no more.
-	recoveredList []*mesos.AgentInfo
-	toRecover     int                // how many those were at first
-	notBack       []*mesos.AgentInfo // of recovered, being given up
-	removed       removedAgents
-	outOfReach    map[ids.AgentID]map[*framework]int // how many tasks are, by where they were and whose
-	admitting     map[ids.UPID]bool                  // agents on their way into the registry
-	returning     map[ids.AgentID][]AgentMessage     // agents that re-register, with what they sent since
-	leaving       map[ids.AgentID]bool               // agents on their way out of the registry
-	removals      removals
-	upkeeps       []*upkeep // changes of maintenance that agents are being told of
+	recovered  cow.Table[ids.AgentID, mesos.AgentInfo] // of an earlier leader, not back
+	toRecover  int                                     // how many those were at first
+	notBack    []*mesos.AgentInfo                      // of recovered, being given up
+	collecting bool                                    // agents that expired are being forgotten
+	removed    removedAgents
+	outOfReach map[ids.AgentID]map[*framework]int // how many tasks are, by where they were and whose
+	admitting  map[ids.UPID]bool                  // agents on their way into the registry
+	returning  map[ids.AgentID][]AgentMessage     // agents that re-register, with what they sent since
+	leaving    map[ids.AgentID]bool               // agents on their way out of the registry
+	removals   removals
+	upkeeps    []*upkeep // changes of maintenance that agents are being told of
 
 	quotas     map[string]*quotapb.QuotaConfig // in force; replaced, not changed
 	weights    map[string]float64              // the same
@@ -128,7 +128,6 @@ func New(cfg Config, deps Deps) *Master {
 		frameworkAt:   map[ids.UPID]*framework{},
 		conns:         map[ConnID]*framework{},
 		processes:     map[string][]ids.UPID{},
-		recovered:     map[ids.AgentID]*mesos.AgentInfo{},
 		outOfReach:    map[ids.AgentID]map[*framework]int{},
 		removed:       newRemovedAgents(cfg.MaxRemovedAgents),
 		admitting:     map[ids.UPID]bool{},
@@ -243,7 +242,7 @@ func (m *Master) Snapshot() *Snapshot {
 		Info:        m.info,
 		Elected:     m.elected,
 		Agents:      m.agentRows.snapshot(),
-		Recovered:   m.recoveredInfos(),
+		Recovered:   m.recovered.Snapshot(),
 		Unreachable: m.registry.UnreachableLen(),
 		Frameworks:  m.frameworkRows.snapshot(),
 		Tasks:       m.taskRows.snapshot(),

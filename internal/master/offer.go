@@ -64,6 +64,7 @@ func (m *Master) goOn(budget int) (left int) {
 	budget = m.proceedSome(budget)
 	budget = m.goOnErrands(budget)
 	budget = m.giveUpSome(budget)
+	budget = m.collectSome(budget)
 	budget = m.maintainSome(budget)
 	budget = m.announceLosses(budget)
 	budget = m.announceSome(budget)

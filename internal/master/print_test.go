@@ -256,7 +256,7 @@ func (w *world) printState() {
 		w.printf("agent %s connected=%v active=%v total %s; allocated %s; offered %s", a.ID, a.Connected, a.Active,
 			orNothing(a.Total), orNothing(a.Allocated), orNothing(a.Offered))
 	}
-	for _, info := range s.Recovered {
+	for info := range s.Recovered.All() {
 		w.printf("recovered agent %s", info.Id.GetValue())
 	}
 	for f := range s.Frameworks.All() {

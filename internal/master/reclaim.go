@@ -78,7 +78,7 @@ func (m *Master) startReclaiming() {
 // earlier leader may come back nobody knows who is starved.
 func (m *Master) reclaimDue() {
 	m.after(reclaimInterval, deadline{kind: reclaimDue})
-	if len(m.recovered) > 0 || len(m.quotas) == 0 {
+	if m.recovered.Len() > 0 || len(m.quotas) == 0 {
 		clear(m.starving)
 		return
 	}

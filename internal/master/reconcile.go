@@ -116,8 +116,8 @@ func (m *Master) stateOf(f *framework, t *schedulerpb.Call_Reconcile_Task) *meso
 // earlier leader's, or on its way in. Without an agent it may be any of them.
 func (m *Master) mayBeBack(id *mesos.AgentID) bool {
 	if id == nil {
-		return len(m.recovered) > 0
+		return m.recovered.Len() > 0
 	}
 	agent := ids.AgentID(id.GetValue())
-	return m.recovered[agent] != nil || m.isReturning(agent) && m.agents[agent] == nil
+	return m.recovered.Has(agent) || m.isReturning(agent) && m.agents[agent] == nil
 }

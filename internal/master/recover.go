@@ -30,10 +30,9 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 			"; the registry has what needs them: start a newer master"
 	}
 	for _, a := range r.Agents() {
-		m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info
-		m.recoveredList = append(m.recoveredList, a.Info)
+		m.recovered.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)
 	}
-	m.toRecover = len(m.recovered)
+	m.toRecover = m.recovered.Len()
 	m.puts = append(m.puts, r.SetMaster(info)...)
 	m.recoverWeights()
 	m.recoverQuotas()
@@ -41,7 +40,7 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
 	m.beginRanking()
-	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", len(m.recovered)))
+	m.log.Info("elected", slog.String("master_id", string(m.id)), slog.Int("agents", m.recovered.Len()))
 }
 
 // lacking returns which of the capabilities that the registry needs a master has
@@ -54,26 +53,10 @@ func lacking(info *mesos.MasterInfo, needed []string) []string {
 	})
 }
 
-// recoveredInfos returns the agents of an earlier leader that are not back, by
-// ID.
-func (m *Master) recoveredInfos() []*mesos.AgentInfo {
-	if len(m.recoveredList) == len(m.recovered) {
-		return m.recoveredList
-	}
-	left := make([]*mesos.AgentInfo, 0, len(m.recovered))
-	for _, info := range m.recoveredList {
-		if m.recovered[ids.AgentID(info.GetId().GetValue())] != nil {
-			left = append(left, info)
-		}
-	}
-	m.recoveredList = left
-	return left
-}
-
 // recoveryTimeout gives up the agents of an earlier leader that did not come
 // back. If those are too many, it is rather us who are cut off.
 func (m *Master) recoveryTimeout() {
-	missing := len(m.recovered)
+	missing := m.recovered.Len()
 	if missing == 0 {
 		return
 	}
@@ -83,7 +66,7 @@ func (m *Master) recoveryTimeout() {
 			durationText(m.cfg.AgentReregisterTimeout), missing, percent(share), percent(m.cfg.RecoveryAgentRemovalLimit))
 		return
 	}
-	m.notBack = m.recoveredInfos()
+	m.notBack = slices.Collect(m.recovered.All())
 }
 
 // giveUpSome goes on with giving up agents that did not come back. Each is as
@@ -97,7 +80,7 @@ func (m *Master) giveUpSome(budget int) (left int) {
 		id := ids.AgentID(m.notBack[0].GetId().GetValue())
 		m.notBack = m.notBack[1:]
 		switch r := (removal{agent: id, why: why, recovered: true}); {
-		case m.recovered[id] == nil: // it is back after all
+		case !m.recovered.Has(id): // it is back after all
 		case m.cfg.AgentRemovalRate.Events > 0:
 			m.queueRemoval(r)
 		default:
@@ -109,14 +92,26 @@ func (m *Master) giveUpSome(budget int) (left int) {
 
 func percent(share float64) string { return strconv.FormatFloat(share*100, 'g', 6, 64) }
 
-// collectGarbage forgets agents that were unreachable or gone for long, or are
-// too many.
+// collectGarbage has agents be forgotten that were unreachable or gone for long, or
+// are too many.
 func (m *Master) collectGarbage() {
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})
-	unreachable, gone := m.registry.Expired(m.now, m.cfg.RegistryMaxAgentAge, m.cfg.RegistryMaxAgentCount)
-	if puts := m.registry.Prune(unreachable, gone); len(puts) > 0 {
+	m.collecting = true
+}
+
+// collectSome goes on with forgetting agents. Each is as much work as to look at
+// eight offers, and as much again once its tasks are forgotten.
+func (m *Master) collectSome(budget int) (left int) {
+	if !m.collecting || budget <= 0 {
+		return budget
+	}
+	most := max(1, budget/8)
+	unreachable, puts := m.registry.Prune(m.now, m.cfg.RegistryMaxAgentAge, m.cfg.RegistryMaxAgentCount, most)
+	m.collecting = len(puts) == most
+	if len(puts) > 0 {
 		m.persist(puts, pruned{unreachable})
 	}
+	return max(0, budget-8*len(puts))
 }
 
 // durationText writes a duration as Mesos does: "10mins", "1.5secs".

@@ -23,8 +23,8 @@ type Snapshot struct {
 	Elected time.Time
 
 	Agents      cow.Snapshot[AgentRow]
-	Recovered   []*mesos.AgentInfo // admitted by an earlier leader, not back yet
-	Unreachable int                // agents marked unreachable
+	Recovered   cow.Snapshot[mesos.AgentInfo] // admitted by an earlier leader, not back yet, by ID
+	Unreachable int                           // agents marked unreachable
 
 	Frameworks cow.Snapshot[FrameworkRow]
 	Completed  []*FrameworkRow // oldest first

@@ -122,7 +122,7 @@ func (v *view) writeGetAgents(w *wire.Writer) {
 	}
 	w.EndArray()
 	w.Key("recovered_agents").BeginArray()
-	for _, info := range v.Recovered {
+	for info := range v.Recovered.All() {
 		w.Message(info)
 	}
 	w.EndArray()

@@ -1,6 +1,7 @@
 package masterd
 
 import (
+	"slices"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -47,7 +48,7 @@ func (v *view) operationsResponse() *masterpb.Response_GetOperations {
 }
 
 func (v *view) agentsResponse() *masterpb.Response_GetAgents {
-	out := &masterpb.Response_GetAgents{RecoveredAgents: v.Recovered}
+	out := &masterpb.Response_GetAgents{RecoveredAgents: slices.Collect(v.Recovered.All())}
 	for _, row := range v.agents {
 		out.Agents = append(out.Agents, agentResponse(row))
 	}

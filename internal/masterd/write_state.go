@@ -129,7 +129,7 @@ func agentCapabilities(row *master.AgentRow) []*mesos.AgentInfo_Capability {
 // back: all, or one.
 func (v *view) writeRecovered(w *wire.Writer, only string) {
 	w.Key("recovered_slaves").BeginArray()
-	for _, info := range v.Recovered {
+	for info := range v.Recovered.All() {
 		if only == "" || only == info.GetId().GetValue() {
 			w.BeginObject()
 			w.AgentInfoFields(info)

@@ -14,7 +14,7 @@ func (r *Registry) Availability(id ids.AgentID) (drain *mesos.DrainInfo, deactiv
 	if a := r.agents[id]; a != nil {
 		return a.DrainInfo, a.GetDeactivated(), true
 	}
-	if a := r.unreachable[id]; a != nil {
+	if a, ok := r.unreachable.get(id); ok {
 		return a.DrainInfo, a.GetDeactivated(), true
 	}
 	return nil, false, false
@@ -30,11 +30,11 @@ func (r *Registry) SetAvailability(id ids.AgentID, drain *mesos.DrainInfo, deact
 	if old := r.agents[id]; old != nil {
 		return r.put(id, &messages.Registry_Slave{Info: old.Info, DrainInfo: drain, Deactivated: said}), nil
 	}
-	old := r.unreachable[id]
-	if old == nil {
+	old, ok := r.unreachable.get(id)
+	if !ok {
 		return nil, refusal.NotFoundf("Agent %s is not known", id)
 	}
 	changed := &messages.Registry_UnreachableSlave{Id: old.Id, Timestamp: old.Timestamp, DrainInfo: drain, Deactivated: said}
-	r.unreachable[id] = changed
+	r.unreachable.set(id, changed)
 	return []Put{{keyUnreachable(id), marshal(changed)}}, nil
 }

@@ -67,9 +67,9 @@ func (r *Registry) load(key string, value []byte) error {
 	case "agents":
 		return read(value, r.agents, id, &messages.Registry_Slave{})
 	case "unreachable":
-		return read(value, r.unreachable, id, &messages.Registry_UnreachableSlave{})
+		return readMark(value, &r.unreachable, id, &messages.Registry_UnreachableSlave{})
 	case "gone":
-		return read(value, r.gone, id, &messages.Registry_GoneSlave{})
+		return readMark(value, &r.gone, id, &messages.Registry_GoneSlave{})
 	case "machines":
 		var m messages.Registry_Machine
 		err := m.UnmarshalVT(value)
@@ -113,6 +113,17 @@ func read[K comparable, M message](value []byte, into map[K]M, key K, m M) error
 	return nil
 }
 
+func readMark[M interface {
+	message
+	marked
+}](value []byte, into *marks[M], id ids.AgentID, m M) error {
+	if err := m.UnmarshalVT(value); err != nil {
+		return err
+	}
+	into.set(id, m)
+	return nil
+}
+
 func marshal(m message) []byte {
 	data, err := m.MarshalVT()
 	invariant.Check(err == nil, "registry record cannot be encoded", "error", err)
@@ -131,8 +142,8 @@ func marshalMaps(m proto.Message) []byte {
 func (r *Registry) Proto() *messages.Registry {
 	all := &messages.Registry{
 		Slaves:              &messages.Registry_Slaves{Slaves: values(r.agents)},
-		Unreachable:         &messages.Registry_UnreachableSlaves{Slaves: values(r.unreachable)},
-		Gone:                &messages.Registry_GoneSlaves{Slaves: values(r.gone)},
+		Unreachable:         &messages.Registry_UnreachableSlaves{Slaves: r.unreachable.records()},
+		Gone:                &messages.Registry_GoneSlaves{Slaves: r.gone.records()},
 		Machines:            &messages.Registry_Machines{},
 		Schedules:           r.schedules,
 		QuotaConfigs:        values(r.quotas),

@@ -57,8 +57,8 @@ type Batch struct {
 type Registry struct {
 	master       *mesos.MasterInfo
 	agents       map[ids.AgentID]*messages.Registry_Slave
-	unreachable  map[ids.AgentID]*messages.Registry_UnreachableSlave
-	gone         map[ids.AgentID]*messages.Registry_GoneSlave
+	unreachable  marks[*messages.Registry_UnreachableSlave]
+	gone         marks[*messages.Registry_GoneSlave]
 	machines     cow.Table[MachineKey, messages.Registry_Machine]
 	schedules    []*maintenancepb.Schedule
 	weights      map[string]float64
@@ -70,8 +70,8 @@ type Registry struct {
 func New() *Registry {
 	return &Registry{
 		agents:      map[ids.AgentID]*messages.Registry_Slave{},
-		unreachable: map[ids.AgentID]*messages.Registry_UnreachableSlave{},
-		gone:        map[ids.AgentID]*messages.Registry_GoneSlave{},
+		unreachable: newMarks[*messages.Registry_UnreachableSlave](),
+		gone:        newMarks[*messages.Registry_GoneSlave](),
 		weights:     map[string]float64{},
 		quotas:      map[string]*quotapb.QuotaConfig{},
 	}
@@ -127,7 +127,7 @@ func (r *Registry) MarkUnreachable(id ids.AgentID, at time.Time) ([]Put, error) 
 		DrainInfo:   old.DrainInfo,
 		Deactivated: old.Deactivated,
 	}
-	r.unreachable[id] = lost
+	r.unreachable.set(id, lost)
 	return []Put{{keyAgent(id), nil}, {keyUnreachable(id), marshal(lost)}}, nil
 }
 
@@ -143,11 +143,11 @@ func (r *Registry) MarkReachable(info *mesos.AgentInfo) ([]Put, error) {
 		return nil, refusal.Conflictf("Agent %s is admitted already", id)
 	}
 	back := &messages.Registry_Slave{Info: info}
-	lost, ok := r.unreachable[id]
+	lost, ok := r.unreachable.get(id)
 	if !ok {
 		return r.put(id, back), nil
 	}
-	delete(r.unreachable, id)
+	r.unreachable.remove(id)
 	back.DrainInfo, back.Deactivated = lost.DrainInfo, lost.Deactivated
 	return append(r.put(id, back), Put{keyUnreachable(id), nil}), nil
 }
@@ -155,17 +155,17 @@ func (r *Registry) MarkReachable(info *mesos.AgentInfo) ([]Put, error) {
 // MarkGone bars an agent, admitted or unreachable, from ever coming back.
 func (r *Registry) MarkGone(id ids.AgentID, at time.Time) ([]Put, error) {
 	_, admitted := r.agents[id]
-	_, unreachable := r.unreachable[id]
+	_, unreachable := r.unreachable.get(id)
 	if !admitted && !unreachable {
 		return nil, refusal.NotFoundf("Agent %s is not known", id)
 	}
 	delete(r.agents, id)
-	delete(r.unreachable, id)
+	r.unreachable.remove(id)
 	gone := &messages.Registry_GoneSlave{
 		Id:        &mesos.AgentID{Value: new(string(id))},
 		Timestamp: timeInfo(at),
 	}
-	r.gone[id] = gone
+	r.gone.set(id, gone)
 	return []Put{
 		{keyAgent(id), nil},
 		{keyUnreachable(id), nil},
@@ -245,16 +245,16 @@ func (r *Registry) Len() int { return len(r.agents) }
 // Unreachable returns when an agent was marked unreachable; ok is false if it
 // is not.
 func (r *Registry) Unreachable(id ids.AgentID) (at *mesos.TimeInfo, ok bool) {
-	lost, ok := r.unreachable[id]
+	lost, ok := r.unreachable.get(id)
 	return lost.GetTimestamp(), ok
 }
 
 // UnreachableLen returns how many agents are unreachable.
-func (r *Registry) UnreachableLen() int { return len(r.unreachable) }
+func (r *Registry) UnreachableLen() int { return len(r.unreachable.of) }
 
 // IsGone reports whether an agent was marked gone.
 func (r *Registry) IsGone(id ids.AgentID) bool {
-	_, ok := r.gone[id]
+	_, ok := r.gone.get(id)
 	return ok
 }
 

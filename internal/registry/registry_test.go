@@ -111,7 +111,7 @@ func step(r *registry.Registry, op int, id string, at time.Time) (puts []registr
 	case 5:
 		puts, _ = r.MarkGone(agent, at)
 	case 6:
-		puts = r.Prune(r.Expired(at, 10*time.Hour, 1))
+		_, puts = r.Prune(at, 10*time.Hour, 1, 2)
 	case 7:
 		puts = r.SetQuotas([]*quotapb.QuotaConfig{quota(id, at.Sub(epoch).Hours())})
 	case 8:
@@ -152,26 +152,46 @@ func TestQuotas(t *testing.T) {
 	}
 }
 
-// TestExpired checks both bounds: age, and count with the oldest first.
-func TestExpired(t *testing.T) {
-	r := registry.New()
-	for i, id := range []string{"a", "b", "c", "d"} {
-		if _, err := r.Admit(info(id, "h")); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.MarkUnreachable(ids.AgentID(id), epoch.Add(time.Duration(i)*time.Hour)); err != nil {
-			t.Fatal(err)
-		}
-	}
+// TestPrune checks both bounds, age and count, and that the oldest go first, no
+// more at a time than may.
+func TestPrune(t *testing.T) {
 	now := epoch.Add(3 * time.Hour)
 	for _, c := range []struct {
 		age   time.Duration
 		count int
-		want  int
-	}{{time.Hour * 10, 10, 0}, {2 * time.Hour, 10, 1}, {time.Hour * 10, 1, 3}, {0, 10, 3}, {0, 0, 4}} {
-		unreachable, gone := r.Expired(now, c.age, c.count)
-		if len(unreachable) != c.want || len(gone) != 0 {
-			t.Errorf("age %v, count %d: %v expired, want %d", c.age, c.count, unreachable, c.want)
+		want  string
+	}{{time.Hour * 10, 10, ""}, {2 * time.Hour, 10, "a"}, {time.Hour * 10, 1, "abc"}, {0, 10, "abc"}, {0, 0, "abcd"}} {
+		r := registry.New()
+		for i, id := range []string{"c", "a", "d", "b"} {
+			if _, err := r.Admit(info(id, "h")); err != nil {
+				t.Fatal(err)
+			}
+			at := epoch.Add(time.Duration(id[0]-'a') * time.Hour)
+			if _, err := r.MarkUnreachable(ids.AgentID(id), at); err != nil {
+				t.Fatal(err)
+			}
+			if i > 0 {
+				continue
+			}
+			if _, err := r.MarkReachable(info(id, "h")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.MarkUnreachable(ids.AgentID(id), at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got string
+		for range 10 {
+			forgotten, puts := r.Prune(now, c.age, c.count, 2)
+			if len(puts) > 2 || len(puts) != len(forgotten) {
+				t.Errorf("age %v, count %d: %d records and %v forgotten at once", c.age, c.count, len(puts), forgotten)
+			}
+			for _, id := range forgotten {
+				got += string(id)
+			}
+		}
+		if got != c.want || r.UnreachableLen() != 4-len(got) {
+			t.Errorf("age %v, count %d: %q forgotten, want %q, %d left", c.age, c.count, got, c.want, r.UnreachableLen())
 		}
 	}
 }

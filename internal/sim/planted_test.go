@@ -59,7 +59,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"agents of an earlier leader forgotten", "master/recover.go",
-		"m.recovered[ids.AgentID(a.GetInfo().GetId().GetValue())] = a.Info", "_ = a",
+		"m.recovered.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)", "_ = a",
 	},
 	{
 		"unacknowledged updates not recovered", "agent/recover.go",
