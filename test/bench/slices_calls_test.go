@@ -125,21 +125,35 @@ func manyWeights(w *watched) {
 	w.operatorCall(&masterpb.Call{Type: masterpb.Call_UPDATE_WEIGHTS.Enum(), UpdateWeights: &masterpb.Call_UpdateWeights{WeightInfos: infos}})
 }
 
-// markGone marks an agent gone where all agents are unreachable.
-func markGone(w *watched) {
-	cfg := master.DefaultConfig()
-	for range cfg.MaxAgentPingTimeouts + 1 {
+// loseAll has no agent answer pings any more, for so long that all are unreachable.
+func (w *watched) loseAll() {
+	for range master.DefaultConfig().MaxAgentPingTimeouts + 1 {
 		w.now = w.now.Add(pings)
 		w.step("pings", master.Tick{})
 	}
-	w.slowest, w.clock = 0, 0 // of the call alone
-	clear(w.long)
 	if n := w.core.Snapshot().Unreachable; n != w.agents {
 		w.b.Fatalf("%d agents are unreachable", n)
 	}
+	w.slices = nil // only what follows counts
+}
+
+// markGone marks an agent gone where all agents are unreachable.
+func markGone(w *watched) {
+	w.loseAll()
 	w.operatorCall(&masterpb.Call{
 		Type: masterpb.Call_MARK_AGENT_GONE.Enum(), MarkAgentGone: &masterpb.Call_MarkAgentGone{AgentId: w.tasks[0].AgentId},
 	})
+}
+
+// forgetAll has all agents be unreachable for so long that they are forgotten.
+func forgetAll(w *watched) {
+	w.loseAll()
+	cfg := master.DefaultConfig()
+	w.now = w.now.Add(cfg.RegistryMaxAgentAge + cfg.RegistryGCInterval)
+	w.step("forget", master.Tick{})
+	if n := w.core.Snapshot().Unreachable; n != 0 {
+		w.b.Fatalf("%d agents are remembered", n)
+	}
 }
 
 // reclaimVain revokes for a role of very many frameworks, all of which have refused
