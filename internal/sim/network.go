@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type network struct {
 	links   map[route]*pipe // libprocess: one for each way
 	watched map[route]bool  // whether the sender wants to be told of a link's end
 	blocked map[route]int   // number of the partition that blocks the way
+	parting []*pipe         // that nobody uses any more, with what they still hold
 	streams []*stream       // open ones, in the order of their opening
 	nodes   map[string]node // by name
 	names   []string        // in the order of their making
@@ -109,7 +111,24 @@ func (n *network) watch(from, to string) {
 	n.post(from, to, func(*pipe) {})
 }
 
-func (n *network) unwatch(from, to string) { delete(n.watched, route{from, to}) }
+// unwatch ends the interest in a link. It is closed once it was idle for some time;
+// what it holds then, as its way is blocked, arrives yet when the way is free.
+func (n *network) unwatch(from, to string) {
+	r := route{from, to}
+	delete(n.watched, r)
+	p := n.links[r]
+	if p == nil {
+		return
+	}
+	n.w.after(idleTimeout, func() {
+		if n.links[r] == p && !n.watched[r] {
+			delete(n.links, r)
+			n.parting = append(n.parting, p)
+		}
+	})
+}
+
+const idleTimeout = 5 * time.Second // of a link
 
 // breakLink ends a link, with what is under way on it.
 func (n *network) breakLink(from, to string) {
@@ -148,6 +167,8 @@ func (n *network) down(name string) {
 		delete(n.watched, route{name, other})
 		n.breakLink(name, other)
 		n.breakLink(other, name)
+		n.parted(name, other, func(*pipe) {})
+		n.parted(other, name, func(*pipe) {})
 	}
 }
 
@@ -162,6 +183,7 @@ func (n *network) block(from, to string) {
 			n.w.note("net   %s -> %s timed out", from, to)
 			n.breakLink(from, to)
 			n.breakLink(to, from)
+			n.parted(from, to, func(*pipe) {})
 			n.breakStreams(from, to)
 		}
 	})
@@ -173,6 +195,10 @@ func (n *network) unblock(from, to string) {
 	if p := n.links[route{from, to}]; p != nil {
 		n.release(p)
 	}
+	n.parted(from, to, func(p *pipe) {
+		p.last = n.w.now.Add(n.w.between("parting", 0, 10*time.Second)) // it is tried again more and more seldom
+		n.release(p)
+	})
 	for _, s := range n.streams {
 		for _, p := range []*pipe{s.down, s.up} {
 			if p.from == from && p.to == to {
@@ -180,6 +206,17 @@ func (n *network) unblock(from, to string) {
 			}
 		}
 	}
+}
+
+// parted takes out the links from one node to another that nobody uses any more.
+func (n *network) parted(from, to string, do func(*pipe)) {
+	n.parting = slices.DeleteFunc(n.parting, func(p *pipe) bool {
+		if p.from != from || p.to != to {
+			return false
+		}
+		do(p)
+		return true
+	})
 }
 
 func (n *network) release(p *pipe) {

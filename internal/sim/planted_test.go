@@ -62,6 +62,10 @@ var planted = []struct{ name, file, was, is string }{
 		"m.recovered.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)", "_ = a",
 	},
 	{
+		"what comes late, over a connection given up, is heard", "agent/message.go",
+		"in.Over != 0 && in.Over < a.registeredOver", "in.Over == 1<<64-1",
+	},
+	{
 		"unacknowledged updates not recovered", "agent/recover.go",
 		"s.Updates, s.Acks)", "nil, nil)",
 	},
