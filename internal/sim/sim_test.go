@@ -41,6 +41,7 @@ func TestSeeds(t *testing.T) {
 				total.add(r.Counts)
 				if r.Failure != nil {
 					failed = append(failed, r)
+					t.Logf("seed %d: %s", seed, r.Failure)
 				}
 				p.ran(len(failed))
 				enough := len(failed) >= *most
