@@ -19,6 +19,10 @@ import (
 // are alive every 30 minutes only.
 const silence = 3 * 30 * time.Minute
 
+// firstBackoff is the first bound of the wait before an update that the agent
+// cannot take yet is sent again.
+const firstBackoff = 100 * time.Millisecond
+
 var (
 	errReading = errors.New("executor: somebody else reads the events already")
 	errEnded   = errors.New("the agent has ended the stream")
@@ -105,7 +109,7 @@ func (c *Client) retry(ctx context.Context, err error, subscribed bool, lost tim
 	refused, answered := errors.AsType[*StatusError](err)
 	_, refusedLater := errors.AsType[*EventError](err)
 	// An agent that starts has no routes at first, and is not ready then.
-	ready := !answered || refused.Temporary() || refused.Status == http.StatusNotFound
+	ready := !answered || subscribed || refused.Temporary() || refused.Status == http.StatusNotFound
 	switch {
 	case context.Cause(ctx) != nil:
 		return context.Cause(ctx)
@@ -215,8 +219,9 @@ func (c *Client) send(ctx context.Context, stream *client.Stream, l *lane) {
 	call := c.call(executorpb.Call_UPDATE)
 	for {
 		for _, call.Update = range c.take(l) {
-			err := c.api.Do(ctx, call, nil, nil)
-			if refused, ok := errors.AsType[*StatusError](err); ok && !refused.Temporary() {
+			err := c.insist(ctx, call)
+			// 403: the agent does not know of the subscription.
+			if refused, ok := errors.AsType[*StatusError](err); ok && refused.Status != http.StatusForbidden {
 				status := call.GetUpdate().GetStatus()
 				c.log.Error("the agent refused an update", slog.String("task_id", status.GetTaskId().GetValue()), slog.Any("error", err))
 				if !c.acknowledged(nil, status.GetUuid()) {
@@ -233,6 +238,24 @@ func (c *Client) send(ctx context.Context, stream *client.Stream, l *lane) {
 		case <-l.wake:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// insist makes a call again, with back-off, until the agent has it or says for
+// good that it does not want it. One that recovers refuses what comes before it
+// has heard of all of its executors; to break the stream for that would leave it
+// without this one.
+func (c *Client) insist(ctx context.Context, call *executorpb.Call) error {
+	backoff := client.Backoff{First: firstBackoff, Max: c.cfg.SubscriptionBackoffMax}
+	for {
+		err := c.api.Do(ctx, call, nil, nil)
+		if refused, ok := errors.AsType[*StatusError](err); !ok || !refused.Temporary() {
+			return err
+		}
+		c.log.Debug("the agent cannot take an update yet", slog.Any("error", err))
+		if err := backoff.Wait(ctx); err != nil {
+			return err
 		}
 	}
 }

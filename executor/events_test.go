@@ -111,23 +111,112 @@ func TestAgentRestart(t *testing.T) {
 	})
 }
 
-// An update that fails makes the executor subscribe again, with it.
+// An update that is lost with its connection, or that an agent refuses which
+// does not know of the subscription, makes the executor subscribe again, with it.
 func TestUpdateFails(t *testing.T) {
+	fail := map[string]func(http.ResponseWriter){
+		"cut":            func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"not subscribed": func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) },
+	}
+	for name, fail := range fail {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, a := newNetwork(t), newAgent()
+				a.answer = func(w http.ResponseWriter, call *executorpb.Call) bool {
+					update := call.GetType() == executorpb.Call_UPDATE
+					if update {
+						fail(w)
+					}
+					return update
+				}
+				n.serve(a)
+				c, _, _ := n.start(executor.Config{Checkpoint: true})
+				(<-a.subscribed).welcome()
+				ok(t, c.Update(status("t", mesos.TaskState_TASK_RUNNING)))
+				if s := <-a.subscribed; len(s.call.GetUnacknowledgedUpdates()) != 1 {
+					t.Errorf("got %v", s.call)
+				}
+			})
+		})
+	}
+}
+
+// An agent that recovers refuses subscriptions at first, and then, though it
+// takes them, what else comes. An executor lives through both on one
+// subscription, and what it had to say arrives in order; what may be lost its
+// caller is told of.
+func TestAgentRecovers(t *testing.T) {
+	for _, checkpoint := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			n, a := newNetwork(t), newAgent()
+			ready := time.Now().Add(time.Minute)
+			recovered := ready.Add(time.Minute)
+			var refused []time.Time // of one task's updates
+			a.answer = func(w http.ResponseWriter, call *executorpb.Call) bool {
+				subscribe := call.GetType() == executorpb.Call_SUBSCRIBE
+				refuse := time.Now().Before(ready) || !subscribe && time.Now().Before(recovered)
+				if refuse {
+					http.Error(w, "Agent has not finished recovery", http.StatusServiceUnavailable)
+				}
+				if refuse && call.GetUpdate().GetStatus().GetTaskId().GetValue() == "t" {
+					refused = append(refused, time.Now())
+				}
+				return refuse
+			}
+			n.serve(a)
+			c, _, ended := n.start(executor.Config{Checkpoint: checkpoint})
+			s := <-a.subscribed
+			s.welcome()
+			synctest.Wait()
+			ok(t, c.Update(status("t", mesos.TaskState_TASK_RUNNING)))
+			ok(t, c.Update(status("t", mesos.TaskState_TASK_FINISHED)))
+			if err := c.Message(t.Context(), []byte("hi")); err == nil {
+				t.Error("the message that was refused is no error")
+			}
+			for _, want := range []mesos.TaskState{mesos.TaskState_TASK_RUNNING, mesos.TaskState_TASK_FINISHED} {
+				got := (<-a.calls).GetUpdate().GetStatus()
+				if got.GetState() != want {
+					t.Errorf("got %v, want %v", got.GetState(), want)
+				}
+				s.acknowledge(got)
+			}
+			if n := len(refused); n < 20 || n > 200 {
+				t.Errorf("an update was sent %d times within a minute", n)
+			}
+			if late := time.Since(recovered); late > 2*time.Second {
+				t.Errorf("the updates are %v late", late)
+			}
+			if len(a.subscribed) > 0 {
+				t.Error("subscribed more than once")
+			}
+			c.Stop()
+			ok(t, <-ended)
+		})
+	}
+}
+
+// An agent that refuses subscriptions for longer than the recovery timeout is
+// lost.
+func TestNeverRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, a := newNetwork(t), newAgent()
-		a.answer = func(w http.ResponseWriter, call *executorpb.Call) bool {
-			if call.GetType() == executorpb.Call_UPDATE {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return true
-			}
-			return false
+		asked := 0
+		a.answer = func(w http.ResponseWriter, _ *executorpb.Call) bool {
+			asked++
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
 		}
 		n.serve(a)
-		c, _, _ := n.start(executor.Config{Checkpoint: true})
-		(<-a.subscribed).welcome()
-		ok(t, c.Update(status("t", mesos.TaskState_TASK_RUNNING)))
-		if s := <-a.subscribed; len(s.call.GetUnacknowledgedUpdates()) != 1 {
-			t.Errorf("got %v", s.call)
+		began := time.Now()
+		_, _, ended := n.start(executor.Config{Checkpoint: true, SubscriptionBackoffMax: 10 * time.Second})
+		if _, lost := errors.AsType[*executor.LostError](<-ended); !lost {
+			t.Error("not lost")
+		}
+		if took := time.Since(began); took < 10*time.Minute || took > 10*time.Minute+10*time.Second {
+			t.Errorf("after %v", took)
+		}
+		if asked < 60 || asked > 600 {
+			t.Errorf("asked %d times within ten minutes", asked)
 		}
 	})
 }
