@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -94,10 +95,11 @@ func (c *Client) Events(ctx context.Context) iter.Seq2[*schedulerpb.Event, error
 // errBroken means that the reader of the events has broken off.
 var errBroken = errors.New("broken off")
 
-// final says that a failed subscription is not to be tried again.
+// final says that a failed subscription is not to be tried again. A master that
+// starts has no routes at first, and answers 404.
 func final(err error) bool {
 	if refused, ok := errors.AsType[*StatusError](err); ok {
-		return !refused.Temporary()
+		return !refused.Temporary() && refused.Status != http.StatusNotFound
 	}
 	_, gone := errors.AsType[*EventError](err)
 	return gone

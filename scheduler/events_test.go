@@ -195,6 +195,32 @@ func TestRedirectCircle(t *testing.T) {
 	})
 }
 
+// A master that starts answers 404, one that recovers 503: neither is final, and
+// neither is asked without end.
+func TestMasterNotReady(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusServiceUnavailable} {
+		synctest.Test(t, func(t *testing.T) {
+			n, m := newNetwork(t), newMaster()
+			ready := time.Now().Add(time.Minute)
+			asked := 0
+			m.answer = func(w http.ResponseWriter, _ *http.Request) bool {
+				if time.Now().After(ready) {
+					return false
+				}
+				asked++
+				w.WriteHeader(status)
+				return true
+			}
+			n.serve(first, m)
+			start(t, n.config(first))
+			<-m.subscribed
+			if asked < 5 || asked > 60 {
+				t.Errorf("asked %d times within a minute", asked)
+			}
+		})
+	}
+}
+
 // The masters are tried in turn until one answers.
 func TestSeveralMasters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
