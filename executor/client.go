@@ -81,9 +81,13 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("executor: %w", err)
 	}
+	// An agent that is back waits for its executors as long as this may be, and
+	// kills those that are late: half of it leaves as much again for a machine
+	// that is slow.
+	wait := max(cfg.SubscriptionBackoffMax/2, 1)
 	c := &Client{
 		cfg: cfg, api: api, log: cfg.Log, seed: maphash.MakeSeed(), tasks: map[string]*mesos.TaskInfo{},
-		backoff: client.Backoff{First: cfg.SubscriptionBackoffMax, Max: cfg.SubscriptionBackoffMax},
+		backoff: client.Backoff{First: wait, Max: wait},
 	}
 	for i := range c.lanes {
 		c.lanes[i].wake = make(chan struct{}, 1)
