@@ -145,7 +145,11 @@ const leaderAgain = 100 * time.Millisecond
 // serveRedirect is /redirect: to the leader, without a path. Nothing is below
 // it, and a path with more slashes is kept, as Mesos does.
 func (s *Server) serveRedirect(w http.ResponseWriter, r *http.Request) {
-	leader, path := s.leader.Load(), s.mux.Canonical(r.URL)
+	path := s.mux.Canonical(r.URL)
+	if path == "/master/redirect" {
+		s.hold(w, r)
+	}
+	leader := s.leader.Load()
 	switch {
 	case leader == nil:
 		noLeader(w)

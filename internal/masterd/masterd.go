@@ -89,9 +89,9 @@ type Server struct {
 	allocationLatency timing       // from taking a batch to that
 	registrySize      atomic.Int64 // bytes, of all records
 
-	stopped chan struct{}                    // closed when the loop has ended
-	leads   chan struct{}                    // closed once the master leads and its registry is read
-	leader  atomic.Pointer[mesos.MasterInfo] // nil: none is known
+	stopped chan struct{} // closed when the loop has ended
+	leads   chan struct{} // closed once the master leads and its registry is read
+	leader  leadership
 	mux     *httpd.Mux
 }
 
