@@ -66,6 +66,7 @@ const layers = `
 		< internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		  internal/cni, internal/csi, internal/fetcher,
 		  internal/health, internal/image, internal/launcher/posix;
+	internal/client < internal/elect/standalone;
 	internal/launcher, EDGES < internal/docker;
 	resources < internal/xfs < internal/agentd;
 	internal/meta, EDGES < internal/checkpoint;
