@@ -41,6 +41,11 @@ func (m *master) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if m.answer != nil && m.answer(w, r) {
 		return
 	}
+	if r.URL.Path == "/redirect" {
+		w.Header().Set("Location", "//"+r.Host)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	call := &schedulerpb.Call{}
 	if err == nil {

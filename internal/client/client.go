@@ -25,15 +25,22 @@ const (
 	// context says nothing shorter.
 	CallTimeout = 30 * time.Second
 
+	// slow is after how long a master is doubted that has not answered.
+	slow = 2 * time.Second
+
 	maxHops     = 5         // redirects followed for one request
 	maxAnswer   = 512 << 20 // bytes of the answer to a call
 	maxErrText  = 4 << 10   // bytes of an error's text
 	connections = 64        // idle ones kept
 )
 
+// ErrMoved ends what was asked of a master in whose place another leads.
+var ErrMoved = errors.New("another master leads")
+
 // Config says whom to talk to and how.
 type Config struct {
-	// Addresses are tried in turn: host:port, or http:// and https:// URLs.
+	// Addresses are host:port, or http:// and https:// URLs: of one server, or of
+	// masters of which the one that leads is found.
 	Addresses []string
 	// Leader finds the server to talk to, at first and whenever the one in use
 	// fails, in place of Addresses; nil: those are used.
@@ -63,12 +70,13 @@ type Client struct {
 	path    string
 	media   string
 	auth    string
-	servers []*url.URL
+	tries   int      // how often a call is sent
+	only    *url.URL // nil: the leader is to be found, by one of
 	leader  func(ctx context.Context) (address string, err error)
+	masters *Masters
 
 	mu     sync.Mutex
 	server *url.URL // that answered last, or is to be tried next; nil: to be found
-	turn   int      // index in servers of what is tried after it
 }
 
 // New returns a client. It is an error if there is no address, or one that
@@ -77,28 +85,38 @@ func New(cfg Config) (*Client, error) {
 	if len(cfg.Addresses) == 0 && cfg.Leader == nil {
 		return nil, errors.New("no address to connect to")
 	}
-	c := &Client{path: cfg.Path, media: wire.Protobuf, auth: cfg.Authorization, leader: cfg.Leader}
-	if cfg.JSON {
-		c.media = wire.JSON
-	}
-	for _, address := range cfg.Addresses {
-		server, err := parse(address)
-		if err != nil {
-			return nil, err
-		}
-		c.servers = append(c.servers, server)
-	}
 	transport := cfg.Transport
 	if transport == nil {
 		transport = NewTransport()
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}}
-	if c.leader == nil {
-		c.server, c.turn = c.servers[0], 1
+	c := &Client{
+		http: plain(transport), path: cfg.Path, media: wire.Protobuf, auth: cfg.Authorization,
+		tries: max(len(cfg.Addresses), 1), leader: cfg.Leader,
+	}
+	if cfg.JSON {
+		c.media = wire.JSON
+	}
+	if c.leader != nil {
+		return c, nil
+	}
+	masters, err := NewMasters(cfg.Addresses, transport)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(masters.servers) == 1:
+		c.only = masters.servers[0]
+		c.server = c.only
+	default:
+		c.masters = masters
 	}
 	return c, nil
+}
+
+// plain returns a client that does not follow redirects by itself.
+func plain(transport http.RoundTripper) *http.Client {
+	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 }
 
 // NewTransport returns a transport that keeps enough connections for many calls
@@ -143,10 +161,16 @@ func (c *Client) Server() string {
 
 // Do posts call, with more header fields (nil: none), and decodes the answer
 // into response unless that is nil. An answer other than 2xx is an *Error.
-// Without a shorter deadline it ends after CallTimeout.
+// Without a shorter deadline it ends after CallTimeout, or with ErrMoved.
 func (c *Client) Do(ctx context.Context, call proto.Message, header http.Header, response proto.Message) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
+	ctx, timeout := context.WithTimeout(ctx, CallTimeout)
+	defer timeout()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if c.masters != nil {
+		late := time.AfterFunc(slow, func() { c.attend(ctx, cancel, c.Server()) })
+		defer late.Stop()
+	}
 	answer, err := c.post(ctx, call, header)
 	if err != nil {
 		return err
@@ -154,7 +178,7 @@ func (c *Client) Do(ctx context.Context, call proto.Message, header http.Header,
 	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", answer.Request.URL.Host, err)
+		return fmt.Errorf("reading the answer of %w", unwrap(ctx, answer.Request.URL, err))
 	}
 	if response == nil || len(body) == 0 {
 		return nil
@@ -178,22 +202,24 @@ func (c *Client) post(ctx context.Context, call proto.Message, header http.Heade
 		answer, err := c.send(ctx, server, body, header)
 		switch {
 		case err != nil:
-			c.next()
-			if tries++; tries > c.tries() || !unreached(err) {
+			c.turn(nil)
+			if tries++; tries > c.tries || !unreached(err) {
 				return nil, err
 			}
 		case answer.StatusCode/100 == 2:
 			return answer, nil
 		case answer.StatusCode == http.StatusTemporaryRedirect && hops < maxHops:
 			hops++
-			if err := c.follow(answer); err != nil {
+			leader, err := location(answer)
+			if err != nil {
 				return nil, err
 			}
+			c.turn(leader)
 		default:
 			refused := refusal(answer)
 			if answer.StatusCode == http.StatusServiceUnavailable {
-				c.next()
-				if tries++; tries <= c.tries() {
+				c.turn(nil)
+				if tries++; tries <= c.tries {
 					continue
 				}
 			}
@@ -239,9 +265,6 @@ func unreached(err error) bool {
 	return ok && failed.Op == "dial"
 }
 
-// tries is how often a call is sent.
-func (c *Client) tries() int { return max(len(c.servers), 1) }
-
 // current returns the server to talk to, finding the leader if need be.
 func (c *Client) current(ctx context.Context) (*url.URL, error) {
 	c.mu.Lock()
@@ -250,45 +273,41 @@ func (c *Client) current(ctx context.Context) (*url.URL, error) {
 	if server != nil {
 		return server, nil
 	}
+	server, err := c.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.turn(server)
+	return server, nil
+}
+
+func (c *Client) find(ctx context.Context) (*url.URL, error) {
+	if c.masters != nil {
+		return c.masters.Find(ctx)
+	}
 	address, err := c.leader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if server, err = parse(address); err != nil {
-		return nil, err
+	return parse(address)
+}
+
+// turn has what follows sent to a server; nil is the only one, or the leader
+// when it is found again.
+func (c *Client) turn(server *url.URL) {
+	if server == nil {
+		server = c.only
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.server = server
-	return server, nil
 }
 
-// next turns to the server after the one tried last, or has the leader be found
-// again.
-func (c *Client) next() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.leader != nil {
-		c.server = nil
-		return
+// attend ends a call's context when another master leads than the one that it
+// was sent to, which may hang and never answer.
+func (c *Client) attend(ctx context.Context, cancel context.CancelCauseFunc, server string) {
+	if server != "" && c.masters.Watch(ctx, server) == nil {
+		c.turn(nil)
+		cancel(ErrMoved)
 	}
-	c.server = c.servers[c.turn%len(c.servers)]
-	c.turn = (c.turn + 1) % len(c.servers)
-}
-
-// follow turns to the master that an answer names as the leader. Its location
-// may be relative to the protocol: //host:port/path.
-func (c *Client) follow(answer *http.Response) error {
-	answer.Body.Close()
-	leader, err := answer.Location()
-	if err != nil {
-		return fmt.Errorf("%s names no leader to go to: %w", answer.Request.URL.Host, err)
-	}
-	if answer.Request.URL.Scheme == "https" && leader.Scheme != "https" {
-		return fmt.Errorf("%s sends us to %s, which is not encrypted", answer.Request.URL.Host, leader)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.server = &url.URL{Scheme: leader.Scheme, Host: leader.Host}
-	return nil
 }

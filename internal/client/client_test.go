@@ -55,7 +55,12 @@ func TestDo(t *testing.T) {
 // one that could not be sent is.
 func TestNotTwice(t *testing.T) {
 	var asked atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/redirect" {
+			w.Header().Set("Location", "//"+r.Host)
+			w.WriteHeader(http.StatusTemporaryRedirect)
+			return
+		}
 		asked.Add(1)
 		panic(http.ErrAbortHandler) // breaks the connection
 	}))

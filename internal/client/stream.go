@@ -35,12 +35,12 @@ type Stream struct {
 }
 
 // Open posts a call and returns the stream that answers it. The stream ends
-// with ctx, or with ErrSilent when the answer or a record takes longer than
-// silence.
+// with ctx, with ErrSilent when the answer or a record takes longer than
+// silence, or with ErrMoved.
 func (c *Client) Open(ctx context.Context, call proto.Message, header http.Header, silence time.Duration) (*Stream, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := time.AfterFunc(silence, func() { cancel(ErrSilent) })
-	answer, err := c.post(ctx, call, header) //nolint:bodyclose // Close closes it
+	answer, err := c.open(ctx, cancel, call, header) //nolint:bodyclose // Close closes it
 	if err != nil {
 		watch.Stop()
 		cancel(nil)
@@ -50,6 +50,20 @@ func (c *Client) Open(ctx context.Context, call proto.Message, header http.Heade
 		Header: answer.Header, Server: answer.Request.URL.Host, ctx: ctx, cancel: cancel,
 		body: answer.Body, records: recordio.NewReader(answer.Body, 0), silence: silence, watch: watch,
 	}, nil
+}
+
+// open posts the call of a stream. Of several masters it is the one that leads
+// now, as long as no other does.
+func (c *Client) open(ctx context.Context, cancel context.CancelCauseFunc, call proto.Message, header http.Header) (*http.Response, error) {
+	if c.masters != nil {
+		leader, err := c.masters.Find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.turn(leader)
+		go c.attend(ctx, cancel, leader.Host)
+	}
+	return c.post(ctx, call, header)
 }
 
 // Expect says how long the stream may be silent from now on.

@@ -91,15 +91,32 @@ func TestLeaderKilled(t *testing.T) {
 
 // TestStoppedLeader stops a leader for so long that another one leads. What it was
 // asked meanwhile it must not answer when it goes on, as if it led still: what it
-// knows is old.
+// knows is old. Who knows nothing but a list of masters is told by the others, and
+// leaves it while it is stopped.
 func TestStoppedLeader(t *testing.T) {
 	const questions = 20
 	for name, start := range backends {
 		t.Run(name, func(t *testing.T) {
 			masters, _ := start(t)
 			leader := cluster.Leader(t, masters...)
+			where := "--master=" + cluster.Addresses(masters...)
+			agent := cluster.StartAgent(t, leader, where)
+			ends := newGate(t)
+			run := meseta(t, "run", where, "--", "sh", "-c", ends.command())
+			agent.WaitLog("command started", cluster.Patience)
+
+			stopped := time.Now()
 			leader.Signal(syscall.SIGSTOP)
-			cluster.Leader(t, cluster.Without(masters, leader)...)
+			next := cluster.Leader(t, cluster.Without(masters, leader)...)
+			leads := time.Since(stopped)
+			cluster.Eventually(t, cluster.Patience, func() error { return cluster.Registered(next, agent) })
+			registered := time.Since(stopped)
+			ends.open(t)
+			if code := run.Exit(cluster.Patience).ExitCode(); code != 0 {
+				t.Errorf("meseta run ended with %d:\n%s", code, run.Log())
+			}
+			t.Logf("another leads after %v, has the agent after %v, and the framework has ended after %v", leads, registered, time.Since(stopped))
+
 			var asked []net.Conn
 			for range questions {
 				conn, err := net.Dial("tcp", leader.Addr)

@@ -2,7 +2,6 @@ package standalone
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +13,13 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/client"
 	"github.com/meseta-project/meseta/internal/wire"
 )
 
@@ -35,6 +36,7 @@ const (
 // concurrent use.
 type Masters struct {
 	addresses []string
+	several   *client.Masters
 	log       *slog.Logger
 }
 
@@ -52,13 +54,18 @@ func ParseMasters(text string, log *slog.Logger) (*Masters, error) {
 		}
 		m.addresses = append(m.addresses, address)
 	}
-	return m, nil
+	transport := client.NewTransport()
+	transport.Proxy = nil
+	var err error
+	m.several, err = client.NewMasters(m.addresses, transport)
+	return m, err
 }
 
 // Detect yields who leads, each time that changes, until ctx is done; nil is
 // nobody. A single address is taken for the leader's without asking, so that
 // what is told never changes; of several, whichever one answers is followed to
-// the leader, and again when the connection to that breaks.
+// the leader, and again when the connection to that breaks or one of them says
+// that another leads.
 func (m *Masters) Detect(ctx context.Context) iter.Seq[*mesos.MasterInfo] {
 	if len(m.addresses) == 1 {
 		return m.fixed(ctx)
@@ -75,7 +82,7 @@ func (m *Masters) Detect(ctx context.Context) iter.Seq[*mesos.MasterInfo] {
 				m.log.Debug("no master leads", slog.Any("error", err))
 				sleep(ctx, wait)
 			} else {
-				conn.stay(ctx)
+				m.stay(ctx, conn)
 				conn.close()
 				wait = firstRetry / 2
 			}
@@ -100,44 +107,31 @@ func (m *Masters) fixed(ctx context.Context) iter.Seq[*mesos.MasterInfo] {
 	}
 }
 
-// find asks the masters in turn, and whom they name, for one that names
-// itself. It returns the leader and a connection to it.
+// find returns the leader and a connection to it.
 func (m *Masters) find(ctx context.Context) (*mesos.MasterInfo, *line, error) {
-	var failures []error
-	for _, address := range m.addresses {
-		leader, conn, err := ask(ctx, address)
-		if err == nil {
-			return leader, conn, nil
-		}
-		failures = append(failures, fmt.Errorf("%s: %w", address, err))
+	named, err := m.several.Find(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
-	return nil, nil, errors.Join(failures...)
+	leader, err := resolve(ctx, named.Host)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := call(ctx, named.Host)
+	return leader, conn, err
 }
 
-// ask asks the master at an address who leads, and that one whether it does.
-func ask(ctx context.Context, address string) (*mesos.MasterInfo, *line, error) {
-	first, err := call(ctx, address)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer first.close()
-	named, err := first.leader(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	leader, err := resolve(ctx, named)
-	if err != nil {
-		return nil, nil, err
-	}
-	conn, err := call(ctx, named)
-	if err != nil {
-		return nil, nil, err
-	}
-	if again, err := conn.leader(ctx); err != nil || again != named {
-		conn.close()
-		return nil, nil, cmp.Or(err, fmt.Errorf("%s says that %s leads, which says that %s does", address, named, again))
-	}
-	return leader, conn, nil
+// stay returns when the leader at the other end of conn does not lead any more.
+func (m *Masters) stay(ctx context.Context, conn *line) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		defer cancel()
+		_ = m.several.Watch(ctx, conn.host) // it ends with ctx
+	})
+	conn.stay(ctx)
 }
 
 // A line is an HTTP connection to a master.
@@ -145,7 +139,6 @@ type line struct {
 	net.Conn
 	in   *bufio.Reader
 	host string
-	last string // who leads, as it said last
 }
 
 func call(ctx context.Context, address string) (*line, error) {
@@ -192,7 +185,6 @@ func (l *line) leader(ctx context.Context) (string, error) {
 	if err != nil || to.Port() == "" {
 		return "", fmt.Errorf("it names no leader: %q", answer.Header.Get("Location"))
 	}
-	l.last = to.Host
 	return to.Host, nil
 }
 
@@ -201,15 +193,15 @@ func (l *line) leader(ctx context.Context) (string, error) {
 func (l *line) stay(ctx context.Context) {
 	stop := context.AfterFunc(ctx, l.close)
 	defer stop()
-	for leads := l.last; ; {
+	for {
+		if leads, err := l.leader(ctx); err != nil || leads != l.host {
+			return
+		}
 		if err := l.SetReadDeadline(time.Now().Add(askEvery)); err != nil {
 			return
 		}
 		if _, err := l.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
 			return // it is gone, or says what nobody asked
-		}
-		if again, err := l.leader(ctx); err != nil || again != leads {
-			return
 		}
 	}
 }
