@@ -136,7 +136,7 @@ func (a *Agent) Step(now time.Time, in Input) {
 		a.reply(in.Request, a.executorCall(in))
 	case ExecutorClosed:
 		a.executorClosed(in.Conn)
-	case ContainerReady, ContainerNetworks, ContainerLaunched, ContainerFailed, ContainerExited:
+	case ContainerReady, ContainerNetworks, ContainerClass, ContainerLaunched, ContainerFailed, ContainerExited:
 		a.container(in)
 	case OperatorCall:
 		a.reply(in.Request, refusal.NotImplementedf("the agent's core takes no call %s", in.Call.GetType()))

@@ -27,6 +27,10 @@ func (a *Agent) container(in Input) {
 		if x := a.byRun[in.Container]; x != nil {
 			x.networks = in.Networks
 		}
+	case ContainerClass:
+		if x := a.byRun[in.Container.Root()]; x != nil {
+			x.classes[in.Container.Value()] = in.Class
+		}
 	case ContainerLaunched:
 		a.containerLaunched(in)
 	case ContainerFailed:

@@ -59,6 +59,7 @@ type executor struct {
 	conn      ConnID // where its events go; 0: nowhere
 	pid       int
 	networks  []*mesos.NetworkInfo // nil: the machine's own
+	classes   map[string]uint32    // of net_cls, by the last part of the container's id
 	sandbox   string
 	queue     []*launch // not handed over yet
 	tasks     map[ids.TaskID]*task
@@ -107,6 +108,7 @@ func (a *Agent) newExecutor(f *framework, run meta.Run, info *mesos.ExecutorInfo
 		state:     ExecutorRegistering,
 		sandbox:   a.layout.Sandbox(run),
 		tasks:     map[ids.TaskID]*task{},
+		classes:   map[string]uint32{},
 		completed: ring[*task]{max: a.cfg.MaxCompletedTasks},
 		used:      resources.Trusted(info.GetResources()),
 	}

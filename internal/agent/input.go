@@ -90,6 +90,13 @@ type (
 		Networks  []*mesos.NetworkInfo
 	}
 
+	// ContainerClass says in which class of net_cls the packets of a container are,
+	// which may be one in a pod. It comes before its process is said to exist.
+	ContainerClass struct {
+		Container ids.ContainerID
+		Class     uint32
+	}
+
 	// ContainerLaunched says that a container's process exists. It is told for
 	// the process of a built-in executor's task as well.
 	ContainerLaunched struct {
@@ -150,6 +157,7 @@ func (ExecutorCall) input()        {}
 func (ExecutorClosed) input()      {}
 func (ContainerReady) input()      {}
 func (ContainerNetworks) input()   {}
+func (ContainerClass) input()      {}
 func (ContainerLaunched) input()   {}
 func (ContainerFailed) input()     {}
 func (ContainerExited) input()     {}

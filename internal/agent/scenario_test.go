@@ -120,6 +120,9 @@ func (w *world) input(a args) Input {
 		return ContainerNetworks{Container: w.container(a.word(1)), Networks: []*mesos.NetworkInfo{{
 			Name: new(a.word(2)), IpAddresses: []*mesos.NetworkInfo_IPAddress{{IpAddress: new(a.word(3))}},
 		}}}
+	case "class":
+		n, _ := strconv.ParseUint(a.word(2), 0, 32)
+		return ContainerClass{Container: w.container(a.word(1)), Class: uint32(n)}
 	case "launched":
 		n, _ := strconv.Atoi(a.word(2))
 		return ContainerLaunched{Container: w.container(a.word(1)), PID: n}
@@ -289,6 +292,9 @@ func (w *world) printStatus(st *mesos.TaskStatus) string {
 	}
 	if c := st.GetContainerStatus(); c != nil {
 		s += fmt.Sprintf(" in %s pid %d at %s", w.short(ids.ContainerID(c.GetContainerId().GetValue())), c.GetExecutorPid(), c.GetNetworkInfos()[0].GetIpAddresses()[0].GetIpAddress())
+	}
+	if class := st.GetContainerStatus().GetCgroupInfo().GetNetCls().GetClassid(); class != 0 {
+		s += fmt.Sprintf(" class %#x", class)
 	}
 	if l := st.GetLimitation(); l != nil {
 		s += " limit " + resources.TextAll(l.GetResources())

@@ -128,6 +128,13 @@ func (a *Agent) addContainerStatus(x *executor, st *mesos.TaskStatus) {
 			cs.ExecutorPid = new(uint32(x.pid))
 		}
 	}
+	container := cs.GetContainerId()
+	if class := x.classes[container.GetValue()]; class != 0 {
+		cs.CgroupInfo = &mesos.CgroupInfo{NetCls: &mesos.CgroupInfo_NetCls{Classid: &class}}
+	}
+	if container.GetParent() != nil && status.IsTerminal(st.GetState()) {
+		delete(x.classes, container.GetValue())
+	}
 	if len(cs.NetworkInfos) == 0 {
 		cs.NetworkInfos = x.networks
 	}

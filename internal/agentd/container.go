@@ -211,8 +211,8 @@ func (c *container) environment() []string {
 
 // waitFor stays with an executor's process until it is over.
 func (c *container) waitFor(process launcher.Process) {
+	c.s.running(c.id(), process)
 	c.s.tell(agent.ContainerLaunched{Container: c.id(), PID: process.PID()})
-	c.s.processes.Store(c.id(), process)
 	stop := context.AfterFunc(c.ended, func() { c.kill(process) })
 	status, err := process.Wait()
 	stop()

@@ -272,7 +272,7 @@ func (h *podHost) linkTask(a pod.Action) error {
 // watch stays with a task's process until it is over.
 func (h *podHost) watch(p *prober) {
 	id, process := p.spec.ID, p.process
-	h.c.s.processes.Store(id, process)
+	h.c.s.running(id, process)
 	h.news <- podNews{container: id, process: process, prober: p, input: pod.Started{Container: id, PID: process.PID()}}
 	status, err := process.Wait()
 	p.end()

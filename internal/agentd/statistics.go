@@ -91,14 +91,28 @@ func (s *Server) containerStatus(id ids.ContainerID, pid int) *mesos.ContainerSt
 	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n, NetworkInfos: s.containerizer.Networks(id), CgroupInfo: s.cgroupInfo(id)}
 }
 
+// running takes note of a container's process, and tells the core the class of its
+// packets, for statuses.
+func (s *Server) running(id ids.ContainerID, process launcher.Process) {
+	s.processes.Store(id, process)
+	if class := netClass(process); class != 0 {
+		s.tell(agent.ContainerClass{Container: id, Class: class})
+	}
+}
+
+// netClass returns the class of the packets of a process, 0 if it has none.
+func netClass(process any) uint32 {
+	p, ok := process.(interface{ NetClass() uint32 })
+	if !ok {
+		return 0
+	}
+	return p.NetClass()
+}
+
 // cgroupInfo returns the class of a container's packets, nil if it has none.
 func (s *Server) cgroupInfo(id ids.ContainerID) *mesos.CgroupInfo {
 	process, _ := s.processes.Load(id)
-	p, ok := process.(interface{ NetClass() uint32 })
-	if !ok {
-		return nil
-	}
-	class := p.NetClass()
+	class := netClass(process)
 	if class == 0 {
 		return nil
 	}

@@ -83,7 +83,9 @@ func TestNetCls(t *testing.T) {
 				}
 				return nil
 			}
-			launch("a", "TASK_RUNNING")
+			if got := launch("a", "TASK_RUNNING").Text("container_status.cgroup_info.net_cls.classid"); got != strconv.Itoa(0xaaaa0001) {
+				t.Errorf("the status says that packets are in class %q", got)
+			}
 			c.agent.Kill9()
 			c.agent.Restart(t)
 			cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
@@ -93,7 +95,9 @@ func TestNetCls(t *testing.T) {
 				t.Errorf("message %q", got)
 			}
 			s.Kill("a")
-			s.AwaitState("a", "TASK_KILLED")
+			if got := s.AwaitState("a", "TASK_KILLED").Text("container_status.cgroup_info.net_cls.classid"); got != strconv.Itoa(0xaaaa0001) {
+				t.Errorf("after the agent's restart, the status says that packets are in class %q", got)
+			}
 			launch("c", "TASK_RUNNING")
 			cluster.Eventually(t, soon, classes)
 			s.Teardown()
