@@ -2,6 +2,10 @@ package master
 
 import "github.com/meseta-project/meseta/internal/refusal"
 
+// maxErrands is how many calls of operators are worked on; more are refused. Each
+// may name as much as fits into a body of 64 MiB.
+const maxErrands = 64
+
 // An errand is a call of an operator's that may name very many roles or machines:
 //
 //	each checked ─▶ each recorded ─▶ durable ─▶ each put in force ─▶ answered
@@ -38,8 +42,14 @@ func check(do func() *refusal.Error) stage {
 	return stage{func() int { return 1 }, func(int) *refusal.Error { return do() }}
 }
 
-// undertake begins an errand, when those before it are done.
+// undertake begins an errand, when those before it are done. A call that has begun
+// is never refused a later part for want of room.
 func (m *Master) undertake(request RequestID, stages ...stage) {
+	if request != 0 && !m.undertaken[request] && len(m.undertaken) >= maxErrands {
+		m.reply(request, refusal.Unavailablef("The master is busy with %d calls of operators; try again in a moment", maxErrands))
+		return
+	}
+	m.undertaken[request] = true
 	m.errands = append(m.errands, &errand{request: request, stages: stages})
 	if len(m.errands) == 1 {
 		m.goOnErrands(m.cfg.AllocationBudget)

@@ -63,11 +63,12 @@ type Master struct {
 	quotaNames []string                        // of those in quotas, by name; replaced, not changed
 	guaranteed tally                           // by the quotas that the registry has, all together
 	recalling  recall
-	errands    []*errand       // of operators
-	responses  []*response     // of frameworks, to many offers
-	answers    []*framework    // with answers to RECONCILE that are not given in whole
-	announcing []*announcement // of frameworks, to many agents
-	losses     []*loss         // of agents, to many frameworks
+	errands    []*errand          // of operators
+	undertaken map[RequestID]bool // calls that errands are for and that have no answer yet
+	responses  []*response        // of frameworks, to many offers
+	answers    []*framework       // with answers to RECONCILE that are not given in whole
+	announcing []*announcement    // of frameworks, to many agents
+	losses     []*loss            // of agents, to many frameworks
 
 	capacity tally   // what all agents have, connected or not, that cannot be revoked
 	offered  tallies // in offers
@@ -116,6 +117,7 @@ func New(cfg Config, deps Deps) *Master {
 		alloc:         deps.Allocator,
 		registry:      registry.New(),
 		agents:        map[ids.AgentID]*agent{},
+		undertaken:    map[RequestID]bool{},
 		frameworks:    map[ids.FrameworkID]*framework{},
 		offers:        map[ids.OfferID]*offer{},
 		offered:       tallies{},

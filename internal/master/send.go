@@ -20,6 +20,7 @@ func (m *Master) tell(e Event) { m.out.Events = append(m.out.Events, e) }
 
 // reply answers a request; err is nil for success.
 func (m *Master) reply(request RequestID, err *refusal.Error) {
+	delete(m.undertaken, request)
 	if request != 0 {
 		m.emit(Reply{Request: request, Err: err})
 	}
