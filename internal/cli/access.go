@@ -64,7 +64,7 @@ func (c *access) readSecret(path string) error {
 	if path == "" {
 		return nil
 	}
-	secret, err := readSecrets(path)
+	secret, err := readSecrets(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return fmt.Errorf("read the secret: %w", err)
 	}

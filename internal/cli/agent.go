@@ -55,7 +55,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
-	authentication, err := f.Authentication.load()
+	authentication, err := f.Authentication.load(log.Logger)
 	if err != nil {
 		return nil, err
 	}

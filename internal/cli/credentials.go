@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -16,13 +17,17 @@ import (
 // maxCredentials bounds a file of credentials.
 const maxCredentials = 16 << 20
 
-// readSecrets returns what the file says that a flag names.
-func readSecrets(path string) ([]byte, error) {
+// readSecrets returns what the file says that a flag names. Who reads the log is
+// told of one that is open to others.
+func readSecrets(path string, log *slog.Logger) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err == nil && info.Mode().Perm()&0o007 != 0 {
+		log.Warn("a file of secrets is open to everybody on this machine", slog.String("file", path), slog.String("mode", info.Mode().String()))
+	}
 	text, err := io.ReadAll(io.LimitReader(file, maxCredentials+1))
 	if err == nil && len(text) > maxCredentials {
 		err = fmt.Errorf("%s is larger than %d bytes", path, maxCredentials)
@@ -31,11 +36,11 @@ func readSecrets(path string) ([]byte, error) {
 }
 
 // credentials reads the file that a flag names; none is no credentials.
-func credentials(flag, path string) (authn.Credentials, error) {
+func credentials(flag, path string, log *slog.Logger) (authn.Credentials, error) {
 	if path == "" {
 		return nil, nil
 	}
-	text, err := readSecrets(path)
+	text, err := readSecrets(path, log)
 	if err != nil {
 		return nil, fmt.Errorf("--%s: %w", flag, err)
 	}
@@ -89,8 +94,8 @@ func needCredentials(asked bool, flag, path string) error {
 }
 
 // load reads the file.
-func (a *authenticationFlags) load() (masterd.Authentication, error) {
-	c, err := credentials("credentials", a.Credentials)
+func (a *authenticationFlags) load(log *slog.Logger) (masterd.Authentication, error) {
+	c, err := credentials("credentials", a.Credentials, log)
 	out := a.Authentication
 	out.Credentials = c
 	return out, err
@@ -129,15 +134,15 @@ func (a *agentAuthenticationFlags) httpNeeds() error {
 }
 
 // load reads the files.
-func (a *agentAuthenticationFlags) load() (out agentd.Authentication, err error) {
+func (a *agentAuthenticationFlags) load(log *slog.Logger) (out agentd.Authentication, err error) {
 	out.HTTPReadOnly, out.HTTPReadWrite, out.Executors = a.HTTPReadOnly, a.HTTPReadWrite, a.Executors
-	if out.ExecutorKey, err = executorKey(a.ExecutorKey); err != nil {
+	if out.ExecutorKey, err = executorKey(a.ExecutorKey, log); err != nil {
 		return out, err
 	}
-	if out.HTTPCredentials, err = credentials("http_credentials", a.HTTPCredentials); err != nil || a.Credential == "" {
+	if out.HTTPCredentials, err = credentials("http_credentials", a.HTTPCredentials, log); err != nil || a.Credential == "" {
 		return out, err
 	}
-	text, err := readSecrets(a.Credential)
+	text, err := readSecrets(a.Credential, log)
 	if err != nil {
 		return out, fmt.Errorf("--credential: %w", err)
 	}
@@ -151,11 +156,11 @@ func (a *agentAuthenticationFlags) load() (out agentd.Authentication, err error)
 
 // executorKey reads the file of --jwt_secret_key, all of which is the key; none is
 // no key.
-func executorKey(path string) (authn.Key, error) {
+func executorKey(path string, log *slog.Logger) (authn.Key, error) {
 	if path == "" {
 		return nil, nil
 	}
-	text, err := readSecrets(path)
+	text, err := readSecrets(path, log)
 	if err == nil && len(text) == 0 {
 		err = errors.New("the file is empty")
 	}

@@ -33,7 +33,7 @@ type openMaster struct {
 
 // open listens and opens what elects the leader and keeps the registry.
 func (f *masterFlags) open(log *logs) (*openMaster, error) {
-	authentication, err := f.authentication.load()
+	authentication, err := f.authentication.load(log.Logger)
 	if err != nil {
 		return nil, err
 	}
