@@ -17,6 +17,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // plugins is where Debian's package containernetworking-plugins has them.
@@ -57,11 +58,9 @@ type place struct {
 
 func newPlace(t *testing.T) *place {
 	t.Helper()
-	if _, err := os.Stat(filepath.Join(plugins, "bridge")); err != nil || os.Getuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CNI needs root and the plugins of the package containernetworking-plugins")
-		}
-		t.Skip("CNI needs root and the plugins of the package containernetworking-plugins")
+	skip.UnlessRoot(t)
+	if _, err := os.Stat(filepath.Join(plugins, "bridge")); err != nil {
+		skip.Lacking(t, "the plugins of the package containernetworking-plugins")
 	}
 	if err := raise("lo"); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // fetchFunc is a fetcher made of a function.
@@ -141,9 +142,7 @@ func TestUnknownUser(t *testing.T) {
 }
 
 func TestSandboxBelongsToTheUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can give files away")
-	}
+	skip.UnlessRoot(t)
 	c, spec := prepared(t, func(s *Spec) { s.User = "nobody" })
 	if status, out := run(t, c, spec, shell("echo mine > file && whoami")); status != 0 || out != "nobody\n" {
 		t.Errorf("status %d, output %q", status, out)

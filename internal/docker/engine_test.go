@@ -20,6 +20,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // theEngine is the Docker Engine of all tests here: one takes a second to start.
@@ -111,10 +112,7 @@ func answers(socket string) bool {
 func open(t *testing.T, change func(*Config)) *Engine {
 	t.Helper()
 	if theEngine.lacks != "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("this machine lacks " + theEngine.lacks)
-		}
-		t.Skip("this machine lacks " + theEngine.lacks)
+		skip.Lacking(t, theEngine.lacks)
 	}
 	cfg := Config{Socket: theEngine.socket, Mapped: "/mnt/mesos/sandbox", RemoveDelay: time.Hour, KillOrphans: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/ulikunitz/xz"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // helperVariable makes the test binary act as the helper process.
@@ -306,9 +307,7 @@ func TestStall(t *testing.T) {
 }
 
 func TestRightsOfTheUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can fetch for others")
-	}
+	skip.UnlessRoot(t)
 	dir, err := os.MkdirTemp("", "fetch") //nolint:usetesting // below a folder that others may enter
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 func TestGet(t *testing.T) {
@@ -115,12 +117,7 @@ func TestConnect(t *testing.T) {
 // nowhere else, by both versions of IP.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("networks are root's to make")
-		}
-		t.Skip("networks are root's to make")
-	}
+	skip.UnlessRoot(t)
 	// The word is said when there is a network, not before.
 	inside := exec.CommandContext(t.Context(), "unshare", "--net", "sh", "-c", "ip link set lo up && echo up && exec sleep 1000")
 	out, err := inside.StdoutPipe()

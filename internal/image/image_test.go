@@ -25,6 +25,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // world is a registry and a store that pulls from it.
@@ -196,7 +197,7 @@ func busybox(t testing.TB) v1.Image {
 	t.Helper()
 	program, err := os.ReadFile("/bin/busybox")
 	if err != nil {
-		need(t, "busybox-static (make prepare installs it)")
+		skip.Lacking(t, "busybox-static (make prepare installs it)")
 	}
 	return imageOf(t,
 		v1.Config{Cmd: []string{"sh"}, Env: []string{"PATH=/bin", "bad", "A=image"}, WorkingDir: "/tmp"},
@@ -204,27 +205,10 @@ func busybox(t testing.TB) v1.Image {
 		layer(t, file{name: "tmp/", kind: tar.TypeDir, mode: 0o1777}, file{name: "etc/os", body: "busybox\n", mode: 0o644}))
 }
 
-// need skips a test on a machine that lacks something; none may lack it where
-// everything is to be tested.
-func need(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal("this machine lacks " + what)
-	}
-	t.Skip("this machine lacks " + what)
-}
-
-func asRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		need(t, "root")
-	}
-}
-
 // A root is a whole system: a program in it runs, writes, and finds nothing of the
 // host; what it writes is in nobody else's root.
 func TestRunInRoot(t *testing.T) {
-	asRoot(t)
+	skip.UnlessRoot(t)
 	for _, backend := range []string{"overlay", "copy"} {
 		t.Run(backend, func(t *testing.T) {
 			w := newWorld(t, func(c *Config) { c.Backend = backend })

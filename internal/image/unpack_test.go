@@ -12,6 +12,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // tree lists a folder's files, one a line: path, kind, and content or target.
@@ -93,7 +95,7 @@ func TestWhiteouts(t *testing.T) {
 
 // Owner, mode with its special bits, attributes and links survive.
 func TestDescription(t *testing.T) {
-	asRoot(t)
+	skip.UnlessRoot(t)
 	for _, backend := range backends(t) {
 		w := newWorld(t, func(c *Config) { c.Backend = backend })
 		w.push("x", imageOf(t, v1.Config{}, layer(t,

@@ -90,7 +90,8 @@ const layers = `
 	ADAPTERS, PUBLIC, internal/agentd, internal/masterd, internal/webui < internal/cli < cmd/meseta;
 
 	# Test worlds. Only tests and the simulator see these.
-	NONE < internal/fakenet, internal/crashfs, internal/golden, internal/tidy;
+	NONE < internal/fakenet, internal/crashfs, internal/skip, internal/tidy;
+	internal/skip < internal/golden, internal/launcher/launchertest;
 	CORES, EDGES, internal/crashfs, internal/fakenet < internal/sim;
 	# Tests of whole binaries share no code with them, or both would agree on
 	# the same mistake.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/posix"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // boards is the part of the suite on what is between a container and its files.
@@ -259,9 +260,7 @@ func terminalAsked(t *testing.T, b *bench) {
 
 // terminalUser: a terminal is its user's, who can open it by its name.
 func terminalUser(t *testing.T, b *bench) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can switch users")
-	}
+	skip.UnlessRoot(t)
 	spec := b.spec(t, "b-user", "id -u; echo by name >$(tty) && exit 3")
 	spec.User = &launcher.User{UID: 65534, GID: 65534}
 	boarded(t, spec, launcher.Board{Terminal: true})

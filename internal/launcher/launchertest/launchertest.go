@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // Suite runs the suite. make returns a launcher that nobody else uses; again, one
@@ -329,9 +330,7 @@ func execDies(t *testing.T, b *bench) {
 }
 
 func user(t *testing.T, b *bench) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can switch users")
-	}
+	skip.UnlessRoot(t)
 	spec := b.spec(t, "user", "id -u; id -g; id -G")
 	spec.User = &launcher.User{UID: 65534, GID: 65534, Groups: []uint32{4, 65534}}
 	wait(t, b.fork(t, spec))

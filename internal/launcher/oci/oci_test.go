@@ -11,6 +11,7 @@ import (
 	"github.com/meseta-project/meseta/internal/launcher/launchertest"
 	"github.com/meseta-project/meseta/internal/launcher/lxc"
 	"github.com/meseta-project/meseta/internal/launcher/oci"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // starters are those that must pass the tests: OCI runtimes, and LXC.
@@ -20,19 +21,11 @@ var starters = append(slices.Clip(oci.Known), "lxc")
 // ones that decide are not.
 func needStarter(t testing.TB, name, dir, root string, machine oci.Machine) oci.Starter {
 	t.Helper()
-	missing := func(why string) {
-		if os.Getenv("CI") != "" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
-	}
-	if os.Getuid() != 0 {
-		missing("only root can make containers")
-	}
+	skip.UnlessRoot(t)
 	if name == "lxc" {
 		tools, err := lxc.Find(t.Context())
 		if err != nil {
-			missing(err.Error())
+			skip.Lacking(t, err.Error())
 		}
 		if err := tools.Use(dir, machine, root); err != nil {
 			t.Fatal(err)
@@ -41,7 +34,7 @@ func needStarter(t testing.TB, name, dir, root string, machine oci.Machine) oci.
 	}
 	runtime, err := oci.FindRuntime(t.Context(), name)
 	if err != nil {
-		missing(err.Error())
+		skip.Lacking(t, err.Error())
 	}
 	runtime.State, runtime.HideUnified = filepath.Join(dir, "state"), machine.Hybrid
 	return runtime

@@ -9,6 +9,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 func TestParseUserIDs(t *testing.T) {
@@ -32,9 +33,7 @@ func TestParseUserIDs(t *testing.T) {
 // TestGive: a tree becomes the namespace's but for what has another name elsewhere,
 // links are not followed, and what is the namespace's already stays.
 func TestGive(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root gives files away")
-	}
+	skip.UnlessRoot(t)
 	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "other")
 	for _, step := range []error{
 		os.WriteFile(other, nil, 0o600), os.WriteFile(filepath.Join(dir, "tool"), nil, 0o755), os.Chmod(filepath.Join(dir, "tool"), 0o755|os.ModeSetuid),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 func newLauncher(tb testing.TB) *Launcher {
@@ -237,9 +239,7 @@ func TestAdopt(t *testing.T) {
 }
 
 func TestUserSwitch(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can switch users")
-	}
+	skip.UnlessRoot(t)
 	p, spec := start(t, "id -u; id -g; id -G", func(s *Spec) { s.User = &User{UID: 65534, GID: 65534, Groups: []uint32{4, 65534}} })
 	wait(t, p)
 	if got := line(t, spec, "stdout"); got != "65534\n65534\n65534 4" {
