@@ -116,6 +116,10 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
 	}
 	shared, err := linkBoth(bundle, spec.Mounts)
+	inside := users && spec.Network != nil
+	if inside {
+		startInside(config, bundle)
+	}
 	if err := errors.Join(err, makeBundle(bundle, config), l.linkNetwork(bundle, spec.Network)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
@@ -133,7 +137,7 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	}
 	how := &command.How
 	how.PrivatePIDs, how.UserIDs, how.HostRoot = privatePIDs(config), users, spec.Rootfs == ""
-	how.Network, how.Both, how.Drop = spec.Network != nil, shared, l.cfg.Drop != ""
+	how.Network, how.Inside, how.Both, how.Drop = spec.Network != nil && !inside, inside, shared, l.cfg.Drop != ""
 	return l.start(spec, bundle, spec.ID, command)
 }
 
@@ -165,6 +169,16 @@ func (l *Launcher) Exec(container string, spec *launcher.Spec) (launcher.Process
 	command, err := l.cfg.Starter.Exec(spec.ID, bundle, processLike(outer.Process, spec), Running{container, l.bundle(container), outer})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("specify process %s to %s: %w", spec.ID, l.cfg.Starter.Name(), err), l.Release(spec.ID))
+	}
+	if len(outer.Linux.UIDMappings) > 0 {
+		network, err := os.Readlink(filepath.Join(l.bundle(container), "net"))
+		if err == nil {
+			err = os.Symlink(network, filepath.Join(bundle, "net"))
+			command.How.Inside = true
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(fmt.Errorf("enter the network of container %s: %w", container, err), l.Release(spec.ID))
+		}
 	}
 	return l.start(spec, bundle, container, command)
 }

@@ -85,6 +85,18 @@ func inUserNamespace(s *specs.Spec) {
 	s.Linux.MaskedPaths = append(s.Linux.MaskedPaths, "/sys/fs/cgroup")
 }
 
+// startInside has a container be in the network that its runtime is started in, and
+// see that in /sys. A runtime that is in a user namespace already cannot enter a
+// network that is not owned by it, and runc before 1.2 is.
+func startInside(s *specs.Spec, bundle string) {
+	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
+	for i, m := range s.Mounts {
+		if m.Destination == "/sys" {
+			s.Mounts[i].Source = filepath.Join(bundle, "sys")
+		}
+	}
+}
+
 // keepFlags has mounts keep what those have that they are made of: in a user namespace
 // nobody may take it away, and runc does not know what there is.
 func keepFlags(s *specs.Spec) error {
@@ -111,6 +123,9 @@ func (l *Launcher) shift(spec *launcher.Spec, bundle string) error {
 	ids := l.cfg.UserIDs
 	line := fmt.Sprintf("0 %d %d\n", ids.First, ids.Count)
 	failed := errors.Join(os.WriteFile(filepath.Join(bundle, "ids"), []byte(line), 0o600), os.WriteFile(filepath.Join(bundle, "userns"), nil, 0o600))
+	if spec.Network != nil {
+		failed = errors.Join(failed, os.Mkdir(filepath.Join(bundle, "sys"), 0o755))
+	}
 	trees := map[string]bool{spec.Dir: false}
 	if spec.Rootfs != "" {
 		trees[spec.Rootfs] = true

@@ -83,8 +83,11 @@ type Bundle struct {
 	HostRoot    bool // make Dir/rootfs the machine's own root
 	HideUnified bool // hide /sys/fs/cgroup/unified, which crun takes offence at
 	Network     bool // make Dir/netns, a file, the network namespace that Dir/net links to
-	Both        bool // make Dir/both-N, for each N from 0 that there is, what Dir/both-N.from links to, in its peer group
-	Drop        bool // take away the mount that Dir/drop links to, if there is one
+	// Inside has the runtime start in the network namespace that Dir/net links to, and
+	// makes Dir/sys, a folder if it is there, what it shows of the machine.
+	Inside bool
+	Both   bool // make Dir/both-N, for each N from 0 that there is, what Dir/both-N.from links to, in its peer group
+	Drop   bool // take away the mount that Dir/drop links to, if there is one
 	// Monitor says that the program stays, as LXC's does, and is to be ended when what
 	// it has started executes a program. That is dealt with as Dir/orders says.
 	Monitor   bool
@@ -258,6 +261,7 @@ func (b Bundle) how() string {
 		{'r', b.HostRoot},
 		{'u', b.HideUnified},
 		{'n', b.Network},
+		{'e', b.Inside},
 		{'b', b.Both},
 		{'d', b.Drop},
 		{'m', b.Monitor},

@@ -27,7 +27,8 @@
 // finds the namespace at BUNDLE/pidns. With "i" that is owned by a user namespace, at
 // BUNDLE/userns, with the line of BUNDLE/ids for its maps. With "r" it finds the machine's own root at
 // BUNDLE/rootfs, and with "u" no cgroups of version 2 beside those of version 1.
-// With "n" the network namespace that BUNDLE/net links to is at BUNDLE/netns, and
+// With "n" the network namespace that BUNDLE/net links to is at BUNDLE/netns, with
+// "e" the runtime is in it, and BUNDLE/sys, if there, is a sysfs that shows it; and
 // with "d" the mount that BUNDLE/drop links to is not there: it has the network
 // namespaces of all containers, which would live on with this one.
 // With "b" BUNDLE/both-0 and so on are what BUNDLE/both-0.from and so on link to, as
@@ -277,6 +278,19 @@ static void put_shared(char **argv, int n, int fd) {
 	close(fd);
 }
 
+// enter_network goes where BUNDLE/net links to.
+static void enter_network(char **argv) {
+	char path[4096];
+	snprintf(path, sizeof path, "%s/net", argv[6]);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
+		fail("Failed to enter the network namespace", path);
+	close(fd);
+	snprintf(path, sizeof path, "%s/sys", argv[6]);
+	if (mount("sysfs", path, "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) != 0 && errno != ENOENT)
+		fail("Failed to mount a sysfs at", path);
+}
+
 // prepare makes what HOW asks for.
 static void prepare(char **argv) {
 	static char stack[64 * 1024] __attribute__((aligned(16)));
@@ -314,6 +328,8 @@ static void prepare(char **argv) {
 	snprintf(to, sizeof to, "%s/netns", argv[6]);
 	if (strchr(argv[7], 'n') && mount(from, to, NULL, MS_BIND, NULL) != 0)
 		fail("Failed to bind the network namespace to", to);
+	if (strchr(argv[7], 'e'))
+		enter_network(argv);
 	snprintf(from, sizeof from, "%s/drop", argv[6]);
 	if (strchr(argv[7], 'd'))
 		umount2(from, MNT_DETACH); // nothing is there while no container has a network
