@@ -14,7 +14,7 @@ PKG      ?= ./...
 # The packages whose tests run whole binaries, one after another, and the
 # simulator, whose many seeds are not run under the race detector: it has one
 # goroutine.
-E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/... ./test/chaos/...
+E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/... ./test/chaos/... ./test/kernel/...
 UNIT  = $(shell $(GO) list ./... | grep -v -e /test/ -e /internal/sim$$)
 
 .PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e chaos generate bench fuzz demo clean
@@ -29,11 +29,12 @@ test: prepare lint race sim e2e ## install what the tests need, then run all of 
 
 check: vet lint tidy unit ## the fast part of test, for before each commit
 
-prepare: ## install the Debian packages that the tests need (as root; else say which)
+prepare: ## install the Debian packages that the tests need (as root; else say which), and unpack a kernel
 	./scripts/debian-packages gcc:gcc libc6-dev:/usr/include/stdio.h git:git \
 		bzip2:bzip2 xz-utils:xz unzip:unzip tar:tar curl:curl zookeeper:/usr/share/java/zookeeper.jar busybox-static:/bin/busybox \
 		iproute2:ip util-linux:unshare runc:runc crun:crun lxc:lxc-start docker.io:dockerd \
-		containernetworking-plugins:/usr/lib/cni/bridge iptables:iptables xfsprogs:mkfs.xfs
+		containernetworking-plugins:/usr/lib/cni/bridge iptables:iptables xfsprogs:mkfs.xfs qemu-system-x86:qemu-system-x86_64
+	./scripts/debian-kernel bin/kernel
 
 vet: ## go vet
 	$(GO) vet ./...

@@ -96,7 +96,7 @@ const layers = `
 	# Tests of whole binaries share no code with them, or both would agree on
 	# the same mistake.
 	CORES < test/bench;
-	NONE < test/cluster < test/chaos, test/e2e, test/compat, test/scale;
+	NONE < test/cluster < test/chaos, test/e2e, test/compat, test/kernel, test/scale;
 	NONE < test/bench/direct;
 	PUBLIC, test/cluster < test/bench/firstlight;
 	internal/agent, internal/elect/standalone, test/cluster < test/bench/failover;
