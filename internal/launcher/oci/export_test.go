@@ -35,6 +35,9 @@ func (l *Launcher) Group(controller, id, file string) (uint64, bool) {
 	return l.cgroups.number(controller, id, file)
 }
 
+// GroupDir returns the folder of a container's group.
+func (l *Launcher) GroupDir(controller, id string) string { return l.cgroups.dir(controller, id) }
+
 // MemoryLimit returns that of a container's group.
 func (l *Launcher) MemoryLimit(id string) uint64 {
 	limit, _ := l.cgroups.memory(id)
