@@ -3,13 +3,22 @@ package cluster
 import (
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
 
 // Patience is how long a helper waits for something that should happen soon. It
-// bounds a hang; no test depends on how much of it is used.
-const Patience = 30 * time.Second
+// bounds a hang; no test depends on how much of it is used. MESETA_PATIENCE is another
+// one, for where all takes longer.
+var Patience = patience()
+
+func patience() time.Duration {
+	if more, err := time.ParseDuration(os.Getenv("MESETA_PATIENCE")); err == nil {
+		return more
+	}
+	return 30 * time.Second
+}
 
 // poll is how often a condition is looked at again.
 const poll = 10 * time.Millisecond
