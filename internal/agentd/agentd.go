@@ -215,7 +215,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(s.persister.run)
 	work.Go(func() { s.serve(cancel) })
 	work.Go(func() { s.watchDisk(ctx) })
-	work.Go(func() { s.watchSandboxes(ctx) })
+	work.Go(func() { s.watchDisks(ctx) })
 	work.Go(func() { s.watchPorts(ctx) })
 	work.Go(func() { s.watchImages(ctx) })
 	s.act(&recovered)

@@ -31,8 +31,11 @@ func taskAllowance(pod launcher.Resources, task *mesos.TaskInfo) launcher.Resour
 // returns: a task that has them is told to begin next. A runtime may take its
 // time for the rest, in which only the last of several updates counts.
 func (c *container) update(a agent.Update) {
-	c.setVolumes(a.Resources)
 	c.setDisk(a.Resources)
+	if err := c.limitDisks(); err != nil {
+		c.failUpdate(err)
+	}
+	c.setVolumes(a.Resources)
 	c.setPorts(a.Resources)
 	if _, started := c.s.processes.Load(c.id()); !started {
 		return // of a built-in executor, or over
@@ -69,7 +72,7 @@ func limitation(l *launcher.Limitation) *agent.Limitation {
 		out.Resources = []*mesos.Resource{{Name: &l.Resource, Type: mesos.Value_RANGES.Enum(), Ranges: l.Ranges}}
 	case l.Resource != "":
 		out.Resources = []*mesos.Resource{{
-			Name: &l.Resource, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &l.Amount}, Role: new("*"),
+			Name: &l.Resource, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &l.Amount}, Role: new("*"), Disk: l.Disk,
 		}}
 	}
 	return out

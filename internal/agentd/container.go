@@ -28,7 +28,8 @@ type container struct {
 	allowed atomic.Pointer[agent.Update] // the last one, while it is carried out
 	// volumes guards those of make, which change while the container runs.
 	volumes   sync.Mutex
-	disk      atomic.Int64                        // megabytes that the sandbox may take, 0 for any
+	disks     atomic.Pointer[[]held]              // the sandbox and the volumes
+	measured  atomic.Pointer[uint64]              // bytes that the sandbox took when it was measured last
 	projected atomic.Bool                         // the file system counts what is in the sandbox
 	beyond    atomic.Pointer[launcher.Limitation] // for what the agent ended it
 	ports     atomic.Pointer[resources.Ranges]    // at which it may listen; nil: not known yet

@@ -95,6 +95,9 @@ func (s *Server) watchDisk(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+		if projects := s.cfg.SandboxQuota.Projects; projects != nil {
+			projects.Reclaim()
+		}
 		used, err := diskUsed(s.cfg.Agent.WorkDir)
 		if err != nil {
 			s.log.Warn("cannot measure the disk", attrErr(err))

@@ -61,6 +61,10 @@ func (s *Server) serverMetrics(to metrics) {
 	to["resource_provider_manager/subscribed"] = 0 // nor resource providers
 	to["resource_provider_manager/events/subscribe"] = 0
 	to["resource_provider_manager/events/disconnect"] = 0
+	if projects := s.cfg.SandboxQuota.Projects; projects != nil {
+		total, free := projects.Count()
+		to["containerizer/mesos/disk/project_ids_total"], to["containerizer/mesos/disk/project_ids_free"] = float64(total), float64(free)
+	}
 	fetches := s.cfg.Fetcher.Statistics()
 	to["containerizer/fetcher/task_fetches_succeeded"] = float64(fetches.Succeeded)
 	to["containerizer/fetcher/task_fetches_failed"] = float64(fetches.Failed)

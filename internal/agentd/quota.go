@@ -11,37 +11,56 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/agent"
+	"github.com/meseta-project/meseta/internal/flags"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/xfs"
 	"github.com/meseta-project/meseta/resources"
 )
 
-// SandboxQuota is whether containers are held to the disk that they were given: by
-// measuring their sandboxes, or by the file system.
+// SandboxQuota is whether what containers write to disk is known, and whether they are
+// held to what they were given: by measuring their folders, or by the file system.
 type SandboxQuota struct {
 	Enforce  bool
 	Every    time.Duration
-	Projects Projects // those of sandboxes; nil: they are measured
+	Measure  bool     // folders are measured
+	Projects Projects // or the file system counts them; nil: it does not
 	// Kill ends containers that pass what they were given, for which they can write
 	// Headroom bytes more. Otherwise it is the file system that refuses to be written.
 	Kill     bool
 	Headroom uint64
 }
 
+// ends reports whether containers that take too much are ended by the agent.
+func (q *SandboxQuota) ends() bool { return q.Enforce && (q.Measure || q.Projects != nil && q.Kill) }
+
 // Projects are what a file system counts folders by: see [xfs.Projects].
 type Projects interface {
 	Assign(folder string) error
 	Limit(folder string, soft, hard uint64) error
 	Quota(folder string) (xfs.Quota, error)
+	// Reclaim frees the projects of folders that are gone.
+	Reclaim()
+	Count() (total, free int)
 }
 
-// watchSandboxes ends the containers whose sandboxes have grown beyond the disk
-// that their tasks have, each interval.
-func (s *Server) watchSandboxes(ctx context.Context) {
-	if !s.cfg.SandboxQuota.Enforce {
+// A held folder is one that a container writes to, and is held to so many bytes in.
+type held struct {
+	path  string
+	disk  *mesos.Resource_DiskInfo // a persistent volume's; nil: it is the sandbox
+	mount bool                     // a disk of its own, which is its limit
+	limit uint64
+}
+
+// watchDisks ends the containers whose folders have grown beyond the disk that their
+// tasks have, each interval, if the file system does not.
+func (s *Server) watchDisks(ctx context.Context) {
+	q := &s.cfg.SandboxQuota
+	if !q.Measure && !q.ends() {
 		return
 	}
-	ticker := time.NewTicker(s.cfg.SandboxQuota.Every)
+	ticker := time.NewTicker(q.Every)
 	defer ticker.Stop()
 	for {
 		select {
@@ -56,45 +75,104 @@ func (s *Server) watchSandboxes(ctx context.Context) {
 	}
 }
 
-// checkDisk ends the container if its sandbox is too large. One that was given no
-// disk may use what it finds.
+// checkDisk ends the container if one of its folders is too large. One that was given
+// no disk may use what it finds.
 func (c *container) checkDisk() {
-	quota := float64(c.disk.Load())
-	if quota == 0 {
-		return
+	for _, h := range c.folders() {
+		if h.mount {
+			continue
+		}
+		used, err := c.diskUsed(h)
+		if err != nil {
+			c.s.log.Warn("cannot look up the use of a folder", attr("container", c.id()), attr("path", h.path), attrErr(err))
+		}
+		if c.s.cfg.SandboxQuota.ends() && err == nil && h.limit > 0 && used > h.limit {
+			c.beyond.CompareAndSwap(nil, c.tooMuch(h, used))
+			c.end()
+		}
 	}
-	bytes, ok := c.diskUsed()
-	used := float64(bytes) / (1 << 20)
-	if !ok || used <= quota {
-		return
-	}
-	c.beyond.CompareAndSwap(nil, &launcher.Limitation{
-		Reason:   mesos.TaskStatus_REASON_CONTAINER_LIMITATION_DISK,
-		Message:  fmt.Sprintf("Disk usage (%.2fMB) exceeds quota (%.2fMB)", used, quota),
-		Resource: "disk", Amount: used,
-	})
-	c.end()
 }
 
-// diskUsed returns the bytes that the sandbox takes, and whether there is a limit to
-// check them against.
-func (c *container) diskUsed() (uint64, bool) {
-	quota := &c.s.cfg.SandboxQuota
-	if quota.Projects == nil {
-		return uint64(diskUsage(c.spec.Sandbox)), true
+// tooMuch returns a limitation in Mesos's words, which are others where it measures.
+func (c *container) tooMuch(h held, used uint64) *launcher.Limitation {
+	l := &launcher.Limitation{Reason: mesos.TaskStatus_REASON_CONTAINER_LIMITATION_DISK, Resource: "disk", Disk: h.disk}
+	if c.s.cfg.SandboxQuota.Projects == nil {
+		l.Message, l.Amount = fmt.Sprintf("Disk usage (%v) exceeds quota (%v)", flags.Bytes(used), flags.Bytes(h.limit)), float64(h.limit>>20)
+		return l
 	}
-	if !quota.Kill || !c.projected.Load() {
-		return 0, false
+	l.Message, l.Amount = fmt.Sprintf("Disk usage (%v) exceeded quota (%v)", flags.Bytes(used), flags.Bytes(h.limit)), float64(used>>20)
+	if h.disk != nil {
+		l.Message += " for volume '" + h.disk.GetPersistence().GetId() + "'"
 	}
-	q, err := quota.Projects.Quota(c.spec.Sandbox)
+	return l
+}
+
+// diskUsed returns the bytes that a folder takes.
+func (c *container) diskUsed(h held) (uint64, error) {
+	projects := c.s.cfg.SandboxQuota.Projects
+	switch {
+	case projects == nil:
+		used := uint64(diskUsage(h.path))
+		if h.disk == nil {
+			c.measured.Store(&used)
+		}
+		return used, nil
+	case h.mount:
+		var fs syscall.Statfs_t
+		err := syscall.Statfs(h.path, &fs)
+		return (fs.Blocks - fs.Bfree) * uint64(fs.Bsize), err
+	default:
+		q, err := projects.Quota(h.path)
+		return q.Used, err
+	}
+}
+
+// folders returns what the container is held to: nothing of before the isolator was on.
+func (c *container) folders() []held {
+	if c.s.cfg.SandboxQuota.Projects != nil && !c.projected.Load() {
+		return nil
+	}
+	if all := c.disks.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// diskStatistics tells what the folders of a container take.
+func (s *Server) diskStatistics(id ids.ContainerID, to *mesos.ResourceStatistics) {
+	found, ok := s.containers.Load(id)
+	if q := &s.cfg.SandboxQuota; !ok || !q.Measure && q.Projects == nil {
+		return
+	}
+	c := found.(*container)
+	for _, h := range c.folders() {
+		switch {
+		case s.cfg.SandboxQuota.Projects != nil:
+			c.tellDisk(h, to)
+		case h.disk == nil && h.limit > 0:
+			to.DiskLimitBytes, to.DiskUsedBytes = new(h.limit), c.measured.Load()
+		}
+	}
+}
+
+func (c *container) tellDisk(h held, to *mesos.ResourceStatistics) {
+	used, err := c.diskUsed(h)
 	if err != nil {
-		c.s.log.Warn("cannot look up the use of a sandbox", attr("container", c.id()), attrErr(err))
+		return // the watch says so
 	}
-	return q.Used, err == nil
+	if h.disk == nil {
+		to.DiskUsedBytes, to.DiskLimitBytes = &used, new(h.limit)
+		return
+	}
+	d := &mesos.DiskStatistics{Source: h.disk.GetSource(), Persistence: h.disk.GetPersistence(), UsedBytes: &used}
+	if !h.mount {
+		d.LimitBytes = new(h.limit)
+	}
+	to.DiskStatistics = append(to.DiskStatistics, d)
 }
 
-// project makes the sandbox's folder, and gives it a project with the disk that the
-// container has, where the file system counts.
+// project makes the sandbox's folder, and gives it, and the volumes, projects with the
+// disk that the container has, where the file system counts.
 func (c *container) project() error {
 	projects := c.s.cfg.SandboxQuota.Projects
 	if projects == nil {
@@ -110,13 +188,33 @@ func (c *container) project() error {
 		return err
 	}
 	c.projected.Store(true)
-	return c.limitDisk()
+	return c.limitDisks()
 }
 
-// limitDisk tells the file system what the sandbox may hold.
-func (c *container) limitDisk() error {
+// limitDisks tells the file system what the container's folders may hold.
+func (c *container) limitDisks() error {
+	if c.s.cfg.SandboxQuota.Projects == nil {
+		return nil
+	}
+	for _, h := range c.folders() {
+		if h.mount {
+			continue
+		}
+		if h.disk != nil {
+			if err := c.s.cfg.SandboxQuota.Projects.Assign(h.path); err != nil {
+				return err
+			}
+		}
+		if err := c.limitDisk(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *container) limitDisk(h held) error {
 	quota := &c.s.cfg.SandboxQuota
-	soft := uint64(c.disk.Load()) << 20
+	soft := h.limit
 	if !quota.Enforce {
 		soft = 0
 	}
@@ -124,20 +222,22 @@ func (c *container) limitDisk() error {
 	if quota.Kill && soft > 0 {
 		hard += quota.Headroom
 	}
-	return quota.Projects.Limit(c.spec.Sandbox, soft, hard)
+	return quota.Projects.Limit(h.path, soft, hard)
 }
 
-// setDisk sets what a sandbox may hold: the disk among resources that is not a
-// volume's.
+// setDisk sets what a sandbox may hold, and what the volumes may.
 func (c *container) setDisk(rs resources.Resources) {
-	own := rs.Filter(func(r resources.Resource) bool { return !r.IsPersistentVolume() })
-	c.disk.Store(int64(own.Scalar("disk").Float64()))
-	if !c.projected.Load() {
-		return
+	counted := c.s.cfg.SandboxQuota.Projects != nil
+	own := rs.Filter(func(r resources.Resource) bool {
+		return r.Disk() == nil || !counted && r.Disk().GetVolume() == nil
+	})
+	all := []held{{path: c.spec.Sandbox, limit: megabytes(own.Scalar("disk"))}}
+	for r := range rs.PersistentVolumes().All() {
+		for _, v := range agent.Volumes(c.s.cfg.Agent.WorkDir, []*mesos.Resource{r.Proto()}) {
+			all = append(all, held{path: v.Path, disk: r.Disk(), mount: v.Mount, limit: megabytes(r.Amount())})
+		}
 	}
-	if err := c.limitDisk(); err != nil {
-		c.s.log.Warn("cannot limit a sandbox", attr("container", c.id()), attrErr(err))
-	}
+	c.disks.Store(&all)
 }
 
 // diskUsage returns the bytes that files below a folder take, links not followed.

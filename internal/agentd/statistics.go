@@ -183,6 +183,7 @@ func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.
 			proto.Merge(out, traffic)
 		}
 	}
+	v.server.diskStatistics(id, out)
 	if cpus := limit.Scalar("cpus").Float64(); cpus > 0 {
 		out.CpusSoftLimit = &cpus
 	}

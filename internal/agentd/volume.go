@@ -74,8 +74,13 @@ func (c *container) setVolumes(rs resources.Resources) {
 	if err == nil {
 		return
 	}
-	// A task that has been launched with a volume must not run without it.
-	c.s.log.Error("cannot change the volumes of a container, which ends for it", attr("container", c.id()), attrErr(err))
+	c.failUpdate(err)
+}
+
+// failUpdate ends a container that cannot be given what its tasks were: a task that has
+// been launched with a volume must not run without it.
+func (c *container) failUpdate(err error) {
+	c.s.log.Error("cannot give a container what its tasks have, and it ends for it", attr("container", c.id()), attrErr(err))
 	c.beyond.Store(&launcher.Limitation{
 		Reason: mesos.TaskStatus_REASON_CONTAINER_UPDATE_FAILED, Message: "Failed to update resources for container: " + err.Error(),
 	})

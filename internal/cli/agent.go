@@ -86,7 +86,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
-	quota, err := f.Isolation.quota(f.WorkDir)
+	quota, err := f.Isolation.quota(f.WorkDir, cfg.Info.GetResources())
 	if err != nil {
 		return nil, err
 	}

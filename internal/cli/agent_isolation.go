@@ -51,9 +51,9 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bool(&f.Options.LimitSwap, "cgroups_limit_swap", false, "Count swap as memory.")
 	set.Count(&f.Options.PidsMax, "cgroups_pids_max", 4096, "How many processes and threads a container can have, with the isolator cgroups/pids; 0 for any number.")
 	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
-	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "End containers whose sandboxes take more disk than they were given, with the isolator disk/du.")
-	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes are measured for that.")
-	set.String(&f.projects, "xfs_project_range", "[5000-10000]", "The projects of XFS that sandboxes have, with the isolator disk/xfs; one for each container.")
+	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "Hold containers to the disk that they were given: with the isolator disk/du end those whose sandboxes or volumes take more, with disk/xfs let them find the disk full.")
+	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes and volumes are measured, or looked up for --xfs_kill_containers.")
+	set.String(&f.projects, "xfs_project_range", "[5000-10000]", "The projects of XFS that sandboxes and persistent volumes have, with the isolator disk/xfs; one for each.")
 	set.Bool(&f.Quota.Kill, "xfs_kill_containers", false, "End containers that pass the disk that they were given, with the isolator disk/xfs and --enforce_container_disk_quota, in place of having them find the disk full.")
 	set.Bytes(&f.headroom, "xfs_quota_headroom", 10<<20, "How much more than they were given such containers can write before the disk is full for them.")
 	f.Ports.define(set)
@@ -144,35 +144,65 @@ func (f *isolationFlags) plain() bool {
 	return true
 }
 
-// quota returns how sandboxes are held to their disk, which needs an isolator and, but
-// for counting, a flag.
-func (f *isolationFlags) quota(workDir string) (agentd.SandboxQuota, error) {
+// quota returns how containers are held to their disk, which needs an isolator and, but
+// for counting, a flag. Volumes may be on disks of their own among the resources.
+func (f *isolationFlags) quota(workDir string, has []*mesos.Resource) (agentd.SandboxQuota, error) {
 	q := f.Quota
 	names := strings.Split(strings.ReplaceAll(f.Isolation, " ", ""), ",")
-	measures := slices.Contains(names, "disk/du") || slices.Contains(names, "posix/disk")
+	q.Measure = slices.Contains(names, "disk/du") || slices.Contains(names, "posix/disk")
 	if !slices.Contains(names, "disk/xfs") {
-		q.Enforce = q.Enforce && measures
 		return q, nil
 	}
-	if measures {
+	if q.Measure {
 		return q, errors.New("--isolation: disk/xfs and disk/du exclude each other")
 	}
 	ids, err := xfs.ParseRange(f.projects)
 	if err != nil {
 		return q, fmt.Errorf("--xfs_project_range: %w", err)
 	}
-	sandboxes, err := filepath.Glob(filepath.Join(workDir, "slaves/*/frameworks/*/executors/*/runs/*"))
+	disks := []string{workDir}
+	for _, r := range has {
+		if root := r.GetDisk().GetSource().GetPath().GetRoot(); root != "" {
+			disks = append(disks, under(workDir, root))
+		}
+	}
+	written, err := folders(disks)
 	if err != nil {
 		return q, err
 	}
-	sandboxes = slices.DeleteFunc(sandboxes, func(path string) bool { return filepath.Base(path) == "latest" })
 	q.Headroom = uint64(f.headroom)
-	projects, err := xfs.Open(workDir, ids, sandboxes)
+	projects, err := xfs.Open(disks, ids, written)
 	if err != nil {
 		return q, fmt.Errorf("--isolation=disk/xfs: %w", err)
 	}
 	q.Projects = projects
 	return q, nil
+}
+
+// under returns p, which is below dir unless it is absolute.
+func under(dir, p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(dir, p)
+}
+
+// folders returns the sandboxes and volumes that there are on disks, the first of which
+// is the work directory's.
+func folders(disks []string) ([]string, error) {
+	folders, err := filepath.Glob(filepath.Join(disks[0], "slaves/*/frameworks/*/executors/*/runs/*"))
+	if err != nil {
+		return nil, err
+	}
+	folders = slices.DeleteFunc(folders, func(path string) bool { return filepath.Base(path) == "latest" })
+	for _, disk := range disks {
+		volumes, err := filepath.Glob(filepath.Join(disk, "volumes/roles/*/*"))
+		if err != nil {
+			return nil, err
+		}
+		folders = append(folders, volumes...)
+	}
+	return folders, nil
 }
 
 // limits reports whether containers can be held to limits of their own.

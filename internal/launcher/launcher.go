@@ -100,9 +100,10 @@ type Resources struct {
 type Limitation struct {
 	Reason   mesos.TaskStatus_Reason
 	Message  string
-	Resource string              // "mem", "disk", "ports"; "" when it is not about one
-	Amount   float64             // what was used of it, in megabytes
-	Ranges   *mesos.Value_Ranges // instead, for what is counted in numbers
+	Resource string                   // "mem", "disk", "ports"; "" when it is not about one
+	Amount   float64                  // what was used of it, in megabytes
+	Ranges   *mesos.Value_Ranges      // instead, for what is counted in numbers
+	Disk     *mesos.Resource_DiskInfo // of a persistent volume
 }
 
 // Launcher starts and adopts containers. It may be used by many goroutines.

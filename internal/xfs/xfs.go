@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -39,7 +40,6 @@ type kernel interface {
 // Projects are those of an agent's folders. It may be used by many goroutines.
 type Projects struct {
 	kernel kernel
-	dir    string // in the file system
 	ids    []resources.Range
 
 	mu   sync.Mutex
@@ -47,17 +47,19 @@ type Projects struct {
 	next uint32            // where the search for a free one begins
 }
 
-// Open returns the projects, with those of the folders in the file system of dir
-// that have one already. It fails if dir is not on XFS with project quotas.
-func Open(dir string, ids []resources.Range, folders []string) (*Projects, error) {
-	return open(linux{}, dir, ids, folders)
+// Open returns the projects, with those of the folders that have one already. It fails
+// if one of the disks is not XFS with project quotas.
+func Open(disks []string, ids []resources.Range, folders []string) (*Projects, error) {
+	return open(linux{}, disks, ids, folders)
 }
 
-func open(k kernel, dir string, ids []resources.Range, folders []string) (*Projects, error) {
-	if err := k.enabled(dir); err != nil {
-		return nil, fmt.Errorf("project quotas in %s: %w", dir, err)
+func open(k kernel, disks []string, ids []resources.Range, folders []string) (*Projects, error) {
+	for _, disk := range disks {
+		if err := k.enabled(disk); err != nil {
+			return nil, fmt.Errorf("project quotas in %s: %w", disk, err)
+		}
 	}
-	p := &Projects{kernel: k, dir: dir, ids: ids, used: map[uint32]string{}}
+	p := &Projects{kernel: k, ids: ids, used: map[uint32]string{}}
 	for _, folder := range folders {
 		id, err := k.project(folder)
 		if err != nil {
@@ -91,6 +93,9 @@ func ParseRange(text string) ([]resources.Range, error) {
 // Assign gives a folder, and what is in it, a project of its own, unless it has one.
 // It is for folders that nobody else writes to yet.
 func (p *Projects) Assign(folder string) error {
+	if err := p.kernel.enabled(folder); err != nil {
+		return fmt.Errorf("project quotas in %s: %w", folder, err)
+	}
 	id, err := p.take(folder)
 	if err != nil || id == 0 {
 		return err
@@ -116,10 +121,10 @@ func (p *Projects) take(folder string) (uint32, error) {
 	if id, err := p.kernel.project(folder); err != nil || p.used[id] != "" {
 		return 0, err
 	}
-	id, ok := p.free()
+	id, ok := p.free(folder)
 	if !ok {
 		p.reclaim()
-		id, ok = p.free()
+		id, ok = p.free(folder)
 	}
 	if !ok {
 		return 0, errors.New("Failed to assign project ID, range exhausted") //nolint:staticcheck // Mesos's words
@@ -128,15 +133,17 @@ func (p *Projects) take(folder string) (uint32, error) {
 	return id, nil
 }
 
-// free returns a project that is not used: the first after the last that was taken,
-// so that none is soon another's. p.mu is held.
-func (p *Projects) free() (uint32, bool) {
+// free returns a project that is not used, for a folder: the first after the last that
+// was taken, so that none is soon another's. p.mu is held.
+func (p *Projects) free(folder string) (uint32, bool) {
 	for _, from := range []uint32{p.next, 0} {
 		for _, r := range p.ids {
 			for id := max(r.Begin, uint64(from)); id <= r.End; id++ {
+				if p.used[uint32(id)] != "" {
+					continue
+				}
 				// What was removed from a folder of an earlier life may still be going.
-				q, err := p.kernel.quota(p.dir, uint32(id))
-				if p.used[uint32(id)] == "" && err == nil && q.Used == 0 {
+				if q, err := p.kernel.quota(folder, uint32(id)); err == nil && q.Used == 0 {
 					return uint32(id), true
 				}
 			}
@@ -145,20 +152,53 @@ func (p *Projects) free() (uint32, bool) {
 	return 0, false
 }
 
-// reclaim frees the projects whose folders are gone, with all that was in them. p.mu
-// is held.
+// Reclaim frees the projects whose folders are gone, with all that was in them.
+func (p *Projects) Reclaim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reclaim()
+}
+
 func (p *Projects) reclaim() {
 	for id, folder := range p.used {
 		if _, err := os.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if q, err := p.kernel.quota(p.dir, id); err != nil || q.Used > 0 {
+		above := existing(folder)
+		if q, err := p.kernel.quota(above, id); err != nil || q.Used > 0 {
 			continue // it is being removed
 		}
-		if err := p.kernel.setQuota(p.dir, id, 0, 0); err == nil {
+		if err := p.kernel.setQuota(above, id, 0, 0); err == nil {
 			delete(p.used, id)
 		}
 	}
+}
+
+// existing returns the nearest folder above that there is, which is in the same file
+// system: no agent's folders begin where one is mounted.
+func existing(folder string) string {
+	for {
+		folder = filepath.Dir(folder)
+		if _, err := os.Lstat(folder); err == nil || folder == "/" {
+			return folder
+		}
+	}
+}
+
+// Count returns how many projects there are, and how many of them are free.
+func (p *Projects) Count() (total, free int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.ids {
+		total += int(r.End - r.Begin + 1)
+	}
+	free = total
+	for id := range p.used {
+		if slices.ContainsFunc(p.ids, func(r resources.Range) bool { return r.Begin <= uint64(id) && uint64(id) <= r.End }) {
+			free--
+		}
+	}
+	return total, free
 }
 
 // Limit sets what the project of a folder may use; 0 is for any amount.

@@ -62,7 +62,7 @@ func folder(t *testing.T, parent, name string) string {
 func TestProjects(t *testing.T) {
 	k, top := newFake(), t.TempDir()
 	ids := []resources.Range{{Begin: 7, End: 8}}
-	p, err := open(k, top, ids, nil)
+	p, err := open(k, []string{top}, ids, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestProjects(t *testing.T) {
 	if q, err := p.Quota(a); err != nil || q != (Quota{50, 100, 200}) {
 		t.Errorf("%v, %v", q, err)
 	}
-	if p, err = open(k, top, ids, []string{a, b, c}); err != nil { // a restart
+	if p, err = open(k, []string{top}, ids, []string{a, b, c}); err != nil { // a restart
 		t.Fatal(err)
 	}
 	if err := p.Assign(c); err == nil || !strings.Contains(err.Error(), "range exhausted") {
@@ -96,14 +96,27 @@ func TestProjects(t *testing.T) {
 		t.Error("a project was given on while it held blocks")
 	}
 	k.quotas[7] = Quota{Soft: 100, Hard: 200}
-	if err := p.Assign(c); err != nil || k.projects[c] != 7 || k.quotas[7] != (Quota{}) {
-		t.Errorf("%v; project %d, %v", err, k.projects[c], k.quotas[7])
+	if p.Reclaim(); k.quotas[7] != (Quota{}) {
+		t.Errorf("limits stay: %v", k.quotas[7])
+	}
+	if total, free := p.Count(); total != 2 || free != 1 {
+		t.Errorf("%d of %d projects are free", free, total)
+	}
+	if err := p.Assign(c); err != nil || k.projects[c] != 7 {
+		t.Errorf("%v; project %d", err, k.projects[c])
+	}
+	k.projects[top+"/gone/v"], p.used[9] = 9, top+"/gone/v" // of an earlier range, which is as it was
+	if p.Reclaim(); p.used[9] != "" {
+		t.Error("a folder with none above it keeps its project")
 	}
 	if _, err := p.Quota(top); err == nil || !strings.Contains(err.Error(), "has no project") {
 		t.Errorf("%v", err)
 	}
 	k.off = errors.New("off")
-	if _, err := open(k, top, ids, nil); err == nil {
+	if err := p.Assign(folder(t, top, "d")); err == nil {
+		t.Error("a folder has a project where nothing is counted")
+	}
+	if _, err := open(k, []string{top}, ids, nil); err == nil {
 		t.Error("opened where nothing is counted")
 	}
 }
@@ -190,7 +203,7 @@ func TestKernel(t *testing.T) {
 	if err := k.setProject(dir+"/link", 5001); err == nil {
 		t.Error("a link was followed")
 	}
-	p, err := Open(top, []resources.Range{{Begin: 1, End: 9}}, []string{dir})
+	p, err := Open([]string{top}, []resources.Range{{Begin: 1, End: 9}}, []string{dir})
 	if err != nil {
 		if !strings.Contains(err.Error(), "mount it with -o prjquota, on a kernel with CONFIG_XFS_QUOTA") {
 			t.Error(err)
@@ -218,7 +231,7 @@ func refuses(t *testing.T, p *Projects, dir string) {
 }
 
 func TestNotXFS(t *testing.T) {
-	if _, err := Open("/proc", nil, nil); err == nil || !strings.Contains(err.Error(), "not an XFS file system") {
+	if _, err := Open([]string{"/proc"}, nil, nil); err == nil || !strings.Contains(err.Error(), "not an XFS file system") {
 		t.Errorf("%v", err)
 	}
 }

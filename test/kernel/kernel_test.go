@@ -11,6 +11,7 @@ package kernel
 import (
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -23,7 +24,10 @@ import (
 
 var own = flag.String("kernel.run", "", "run the tests of this package inside, with these flags, and not the usual ones")
 
-const launchers = "./internal/launcher/oci"
+const (
+	launchers = "./internal/launcher/oci"
+	disksHere = "./test/kernel"
+)
 
 // inside is what is run: a package, and the flags of its test. Emulated, a container
 // takes seconds, so there it is one runtime that shows what each isolator does, and of
@@ -33,10 +37,11 @@ func inside(accel string) [][]string {
 	case *own != "":
 		return [][]string{strings.Fields(*own)}
 	case accel == "kvm":
-		return [][]string{{"./internal/xfs"}, {launchers}}
+		return [][]string{{"./internal/xfs"}, {disksHere}, {launchers}}
 	default:
 		return [][]string{
 			{"./internal/xfs"},
+			{disksHere},
 			{launchers, "-test.run=^Test(MemoryHog|WithinMemory|CPUQuota|ForkBomb|Update|Statistics|Devices|Blkio|GroupsForOthers)/crun"},
 			{launchers, "-test.run=^Test(Update|Devices)$/^runc"},
 			{launchers, "-test.run=^Test(MemoryHog|Update|Devices)$/^lxc"},
@@ -45,8 +50,11 @@ func inside(accel string) [][]string {
 }
 
 func TestInside(t *testing.T) {
+	if os.Getenv("MESETA_INSIDE") != "" {
+		t.Skip("this is the machine")
+	}
 	m := needMachine(t)
-	within := 4 * time.Minute
+	within := 10 * time.Minute // bounds a hang
 	if *own != "" {
 		within = time.Hour
 	}
@@ -87,7 +95,7 @@ func (m *machine) build(t *testing.T, tests [][]string) []job {
 		if !slices.Contains(args, pkg) {
 			args = append(args, pkg)
 		}
-		command := append([]string{filepath.Join(m.dir, name+".test"), "-test.v"}, test[1:]...)
+		command := append([]string{"env", "MESETA_BINARY=" + cluster.Binary(t), filepath.Join(m.dir, name+".test"), "-test.v"}, test[1:]...)
 		jobs = append(jobs, job{fmt.Sprintf("%d-%s", i+1, name), filepath.Join(root, pkg), command})
 	}
 	build := exec.Command("go", args...)
