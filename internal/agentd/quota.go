@@ -38,6 +38,7 @@ func (q *SandboxQuota) ends() bool { return q.Enforce && (q.Measure || q.Project
 // Projects are what a file system counts folders by: see [xfs.Projects].
 type Projects interface {
 	Assign(folder string) error
+	Share(folder, with string) error
 	Limit(folder string, soft, hard uint64) error
 	Quota(folder string) (xfs.Quota, error)
 	// Reclaim frees the projects of folders that are gone.
@@ -187,8 +188,28 @@ func (c *container) project() error {
 	if err := projects.Assign(c.spec.Sandbox); err != nil {
 		return err
 	}
+	if err := c.shareRoot(); err != nil {
+		return err
+	}
 	c.projected.Store(true)
 	return c.limitDisks()
+}
+
+// shareRoot has what is written in the root of an image counted as the sandbox's. That
+// is so from the beginning: between projects the file system renames nothing, as
+// overlays do.
+func (c *container) shareRoot() error {
+	if c.s.cfg.Images == nil || c.spec.Container.GetMesos().GetImage() == nil {
+		return nil
+	}
+	root := c.s.cfg.Images.Written(c.id())
+	if root == "" {
+		return nil
+	}
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return err
+	}
+	return c.s.cfg.SandboxQuota.Projects.Share(root, c.spec.Sandbox)
 }
 
 // limitDisks tells the file system what the container's folders may hold.

@@ -29,6 +29,8 @@ func (c *counting) Assign(folder string) error {
 	return c.fault
 }
 
+func (c *counting) Share(folder, _ string) error { return c.Assign(folder) }
+
 func (c *counting) Limit(_ string, soft, hard uint64) error {
 	c.quota.Soft, c.quota.Hard = soft, hard
 	return nil

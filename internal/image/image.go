@@ -210,6 +210,15 @@ func (s *Store) containerDir(id ids.ContainerID) string {
 	return filepath.Join(s.cfg.Containers, "containers", filepath.Base(string(id)))
 }
 
+// Written returns the folder below which what a container writes in its roots will be,
+// "" if that is not apart from the images' own files.
+func (s *Store) Written(id ids.ContainerID) string {
+	if s.Backend() != (overlay{}).name() {
+		return ""
+	}
+	return s.containerDir(id)
+}
+
 // Destroy removes the roots of a container that has ended. A second time there
 // is nothing to do.
 func (s *Store) Destroy(id ids.ContainerID) error {

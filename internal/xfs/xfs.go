@@ -100,6 +100,19 @@ func (p *Projects) Assign(folder string) error {
 	if err != nil || id == 0 {
 		return err
 	}
+	return p.mark(folder, id)
+}
+
+// Share makes a folder, and what is in it, of the project that another one has.
+func (p *Projects) Share(folder, with string) error {
+	id, err := p.of(with)
+	if err != nil {
+		return err
+	}
+	return p.mark(folder, id)
+}
+
+func (p *Projects) mark(folder string, id uint32) error {
 	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -76,6 +76,9 @@ func TestProjects(t *testing.T) {
 	if fmt.Sprint(k.projects) != fmt.Sprint(want) {
 		t.Errorf("%v", k.projects)
 	}
+	if e := folder(t, top, "e"); p.Share(e, a) != nil || k.projects[e+"/inner"] != 7 || p.Share(e, c) == nil {
+		t.Errorf("%v", k.projects)
+	}
 	if err := p.Limit(a, 100, 200); err != nil {
 		t.Error(err)
 	}

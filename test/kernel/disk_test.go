@@ -22,13 +22,15 @@ type disks struct {
 	*cluster.Scheduler
 }
 
+const counted = "--isolation=posix/cpu,posix/mem,disk/xfs"
+
 func newDisks(t *testing.T, projects string, flags ...string) *disks {
 	t.Helper()
 	if os.Getenv("MESETA_INSIDE") == "" {
 		t.Skip("TestInside runs it in its machine")
 	}
 	d := &disks{t: t, master: cluster.StartMaster(t)}
-	d.agent = cluster.StartAgent(t, d.master, append([]string{"--isolation=posix/cpu,posix/mem,disk/xfs", "--enforce_container_disk_quota", "--xfs_project_range=" + projects}, flags...)...)
+	d.agent = cluster.StartAgent(t, d.master, append([]string{"--enforce_container_disk_quota", "--xfs_project_range=" + projects}, flags...)...)
 	info := cluster.Framework("writer", "keep")
 	info["checkpoint"], info["failover_timeout"] = true, 600.0
 	info["capabilities"] = append(info["capabilities"].([]J), J{"type": "RESERVATION_REFINEMENT"})
@@ -92,7 +94,7 @@ func (d *disks) statistics(task string) cluster.Value {
 // TestFullForTheContainer: a sandbox and a volume hold what they were given, each for
 // itself, and say how much that is. A volume is of the same project for the next task.
 func TestFullForTheContainer(t *testing.T) {
-	d := newDisks(t, "[5000-5002]")
+	d := newDisks(t, "[5000-5002]", counted)
 	const fill = "set -e; for d in . data; do head -c 2m /dev/zero >$d/two; if head -c 5m /dev/zero >$d/five; then exit 1; fi; rm $d/five; done; touch full; exec sleep 1000"
 	offer, volume := d.AwaitOffer(), disk(6, true, "v")
 	d.Accept(offer, 0,
@@ -134,7 +136,7 @@ func TestFullForTheContainer(t *testing.T) {
 // was given is ended, by an agent that has found it again as well, and the project of a
 // sandbox that is gone is the next one's.
 func TestEndedForItsDisk(t *testing.T) {
-	d := newDisks(t, "[5000-5000]", "--xfs_kill_containers", "--container_disk_watch_interval=100ms", "--disk_watch_interval=100ms")
+	d := newDisks(t, "[5000-5000]", counted, "--xfs_kill_containers", "--container_disk_watch_interval=100ms", "--disk_watch_interval=100ms")
 	offer := d.AwaitOffer()
 	d.Launch(offer, 0, task(offer, "grows", "until [ -e go ]; do sleep 0.1; done; head -c 3m /dev/zero >three; exec sleep 1000", disk(2, false, "")))
 	d.AwaitState("grows", "TASK_RUNNING")
@@ -169,6 +171,30 @@ func TestEndedForItsDisk(t *testing.T) {
 	if p := d.project(d.sandbox("next")); p != "5000" {
 		t.Errorf("the next is of project %s", p)
 	}
+}
+
+// TestImageIsTheSandboxes: what is written in the root of an image counts as what is
+// written in the sandbox does.
+func TestImageIsTheSandboxes(t *testing.T) {
+	images := t.TempDir()
+	cluster.WriteImage(t, images, "box:1", J{})
+	d := newDisks(t, "[5000-5002]", "--launcher=oci", "--isolation=cgroups/mem,namespaces/pid,disk/xfs",
+		"--image_providers=DOCKER", "--docker_registry="+images, "--docker_store_dir="+images+"/store")
+	offer := d.AwaitOffer()
+	in := task(offer, "in", "head -c 2m /dev/zero >/two; head -c 5m /dev/zero >/five || { rm /five; touch full; exec sleep 1000; }", disk(4, false, ""))
+	in["container"] = J{"type": "MESOS", "mesos": J{"image": J{"type": "DOCKER", "docker": J{"name": "box:1"}}}}
+	d.Launch(offer, 0, in)
+	d.AwaitState("in", "TASK_RUNNING")
+	sandbox := d.sandbox("in")
+	cluster.Eventually(t, cluster.Patience, func() error {
+		_, err := os.Stat(filepath.Join(sandbox, "full"))
+		return err
+	})
+	if n := d.statistics("in").Number("disk_used_bytes"); n < 2<<20 || n > 4<<20 {
+		t.Errorf("%v bytes are used", n)
+	}
+	d.Kill("in")
+	d.AwaitState("in", "TASK_KILLED")
 }
 
 // TestMachine: inside is what tests are to have there.
