@@ -140,10 +140,7 @@ func (c *container) launch() {
 func (c *container) adopt(pid int) {
 	defer c.forget()
 	c.tellNetworks()
-	if projects := c.s.cfg.SandboxQuota.Projects; projects != nil {
-		_, err := projects.Quota(c.spec.Sandbox) // one of before the isolator was on has none
-		c.projected.Store(err == nil)
-	}
+	c.projectAgain()
 	if c.spec.Builtin == agent.PodBuiltin {
 		c.runPod(recoverPod(c))
 		return

@@ -195,6 +195,20 @@ func (c *container) project() error {
 	return c.limitDisks()
 }
 
+// projectAgain is project for a container of an earlier agent, which may have had other
+// flags. One of before the isolator was on has no project, and gets none.
+func (c *container) projectAgain() {
+	projects := c.s.cfg.SandboxQuota.Projects
+	if projects == nil {
+		return
+	}
+	_, err := projects.Quota(c.spec.Sandbox)
+	c.projected.Store(err == nil)
+	if err := c.limitDisks(); err != nil {
+		c.s.log.Warn("cannot limit what a container may write", attr("container", c.id()), attrErr(err))
+	}
+}
+
 // shareRoot has what is written in the root of an image counted as the sandbox's. That
 // is so from the beginning: between projects the file system renames nothing, as
 // overlays do.

@@ -156,6 +156,21 @@ func TestMeasured(t *testing.T) {
 	}
 }
 
+// TestAdoptedQuota: a container that an agent finds is held to what this agent's flags
+// say, if it has a project.
+func TestAdoptedQuota(t *testing.T) {
+	for _, fault := range []error{nil, errors.New("has no project")} {
+		fs := &counting{fault: fault}
+		s := &Server{log: slog.New(slog.DiscardHandler)}
+		s.cfg.SandboxQuota = SandboxQuota{Enforce: true, Projects: fs}
+		c := s.newContainer(&agent.ContainerSpec{Run: meta.Run{Container: "c"}, Sandbox: t.TempDir(), Resources: resources.MustParse("disk:1").Proto()})
+		c.projectAgain()
+		if want := map[bool]uint64{true: 1 << 20}[fault == nil]; fs.quota.Hard != want || c.projected.Load() != (fault == nil) {
+			t.Errorf("%v: %+v", fault, fs.quota)
+		}
+	}
+}
+
 func TestNoProjectNoContainer(t *testing.T) {
 	s := &Server{log: slog.New(slog.DiscardHandler)}
 	s.cfg.SandboxQuota.Projects = &counting{fault: errors.New("range exhausted")}
