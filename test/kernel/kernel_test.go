@@ -42,9 +42,9 @@ func inside(accel string) [][]string {
 		return [][]string{
 			{"./internal/xfs"},
 			{disksHere},
-			{launchers, "-test.run=^Test(MemoryHog|WithinMemory|CPUQuota|ForkBomb|Update|Statistics|Devices|Blkio|GroupsForOthers)/crun"},
+			{launchers, "-test.run=^Test(MemoryHog|WithinMemory|CPUQuota|ForkBomb|Update|TaskLimits|Statistics|Devices|Blkio|GroupsForOthers)/crun"},
 			{launchers, "-test.run=^Test(Update|Devices)$/^runc"},
-			{launchers, "-test.run=^Test(Update|Devices)$/^lxc"},
+			{launchers, "-test.run=^Test(Update|TaskLimits|Devices)$/^lxc"},
 		}
 	}
 }

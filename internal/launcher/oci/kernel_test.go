@@ -224,6 +224,32 @@ func TestUpdate(t *testing.T) {
 	}, nil)
 }
 
+// TestTaskLimits: what a task was given is its share and its soft limit, its own limits
+// are the hard ones, and who may burst is the first to go.
+func TestTaskLimits(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork("exec sleep 1000", func(s *launcher.Spec) {
+			s.Resources = launcher.Resources{CPUs: 0.5, CPULimit: 1.5, Mem: 40, MemLimit: 80}
+		})
+		defer m.end(p)
+		files := [][3]string{
+			{"cpu", "cpu.shares", "512"}, {"cpu", "cpu.cfs_quota_us", "150000"},
+			{"memory", "memory.soft_limit_in_bytes", "41943040"}, {"memory", "memory.limit_in_bytes", "83886080"},
+		}
+		if m.Config().Machine.Unified {
+			files = [][3]string{{"cpu", "cpu.weight", "20"}, {"cpu", "cpu.max", "150000 100000"}, {"memory", "memory.low", "41943040"}, {"memory", "memory.max", "83886080"}}
+		}
+		for _, f := range files {
+			if text, err := os.ReadFile(filepath.Join(m.GroupDir(f[0], spec.ID), f[1])); err != nil || strings.TrimSpace(string(text)) != f[2] {
+				m.t.Errorf("%s is %s, %v; want %s", f[1], text, err, f[2])
+			}
+		}
+		if adj := ofProcess(m.t, p.First(), "oom_score_adj"); adj == "0\n" {
+			m.t.Error("who may burst is as good as others")
+		}
+	}, nil)
+}
+
 func TestStatistics(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		p, spec := m.fork("sleep 1000 & echo up > ready; wait", nil)
