@@ -161,90 +161,10 @@ func (c *config) join(m oci.Machine, groups string) {
 	}
 }
 
-// setting is a file of a control group and what is written to it.
-type setting struct{ controller, file, value string }
-
-func (s setting) key(unified bool) string {
+// keyOf returns LXC's key for a setting of a control group.
+func keyOf(s oci.Setting, unified bool) string {
 	if unified {
-		return "lxc.cgroup2." + s.file
+		return "lxc.cgroup2." + s.File
 	}
-	return "lxc.cgroup." + s.file
-}
-
-// settings are what resources mean in control groups, in the order in which they are
-// set for a new group.
-func settings(r *specs.LinuxResources, unified bool) []setting {
-	var out []setting
-	add := func(controller, file, value string) { out = append(out, setting{controller, file, value}) }
-	for _, d := range r.Devices {
-		add("devices", "devices."+map[bool]string{true: "allow", false: "deny"}[d.Allow], device(d))
-	}
-	if r.CPU != nil {
-		cpu(r.CPU, unified, add)
-	}
-	if r.Memory != nil {
-		memory(r.Memory, unified, add)
-	}
-	if r.Pids != nil && r.Pids.Limit != nil {
-		add("pids", "pids.max", number(*r.Pids.Limit))
-	}
-	return out
-}
-
-func device(d specs.LinuxDeviceCgroup) string {
-	if d.Type == "" || d.Type == "a" {
-		return "a *:* " + d.Access
-	}
-	part := func(n *int64) string {
-		if n == nil || *n < 0 {
-			return "*"
-		}
-		return strconv.FormatInt(*n, 10)
-	}
-	return fmt.Sprintf("%s %s:%s %s", d.Type, part(d.Major), part(d.Minor), d.Access)
-}
-
-func cpu(c *specs.LinuxCPU, unified bool, add func(controller, file, value string)) {
-	switch {
-	case c.Shares == nil:
-	case unified: // 2 to 262144 become 1 to 10000, as with runc
-		add("cpu", "cpu.weight", strconv.FormatUint(1+(*c.Shares-2)*9999/262142, 10))
-	default:
-		add("cpu", "cpu.shares", strconv.FormatUint(*c.Shares, 10))
-	}
-	switch {
-	case c.Quota == nil || c.Period == nil:
-	case unified:
-		add("cpu", "cpu.max", fmt.Sprintf("%s %d", number(*c.Quota), *c.Period))
-	default:
-		add("cpu", "cpu.cfs_period_us", strconv.FormatUint(*c.Period, 10))
-		add("cpu", "cpu.cfs_quota_us", strconv.FormatInt(*c.Quota, 10))
-	}
-}
-
-func memory(m *specs.LinuxMemory, unified bool, add func(controller, file, value string)) {
-	for _, f := range []struct {
-		value  *int64
-		v1, v2 string
-	}{{m.Reservation, "soft_limit_in_bytes", "low"}, {m.Limit, "limit_in_bytes", "max"}, {m.Swap, "memsw.limit_in_bytes", ""}} {
-		switch {
-		case f.value == nil:
-		case !unified:
-			add("memory", "memory."+f.v1, strconv.FormatInt(*f.value, 10))
-		case f.v2 != "":
-			add("memory", "memory."+f.v2, number(*f.value))
-		case *f.value < 0 || m.Limit == nil:
-			add("memory", "memory.swap.max", "max")
-		default: // that of version 1 counts memory too
-			add("memory", "memory.swap.max", number(max(*f.value-*m.Limit, 0)))
-		}
-	}
-}
-
-// number is a limit of version 2, and of pids.
-func number(n int64) string {
-	if n < 0 {
-		return "max"
-	}
-	return strconv.FormatInt(n, 10)
+	return "lxc.cgroup." + s.File
 }

@@ -116,8 +116,8 @@ func (t *Tools) Run(id, bundle string, s *specs.Spec) (*oci.Command, error) {
 	if err := c.root(s, bundle, filepath.Join(t.dir, "init")); err != nil {
 		return nil, err
 	}
-	for _, r := range settings(s.Linux.Resources, t.machine.Unified) {
-		c.set(r.key(t.machine.Unified), r.value)
+	for _, r := range oci.Settings(s.Linux.Resources, t.machine.Unified) {
+		c.set(keyOf(r, t.machine.Unified), r.Value)
 	}
 	if s.Process.Terminal {
 		if err := os.MkdirAll(filepath.Join(bundle, "pts"), 0o711); err != nil {
@@ -230,21 +230,6 @@ func (t *Tools) Failure(bundle string) error {
 		}
 	}
 	return errors.New("it did not say why; the task's standard error may")
-}
-
-// Update implements [oci.Starter]. Limits are raised from the outer to the inner
-// one, so in the other order than they are set in.
-func (t *Tools) Update(_ context.Context, id string, r *specs.LinuxResources) error {
-	for _, s := range slices.Backward(settings(r, t.machine.Unified)) {
-		dir, ok := t.machine.Controllers[s.controller]
-		if !ok {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(dir, t.groups(id), s.file), []byte(s.value), 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Forget implements [oci.Starter]: a start that was cut off leaves the group of

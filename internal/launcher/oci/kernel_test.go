@@ -1,6 +1,7 @@
 package oci_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -207,7 +208,6 @@ func TestForkBomb(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		p, spec := m.fork("exec sleep 1000", nil)
-		defer m.end(p)
 		for _, step := range []struct {
 			mem, cpus    float64
 			limit, share uint64
@@ -220,6 +220,10 @@ func TestUpdate(t *testing.T) {
 			if limit != step.limit || ok && share != step.share {
 				t.Errorf("%+v: limit %d, shares %d", step, limit, share)
 			}
+		}
+		m.end(p)
+		if err := errors.Join(m.Release(spec.ID), p.Update(launcher.Resources{CPUs: 1, Mem: 256})); err != nil {
+			t.Errorf("when it is gone: %v", err)
 		}
 	}, nil)
 }

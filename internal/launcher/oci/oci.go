@@ -58,8 +58,6 @@ type Starter interface {
 	Exec(id, bundle string, p *specs.Process, in Running) (*Command, error)
 	// Failure returns why a command has started nothing.
 	Failure(bundle string) error
-	// Update sets what a container may use from now on.
-	Update(ctx context.Context, id string, r *specs.LinuxResources) error
 	// Forget removes what the starter itself remembers of a container that has ended.
 	Forget(ctx context.Context, id string) error
 }

@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"os"
@@ -147,10 +146,8 @@ func (p *process) Update(r launcher.Resources) error {
 			m.Limit, m.Swap = nil, nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
-	defer cancel()
-	if err := p.l.cfg.Starter.Update(ctx, p.id, resources); err != nil {
-		return fmt.Errorf("%s cannot update container %s: %w", p.l.cfg.Starter.Name(), p.id, err)
+	if err := p.l.cgroups.set(p.id, resources); err != nil {
+		return fmt.Errorf("update container %s: %w", p.id, err)
 	}
 	return nil
 }

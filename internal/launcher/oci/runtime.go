@@ -71,11 +71,6 @@ func (r *Runtime) Failure(bundle string) error {
 	return errors.New(entry.Msg)
 }
 
-// Update implements [Starter].
-func (r *Runtime) Update(ctx context.Context, id string, to *specs.LinuxResources) error {
-	return r.commands().Update(ctx, id, to)
-}
-
 // Forget implements [Starter]. A folder is all that crun and runc know of a container
 // that has ended: to have them remove it takes as long as a launch.
 func (r *Runtime) Forget(ctx context.Context, id string) error {
