@@ -277,11 +277,13 @@ func (a *Agent) reconnected() {
 	}
 }
 
-// reconnectTimeout gives up the executors that have not come back.
+// reconnectTimeout gives up the executors that have not come back. Those of the
+// agent's own come back for certain, or their containers are over: if they are late
+// the machine stood still, and what they run goes on.
 func (a *Agent) reconnectTimeout() {
 	for _, f := range inOrder(a.frameworks) {
 		for _, x := range inOrder(f.executors) {
-			if x.state != ExecutorRegistering {
+			if x.state != ExecutorRegistering || x.builtin != Custom {
 				continue
 			}
 			a.destroy(x, &ending{
