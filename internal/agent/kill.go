@@ -38,10 +38,28 @@ func (a *Agent) kill(t *task, policy *mesos.KillPolicy) {
 	case t.phase == TaskQueued:
 		a.killQueued(t)
 	default:
-		a.send(x, &executorpb.Event{
+		t.kill = &executorpb.Event{
 			Type: executorpb.Event_KILL.Enum(),
 			Kill: &executorpb.Event_Kill{TaskId: t.row.GetTaskId(), KillPolicy: policy},
-		})
+		}
+		if x.state == ExecutorRunning {
+			a.sendKill(t)
+		} // else it is late after the agent's restart
+	}
+}
+
+// sendKill asks the executor of a task to end it.
+func (a *Agent) sendKill(t *task) {
+	a.send(t.executor, t.kill)
+	t.kill = nil
+}
+
+// sendKills asks an executor that has come back to end what was to be ended since.
+func (a *Agent) sendKills(x *executor) {
+	for _, t := range inOrder(x.tasks) {
+		if t.kill != nil {
+			a.sendKill(t)
+		}
 	}
 }
 

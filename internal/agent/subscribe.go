@@ -74,6 +74,7 @@ func (a *Agent) subscribe(in ExecutorSubscribe) {
 	}
 	a.welcome(x)
 	a.handOver(x)
+	a.sendKills(x)
 	a.reconnected()
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	executorpb "github.com/meseta-project/meseta/api/mesos/v1/executor"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/secret"
@@ -35,6 +36,7 @@ type task struct {
 	limits   map[string]*mesos.Value_Scalar
 	row      *mesos.Task // as the master and readers see it
 	phase    TaskPhase
+	kill     *executorpb.Event // that its executor is to be sent when it has come back; nil: none
 }
 
 func (t *task) order() uint64 { return t.seq }
