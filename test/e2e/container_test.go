@@ -178,6 +178,27 @@ func TestContainerAgentKilled(t *testing.T) {
 	})
 }
 
+// TestLateExecutors restarts an agent that does not get round to its own executors in
+// the time that executors have: it goes on with them, as nobody but it is late.
+func TestLateExecutors(t *testing.T) {
+	t.Parallel()
+	master := cluster.StartMaster(t)
+	agent := cluster.StartAgent(t, master, "--executor_reregistration_timeout=1ns")
+	s := cluster.Subscribe(t, master, durable("patient"))
+	tasks := []string{"a", "b", "c"}
+	offer := s.AwaitOffer()
+	s.Launch(offer, 0, cluster.Task(offer, "a", "exec sleep 1000"), cluster.Task(offer, "b", "exec sleep 1000"), cluster.Task(offer, "c", "exec sleep 1000"))
+	awaitAll(t, s, "TASK_RUNNING", tasks...)
+	agent.Kill9()
+	agent.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(master, agent) })
+	for _, task := range tasks {
+		cluster.Eventually(t, soon, func() error { return reconciled(s, task, "TASK_RUNNING") })
+		s.Kill(task)
+	}
+	awaitAll(t, s, "TASK_KILLED", tasks...)
+}
+
 // TestContainerMemory runs a task that wants more memory than it has.
 func TestContainerMemory(t *testing.T) {
 	t.Parallel()
@@ -262,8 +283,15 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 	c.checkNothingLeft(t)
 	states := map[string]int{}
 	for _, e := range s.Events() {
-		if e.Type == "UPDATE" {
-			states[e.Get("update.status").Text("state")]++
+		if e.Type != "UPDATE" {
+			continue
+		}
+		status := e.Get("update.status")
+		states[strings.TrimSpace(status.Text("state")+" "+status.Text("reason"))]++
+		// Tasks whose launch the agent had not written down are TASK_DROPPED; what runs
+		// has an executor of the agent's own, which is never missing.
+		if status.Text("state") == "TASK_GONE" {
+			t.Errorf("an agent that came back gave up a task: %v", status)
 		}
 	}
 	t.Logf("%d launches, %d more in them, updates %v", *launches, inner.launched, states)
