@@ -135,7 +135,9 @@ func (a *Agent) registration() proto.Message {
 	return downgraded(m)
 }
 
-// reregistration tells the master all that is here.
+// reregistration tells the master all that is here. It may not know that an earlier
+// one ended a framework, and takes what is listed of it for running: from now on it
+// must hear of the end. If it knows, it says so again.
 func (a *Agent) reregistration() *messages.ReregisterSlaveMessage {
 	m := &messages.ReregisterSlaveMessage{
 		Slave:                 a.info,
@@ -145,6 +147,7 @@ func (a *Agent) reregistration() *messages.ReregisterSlaveMessage {
 		ResourceVersionUuid:   &mesos.UUID{Value: a.version},
 	}
 	for _, f := range inOrder(a.frameworks) {
+		f.terminating = false
 		m.Frameworks = append(m.Frameworks, f.info)
 		for _, x := range inOrder(f.executors) {
 			for _, t := range inOrder(x.tasks) {
@@ -233,12 +236,6 @@ func (a *Agent) readmitted(m *messages.SlaveReregisteredMessage) {
 		return
 	}
 	a.log.Info("re-registered", slog.String("agent_id", m.GetSlaveId().GetValue()))
-	// This master may not know that an earlier one ended a framework, and takes
-	// what is still here for running: it must hear of the end. If it knows, it
-	// says so again.
-	for _, f := range a.frameworks {
-		f.terminating = false
-	}
 	a.tellMaster(a.describe())
 	a.resumeUpdates()
 	for _, r := range m.GetReconciliations() {
