@@ -37,6 +37,7 @@ type schedulerNode struct {
 	noperations int
 	hoard       bool // keeps what it is offered, and wants no tasks
 	quiet       bool // has suppressed offers
+	robbed      bool // was told that tasks are lost with their agent, which may come back
 	backoff     time.Duration
 }
 

@@ -219,6 +219,7 @@ func (s *schedulerNode) updated(st *mesos.TaskStatus) {
 		t.state = st.GetState()
 	}
 	t.over = t.ended(st)
+	s.robbed = s.robbed || t.over && st.GetReason() == mesos.TaskStatus_REASON_AGENT_REMOVED
 	if len(st.Uuid) > 0 {
 		t.seen[string(st.Uuid)] = true
 		s.after(s.ackDelay(), func() { s.acknowledge(t, st) })
@@ -291,8 +292,9 @@ func (s *schedulerNode) killTask(t *wanted) {
 }
 
 // reconcileLater asks about tasks of which nothing was heard for long, with
-// growing pauses; and about all, if the store went back: tasks that it was told are
-// lost may be there, and the master does not know that it was told so.
+// growing pauses; and about all if it was told that tasks are lost which may be there
+// after all: with an agent that comes back to another leader, or because the store
+// went back. That leader does not know that it was told so.
 func (s *schedulerNode) reconcileLater() {
 	s.after(s.backoff+s.w.between("schedulers", 0, s.backoff), func() {
 		s.backoff = min(2*s.backoff, 2*time.Minute)
@@ -305,7 +307,7 @@ func (s *schedulerNode) reconcileLater() {
 		if len(ask) > 0 {
 			s.reconcile(ask)
 		}
-		if s.w.history.wentBack {
+		if s.w.history.wentBack || s.robbed {
 			s.reconcile(nil)
 		}
 		s.reconcileLater()
