@@ -62,6 +62,7 @@ type Config struct {
 	Strict   bool // --strict
 	Fetcher  Fetcher
 	Launcher launcher.Launcher // nil: plain processes
+	Rlimits  bool              // plain processes have the limits of resources that they ask for
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
 	RuntimeDir string
@@ -133,7 +134,7 @@ func New(cfg Config) (*Server, error) {
 	boxes, err := containerizer.New(containerizer.Config{
 		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
 		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Networks: cfg.Networks, Mapped: cfg.Mapped,
-		Own: cfg.Own, MakeBelow: cfg.MakeBelow, Logger: cfg.Logger,
+		Own: cfg.Own, MakeBelow: cfg.MakeBelow, Logger: cfg.Logger, Rlimits: cfg.Rlimits,
 	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err

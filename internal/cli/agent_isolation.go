@@ -39,11 +39,13 @@ type isolationFlags struct {
 }
 
 // measured are the isolators that plain processes have.
-var measured = []string{"posix/cpu", "posix/mem", "process", "filesystem/posix", "disk/du", "posix/disk", "disk/xfs"}
+var measured = []string{
+	"posix/cpu", "posix/mem", "process", "posix/rlimits", "filesystem/posix", "environment_secret", "disk/du", "posix/disk", "disk/xfs",
+}
 
 func (f *isolationFlags) define(set *flags.Set) {
 	set.Choice(&f.Launcher, "launcher", "posix", []string{"posix", "oci", "linux", "lxc"}, "How processes are launched: posix is a process tree of its own, without privileges; oci is a container of an OCI runtime, lxc one of LXC, and both need root. linux is another name for oci.")
-	set.String(&f.Isolation, "isolation", "posix/cpu,posix/mem", "What keeps tasks apart, a list. With posix/cpu and posix/mem their use is measured and not limited. Others are for --launcher=oci, which they imply, and lxc: see docs/operator/containers.md. With these launchers and without this there is a default.")
+	set.String(&f.Isolation, "isolation", "posix/cpu,posix/mem", "What keeps tasks apart, a list. With posix/cpu and posix/mem their use is measured and not limited. Most others are for --launcher=oci, which they imply, and lxc: see docs/operator/containers.md. With these launchers and without this there is a default.")
 	set.String(&f.Runtime, "oci_runtime", "", "The OCI runtime, a name or a path. By default crun, or else runc, whichever is in PATH.").Optional()
 	set.Path(&f.Hierarchy, "cgroups_hierarchy", "/sys/fs/cgroup", "Where control groups are mounted.")
 	set.String(&f.Options.CgroupRoot, "cgroups_root", "mesos", "Folder, in each hierarchy of control groups, of those of containers.")
@@ -82,6 +84,9 @@ func decodeInto[T any, M interface {
 // open returns the launcher, nil for plain processes. hidden are the agent's own
 // folders, drop the mount that no container is to keep.
 func (f *isolationFlags) open(set *flags.Set, dir, drop string, hidden []string, log *slog.Logger) (launcher.Launcher, error) {
+	if err := oci.CheckNames(f.Isolation); err != nil {
+		return nil, fmt.Errorf("--isolation: %w", err)
+	}
 	if f.plain() && f.Launcher == "posix" {
 		return nil, nil //nolint:nilnil // none is a launcher too
 	}
@@ -134,6 +139,11 @@ func (f *isolationFlags) makeBelow() []string {
 	return strings.FieldsFunc(f.makeHostPaths, func(r rune) bool { return r == ':' })
 }
 
+// has reports whether the list has an isolator.
+func (f *isolationFlags) has(name string) bool {
+	return slices.Contains(strings.Split(strings.ReplaceAll(f.Isolation, " ", ""), ","), name)
+}
+
 // plain reports whether all isolators are those of plain processes.
 func (f *isolationFlags) plain() bool {
 	for name := range strings.SplitSeq(f.Isolation, ",") {
@@ -148,9 +158,8 @@ func (f *isolationFlags) plain() bool {
 // for counting, a flag. Volumes may be on disks of their own among the resources.
 func (f *isolationFlags) quota(workDir string, has []*mesos.Resource) (agentd.SandboxQuota, error) {
 	q := f.Quota
-	names := strings.Split(strings.ReplaceAll(f.Isolation, " ", ""), ",")
-	q.Measure = slices.Contains(names, "disk/du") || slices.Contains(names, "posix/disk")
-	if !slices.Contains(names, "disk/xfs") {
+	q.Measure = f.has("disk/du") || f.has("posix/disk")
+	if !f.has("disk/xfs") {
 		return q, nil
 	}
 	if q.Measure {

@@ -82,6 +82,7 @@ type Config struct {
 	Own        []string          // the agent's folders, which are no volume's source
 	MakeBelow  []string          // --host_path_volume_force_creation
 	Logger     *Logger           // nil: stdout and stderr grow without bound
+	Rlimits    bool              // plain processes have the limits of resources that they ask for
 }
 
 // Containerizer makes containers of plain processes. It is safe for concurrent
@@ -183,6 +184,11 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 		ID: string(spec.ID), Env: env, Dir: spec.Sandbox,
 		User: who, Tethered: spec.Tethered, Stdout: stdout, Stderr: stderr, Status: filepath.Join(runtime, "status"),
 		Container: spec.Container, Resources: spec.Resources, Mounts: mounts(spec.Volumes),
+	}
+	if c.cfg.Rlimits {
+		if launch.Rlimits, err = launcher.Rlimits(spec.Container.GetRlimitInfo()); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.inRoot(spec, command, launch); err != nil {
 		return nil, err

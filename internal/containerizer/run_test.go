@@ -106,3 +106,24 @@ func TestWithSecrets(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestRlimitsOfPlainProcesses(t *testing.T) {
+	limits := &mesos.ContainerInfo{RlimitInfo: &mesos.RLimitInfo{Rlimits: []*mesos.RLimitInfo_RLimit{
+		{Type: mesos.RLimitInfo_RLimit_RLMT_NOFILE.Enum(), Soft: new(uint64(77)), Hard: new(uint64(77))},
+	}}}
+	for _, on := range []bool{true, false} {
+		c, spec := prepared(t, func(s *Spec) { s.Container = limits })
+		c.cfg.Rlimits = on
+		if _, out := run(t, c, spec, shell("ulimit -n")); (out == "77\n") != on {
+			t.Errorf("posix/rlimits %t: %q", on, out)
+		}
+	}
+	c, spec := prepared(t, func(s *Spec) {
+		s.Container = limits.CloneVT()
+		s.Container.RlimitInfo.Rlimits[0].Hard = nil
+	})
+	c.cfg.Rlimits = true
+	if _, err := c.Start(spec, shell("true"), nil); err == nil || !strings.Contains(err.Error(), "give both") {
+		t.Errorf("half a limit: %v", err)
+	}
+}

@@ -40,6 +40,10 @@ type Spec struct {
 	Status   string // file that receives the raw wait status; its directory must exist
 	Board    *Board // nil: the container has the files above themselves
 
+	// Rlimits are set by launchers that do not isolate; those that do take them from
+	// Container.
+	Rlimits []Rlimit
+
 	// What follows is for launchers that isolate; others do without.
 
 	Rootfs    string               // folder that becomes the container's root; "": the machine's own

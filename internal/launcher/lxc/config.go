@@ -12,8 +12,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/oci"
 )
 
@@ -86,21 +86,13 @@ func (c *config) rights(p *specs.Process) {
 		c.set("lxc.proc.oom_score_adj", strconv.Itoa(*p.OOMScoreAdj))
 	}
 	for _, r := range p.Rlimits {
-		what, ok := limits[r.Type]
+		what, ok := launcher.RlimitNumber(r.Type)
 		if !ok {
 			c.fail("a resource limit %s", r.Type)
 		}
 		// Not by LXC: what it does itself would have to keep within it.
 		fmt.Fprintf(&c.first, "limit %d %d %d\n", what, r.Soft, r.Hard)
 	}
-}
-
-// limits are the kernel's numbers of resource limits.
-var limits = map[string]int{
-	"RLIMIT_CPU": unix.RLIMIT_CPU, "RLIMIT_FSIZE": unix.RLIMIT_FSIZE, "RLIMIT_DATA": unix.RLIMIT_DATA, "RLIMIT_STACK": unix.RLIMIT_STACK,
-	"RLIMIT_CORE": unix.RLIMIT_CORE, "RLIMIT_RSS": unix.RLIMIT_RSS, "RLIMIT_NPROC": unix.RLIMIT_NPROC, "RLIMIT_NOFILE": unix.RLIMIT_NOFILE,
-	"RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK, "RLIMIT_AS": unix.RLIMIT_AS, "RLIMIT_LOCKS": unix.RLIMIT_LOCKS, "RLIMIT_SIGPENDING": unix.RLIMIT_SIGPENDING,
-	"RLIMIT_MSGQUEUE": unix.RLIMIT_MSGQUEUE, "RLIMIT_NICE": unix.RLIMIT_NICE, "RLIMIT_RTPRIO": unix.RLIMIT_RTPRIO, "RLIMIT_RTTIME": unix.RLIMIT_RTTIME,
 }
 
 func same(a, b []string) bool {

@@ -48,6 +48,8 @@ var isolators = map[string]isolator{
 	"linux/seccomp":       {"", "", seccomp},
 	"linux/devices":       {"", "", linuxDevices},
 	"posix/rlimits":       {"", "", rlimits},
+	"docker/runtime":      {"", "", nothing}, // an image's command, variables and folder are always taken
+	"appc/runtime":        {"", "", nothing}, // a list may have it; an agent has no images of that kind
 	"filesystem/linux":    {"", "", nothing}, // there always is a mount namespace
 	"filesystem/posix":    {"", "", nothing},
 	"volume/host_path":    {"", "", nothing}, // there are volumes, whatever the list says
@@ -107,10 +109,6 @@ func checkIsolation(names []string, m Machine) error {
 		}
 	}
 	return nil
-}
-
-func unknown(name string) error {
-	return fmt.Errorf("unknown isolator %q; there are %s, and cgroups/all for all of cgroups", name, strings.Join(isolatorNames(), ", "))
 }
 
 func isolatorNames() []string { return slices.Sorted(maps.Keys(isolators)) }
@@ -244,21 +242,11 @@ func noNewPrivileges(_ *container, s *specs.Spec) error {
 
 // rlimits sets the limits that a container asks for.
 func rlimits(c *container, s *specs.Spec) error {
-	for _, r := range c.Container.GetRlimitInfo().GetRlimits() {
-		if (r.Hard == nil) != (r.Soft == nil) {
-			return fmt.Errorf("resource limit %s has one of a hard and a soft limit; give both, or none for no limit", r.GetType())
-		}
-		name, ok := strings.CutPrefix(r.GetType().String(), "RLMT_")
-		if !ok {
-			return fmt.Errorf("unknown resource limit %s", r.GetType())
-		}
-		hard, soft := uint64(math.MaxUint64), uint64(math.MaxUint64)
-		if r.Hard != nil {
-			hard, soft = r.GetHard(), r.GetSoft()
-		}
-		s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: "RLIMIT_" + name, Hard: hard, Soft: soft})
+	limits, err := launcher.Rlimits(c.Container.GetRlimitInfo())
+	for _, r := range limits {
+		s.Process.Rlimits = append(s.Process.Rlimits, specs.POSIXRlimit{Type: r.Name, Hard: r.Hard, Soft: r.Soft})
 	}
-	return nil
+	return err
 }
 
 // update returns what changes with a container's resources.

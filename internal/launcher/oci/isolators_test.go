@@ -121,13 +121,34 @@ func TestIsolators(t *testing.T) {
 			t.Errorf("%s: %q, %v", text, got, err)
 		}
 	}
+	if got, err := Isolators("filesystem/linux,docker/runtime,appc/runtime", machine); err != nil || len(got) != 3 {
+		t.Errorf("what runs images: %q, %v", got, err)
+	}
 	for text, want := range map[string]string{
-		"cgroups/cpux":    "there are cgroups/blkio, cgroups/cpu,",
+		"gpu/nvidia":      "is not built here: leave it out, and give containers the device files",
+		"cgroups/cpux":    "cgroups/blkio, cgroups/cpu,",
 		"cgroups/hugetlb": "needs the cgroup controller hugetlb",
 	} {
 		if _, err := Isolators(text, machine); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
+	}
+}
+
+func TestIsolatorsOfMesosThatThereAreNot(t *testing.T) {
+	if err := CheckNames("process,cgroups, cgroups/all,docker/runtime,environment_secret"); err != nil {
+		t.Error(err)
+	}
+	for name := range foreign {
+		if _, built := isolators[name]; built {
+			t.Errorf("%s is built, and said not to be", name)
+		}
+		if err := CheckNames("cgroups/cpu, " + name); err == nil || !strings.Contains(err.Error(), foreign[name]) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := CheckNames("x"); err == nil || !strings.Contains(err.Error(), "there are appc/runtime, cgroups/blkio") {
+		t.Error(err)
 	}
 }
 

@@ -184,7 +184,7 @@ func (l *Launcher) Exec(container string, spec *launcher.Spec) (launcher.Process
 // start has a shim start something. container is the one whose cgroups count.
 func (l *Launcher) start(spec *launcher.Spec, bundle, container string, command *Command) (launcher.Process, error) {
 	shim := *spec
-	shim.User, shim.Env, shim.Dir = nil, append([]string{"PATH=" + os.Getenv("PATH")}, command.Env...), bundle
+	shim.User, shim.Rlimits, shim.Env, shim.Dir = nil, nil, append([]string{"PATH=" + os.Getenv("PATH")}, command.Env...), bundle
 	shim.Path, shim.Args = command.Path, command.Args
 	how := command.How
 	how.Dir = bundle

@@ -234,7 +234,7 @@ func environment(vars []string) (*os.File, error) {
 }
 
 func shimArgs(spec *Spec, b Bundle) []string {
-	args := []string{shimName, spec.ID, "-", "-", "-", "-", "-", "-", how(spec.Board), spec.Path}
+	args := []string{shimName, spec.ID, "-", "-", "-", "-", "-", "-", how(spec.Board), rlimits(spec.Rlimits), spec.Path}
 	if u := spec.User; u != nil {
 		args[2], args[3] = strconv.FormatUint(uint64(u.UID), 10), strconv.FormatUint(uint64(u.GID), 10)
 		if len(u.Groups) > 0 {
@@ -248,6 +248,14 @@ func shimArgs(spec *Spec, b Bundle) []string {
 		args[6], args[7] = b.Dir, b.how()
 	}
 	return append(args, spec.Args...)
+}
+
+func rlimits(limits []launcher.Rlimit) string {
+	text := []byte("-")
+	for _, l := range limits {
+		text = fmt.Appendf(text, "%d:%d:%d,", l.Number, l.Soft, l.Hard)
+	}
+	return string(text)
 }
 
 func (b Bundle) how() string {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/skip"
 )
 
@@ -119,6 +120,23 @@ func TestEnvironmentIsTheGivenOne(t *testing.T) {
 	// The loader complains once, in the task; the shim never saw the variable.
 	if n := strings.Count(got, "cannot be preloaded"); n != 1 {
 		t.Errorf("%d complaints of the loader, want 1:\n%s", n, got)
+	}
+}
+
+func TestRlimits(t *testing.T) {
+	p, spec := start(t, "ulimit -Sn; ulimit -Hn; ulimit -c", func(s *Spec) {
+		s.Rlimits = []launcher.Rlimit{{Number: syscall.RLIMIT_NOFILE, Soft: 100, Hard: 200}, {Number: syscall.RLIMIT_CORE}}
+	})
+	if status := wait(t, p); status != 0 {
+		t.Errorf("status %d", status)
+	}
+	if got, err := os.ReadFile(filepath.Join(spec.Dir, "stdout")); err != nil || string(got) != "100\n200\n0\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	p, spec = start(t, "true", func(s *Spec) { s.Rlimits = []launcher.Rlimit{{Number: syscall.RLIMIT_NOFILE, Soft: 2, Hard: 1}} })
+	status := wait(t, p)
+	if got, err := os.ReadFile(filepath.Join(spec.Dir, "stdout")); err != nil || status == 0 || !strings.Contains(string(got), "limits of resources") {
+		t.Errorf("limits that cannot be: status %d, %q, %v", status, got, err)
 	}
 }
 

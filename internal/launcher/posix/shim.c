@@ -12,11 +12,12 @@
 //   - the task's raw wait status is in the status file before the shim ends;
 //   - nothing of the task outlives it.
 //
-// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER BUNDLE HOW BOARD PATH ARGV0 [ARG…]
+// Arguments: meseta-shim CONTAINER UID GID GROUPS TETHER BUNDLE HOW BOARD LIMITS PATH ARGV0 [ARG…]
 // (UID "-": keep the agent's identity; GROUPS: numbers with commas, or "-";
 // TETHER: "tethered", or "-"; BUNDLE: "-", or the folder of a container of an
 // OCI runtime; HOW: letters that say what is made for it; BOARD: "-", or what
-// becomes of what the task reads and writes: see board.c).
+// becomes of what the task reads and writes: see board.c; LIMITS: "-" and, for each
+// limit of a resource, RESOURCE:SOFT:HARD, by numbers).
 //
 // With a BUNDLE, PATH is an OCI runtime that starts the container, writes the
 // pid of its first process to BUNDLE/pid and ends; that process becomes our
@@ -73,7 +74,7 @@
 
 #include "board.h"
 
-enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 11, BOTH_MAX = 64 };
+enum { STATUS_FD = 3, ENVIRONMENT_FD = 4, FORKED_FD = 5, TETHER_FD = 6, GROUPS_MAX = 1024, ARGS_MIN = 12, BOTH_MAX = 64 };
 
 static void fail(const char *what, const char *name) {
 	dprintf(2, "%s '%s': %s\n", what, name, strerror(errno));
@@ -100,6 +101,15 @@ static void switch_user(char **argv) {
 		fail("Failed to switch to group", argv[3]);
 	if (setuid((uid_t)strtoul(argv[2], NULL, 10)) != 0)
 		fail("Failed to switch to user", argv[2]);
+}
+
+// set_limits sets limits, which for higher ones takes the rights of the agent.
+static void set_limits(const char *limits) {
+	unsigned long long soft, hard;
+	int what, length;
+	for (limits++; sscanf(limits, "%d:%llu:%llu,%n", &what, &soft, &hard, &length) == 3; limits += length)
+		if (setrlimit(what, &(struct rlimit){soft, hard}) != 0)
+			fail("Failed to set the limits of resources", limits);
 }
 
 // use_environment makes the content of ENVIRONMENT_FD the environment.
@@ -131,6 +141,7 @@ static void run_task(char **argv, pid_t shim) {
 	close(TETHER_FD);
 	board_enter();
 	use_environment();
+	set_limits(argv[9]);
 	switch_user(argv);
 	// A task whose shim is gone could not be accounted for any more. Changing
 	// credentials clears this, so it comes after.
@@ -138,9 +149,9 @@ static void run_task(char **argv, pid_t shim) {
 	if (getppid() != shim)
 		_exit(1);
 	if (strchr(argv[7], 'm') && (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0 || raise(SIGSTOP) != 0))
-		fail("Failed to have traced", argv[9]);
-	execvp(argv[9], argv + 10);
-	fail("Failed to execute", argv[9]);
+		fail("Failed to have traced", argv[10]);
+	execvp(argv[10], argv + 11);
+	fail("Failed to execute", argv[10]);
 }
 
 // kill_children kills what is left of the task; grandchildren come to us when
@@ -483,7 +494,7 @@ static void shim(char **argv) {
 	board_make(argv[8], strcmp(argv[6], "-") == 0 ? OF_MACHINE : strchr(argv[7], 'm') ? OF_BUNDLE : OF_RUNTIME, argv[2]);
 	task = fork();
 	if (task < 0)
-		fail("Failed to fork for", argv[9]);
+		fail("Failed to fork for", argv[10]);
 	if (task == 0)
 		run_task(argv, self);
 	if (strcmp(argv[6], "-") != 0)
