@@ -29,6 +29,9 @@ type Config struct {
 	// SwitchUser runs tasks as their own users (--switch_user); else all are the
 	// agent's.
 	SwitchUser bool
+	// DefaultContainer is that of executors, and of tasks without one, that name none
+	// (--default_container_info); nil for none. It is told to nobody.
+	DefaultContainer *mesos.ContainerInfo
 	// Limits says that the containerizer can hold tasks to CPU and memory limits
 	// other than their requests.
 	Limits bool

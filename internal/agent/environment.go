@@ -44,6 +44,9 @@ func (a *Agent) baseSpec(x *executor) *ContainerSpec {
 		ShutdownGrace: a.grace(x.info),
 		Checkpoint:    x.checkpoint(),
 	}
+	if s.Container == nil {
+		s.Container = a.cfg.DefaultContainer
+	}
 	if x.builtin == Custom {
 		s.Command = x.info.GetCommand()
 	}

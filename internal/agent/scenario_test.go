@@ -77,6 +77,10 @@ func (w *world) configure(a args) {
 	w.cfg.Cleanup, w.cfg.Additive, w.cfg.Limits = a.has("cleanup"), a.has("additive"), a.has("limits")
 	w.cfg.Authenticate = a.has("authenticate")
 	w.cfg.BootID = or(a.opts["boot"], w.cfg.BootID)
+	w.cfg.DefaultContainer = nil
+	if host := a.opts["container"]; host != "" {
+		w.cfg.DefaultContainer = &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Hostname: &host}
+	}
 	if r := a.opts["resources"]; r != "" {
 		w.cfg.Info = withID(w.cfg.Info, nil)
 		w.cfg.Info.Resources = resources.MustParse(r).Proto()
@@ -306,7 +310,11 @@ func (w *world) printAction(c ContainerAction) string {
 	switch c := c.(type) {
 	case Launch:
 		s := c.Spec
-		return fmt.Sprintf("launch %s builtin %d user %q in %s resources %s limits %d", w.short(s.Run.Container), s.Builtin, s.User, w.path(s.Sandbox), resources.TextAll(s.Resources), len(s.Limits))
+		line := fmt.Sprintf("launch %s builtin %d user %q in %s resources %s limits %d", w.short(s.Run.Container), s.Builtin, s.User, w.path(s.Sandbox), resources.TextAll(s.Resources), len(s.Limits))
+		if s.Container != nil {
+			line += fmt.Sprintf(" as %s, told as %s", s.Container.GetHostname(), s.Executor.GetContainer().GetHostname())
+		}
+		return line
 	case Adopt:
 		return fmt.Sprintf("adopt %s builtin %d pid %d task %q", w.short(c.Spec.Run.Container), c.Spec.Builtin, c.PID, c.Spec.Task.GetTaskId().GetValue())
 	case Update:

@@ -119,6 +119,9 @@ func (w *world) task(name string, a args) *mesos.TaskInfo {
 		n, _ := strconv.ParseFloat(v, 64)
 		t.Limits = map[string]*mesos.Value_Scalar{"cpus": {Value: &n}}
 	}
+	if v := a.opts["container"]; v != "" {
+		t.Container = &mesos.ContainerInfo{Type: mesos.ContainerInfo_MESOS.Enum(), Hostname: &v}
+	}
 	if v := a.opts["grace"]; v != "" {
 		t.KillPolicy = policy(v)
 	}

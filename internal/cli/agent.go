@@ -64,7 +64,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
 	}
-	f.Docker.CFS = f.Isolation.Options.CFS
+	f.Systemd.check("/proc/self/cgroup", log.Logger)
+	f.Docker.CFS, f.Docker.DNS = f.Isolation.Options.CFS, f.CNI.DockerDNS
 	engine, err := f.Docker.open(&f.Images, log.Logger)
 	if err != nil {
 		return nil, err
@@ -161,6 +162,7 @@ func (f *agentFlags) config(at netip.AddrPort) (agent.Config, error) {
 	cfg.WorkDir, cfg.LauncherDir = f.WorkDir, f.LauncherDir
 	cfg.SwitchUser = f.Agent.SwitchUser && os.Getuid() == 0
 	cfg.Limits = f.Isolation.limits(f.Set)
+	cfg.DefaultContainer = f.DefaultContainer
 	cfg.Cleanup = f.Recover == "cleanup"
 	cfg.Additive = f.Reconfiguration == "additive"
 	cfg.Environment = append(cfg.Environment, agent.Variable{Name: "LIBPROCESS_IP", Value: at.Addr().String()})

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"time"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/flags"
+	"github.com/meseta-project/meseta/internal/validate"
 )
 
 // agentFlags are what operators set of an agent, under Mesos's names.
@@ -25,6 +27,8 @@ type agentFlags struct {
 	FetcherCacheSize                         flags.Bytes
 	Isolation                                isolationFlags
 	CNI                                      cniFlags
+	Systemd                                  systemdFlags
+	DefaultContainer                         *mesos.ContainerInfo
 
 	Agent          agent.Config
 	Images         imageFlags
@@ -66,6 +70,8 @@ func (f *agentFlags) executors() {
 	f.Set.Group("Executors and tasks")
 	f.Isolation.define(f.Set)
 	f.CNI.define(f.Set)
+	f.Set.JSON(f.container, "default_container_info", `ContainerInfo of executors, and of tasks without an executor, that have none, as JSON: {"type": "MESOS", "volumes": [{"host_path": ".private/tmp", "container_path": "/tmp", "mode": "RW"}]}.`)
+	f.Systemd.define(f.Set)
 	f.Docker.define(f.Set)
 	f.Logger.define(f.Set)
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
@@ -94,6 +100,14 @@ func (f *agentFlags) files() {
 	f.Set.Bytes(&f.FetcherCacheSize, "fetcher_cache_size", 2*flags.Gigabyte, "Size of that folder, at most.")
 	f.Set.Duration(&f.FetcherStall, "fetcher_stall_timeout", time.Minute, "A download that makes no headway for so long has failed.")
 	f.Set.Path(&f.FrameworksHome, "frameworks_home", "", "Folder in which relative URIs begin.")
+}
+
+// container decodes a ContainerInfo. A wrong one would show in every task only.
+func (f *agentFlags) container(data []byte) error {
+	if err := decodeInto(&f.DefaultContainer)(data); err != nil {
+		return err
+	}
+	return validate.ContainerInfo(f.DefaultContainer)
 }
 
 func (f *agentFlags) environment(data []byte) error {

@@ -52,6 +52,7 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bool(&f.Options.CFS, "cgroups_enable_cfs", false, "Let containers use no more CPU than they were given, also where there is some to spare.")
 	set.Bool(&f.Options.LimitSwap, "cgroups_limit_swap", false, "Count swap as memory.")
 	set.Count(&f.Options.PidsMax, "cgroups_pids_max", 4096, "How many processes and threads a container can have, with the isolator cgroups/pids; 0 for any number.")
+	set.Duration(&f.Options.DestroyTimeout, "cgroups_destroy_timeout", time.Minute, "How long a container that was killed may take until its control groups are gone. After that its end counts as failed, and what is left of it is for the operator.")
 	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
 	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "Hold containers to the disk that they were given: with the isolator disk/du end those whose sandboxes or volumes take more, with disk/xfs let them find the disk full.")
 	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes and volumes are measured, or looked up for --xfs_kill_containers.")

@@ -2,12 +2,12 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 
 	"github.com/meseta-project/meseta/internal/cni"
+	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/flags"
 )
 
@@ -16,6 +16,7 @@ type cniFlags struct {
 	ConfigDir, PluginsDir string
 	Persist, Metrics      bool
 	DNS                   map[string]cni.DNS
+	DockerDNS             docker.DNS
 }
 
 func (f *cniFlags) define(set *flags.Set) {
@@ -23,7 +24,7 @@ func (f *cniFlags) define(set *flags.Set) {
 	set.String(&f.PluginsDir, "network_cni_plugins_dir", "", "Folders of CNI plugins, with colons between them.").Optional()
 	set.Bool(&f.Persist, "network_cni_root_dir_persist", false, "Remember the networks of containers in --work_dir, so that what they hold can be given back after a reboot. Without, in --runtime_dir.")
 	set.Bool(&f.Metrics, "network_cni_metrics", true, "Tell what goes over the networks of containers among what they use.")
-	set.JSON(f.decodeDNS, "default_container_dns", `Name servers of containers whose CNI networks give none, as JSON: {"mesos": [{"network_mode": "CNI", "network_name": "net1", "dns": {"nameservers": ["8.8.8.8"]}}]}. Without network_name it is for all networks that are not named.`)
+	set.JSON(f.decodeDNS, "default_container_dns", `Name servers of containers whose CNI networks give none, and of Docker's whose parameters give none, as JSON: {"mesos": [{"network_mode": "CNI", "network_name": "net1", "dns": {"nameservers": ["8.8.8.8"]}}], "docker": [{"network_mode": "BRIDGE", "dns": {"nameservers": ["8.8.8.8"]}}]}. Docker's modes are BRIDGE and USER. Without network_name it is for all networks that are not named.`)
 }
 
 // decodeDNS is for Mesos's ContainerDNSInfo.
@@ -34,14 +35,12 @@ func (f *cniFlags) decodeDNS(text []byte) error {
 			Network string  `json:"network_name"`
 			DNS     cni.DNS `json:"dns"`
 		} `json:"mesos"`
-		Docker []any `json:"docker"`
+		Docker docker.DNS `json:"docker"`
 	}
 	if err := json.Unmarshal(text, &given); err != nil {
 		return err
 	}
-	if len(given.Docker) > 0 {
-		return errors.New("DNS of Docker's networks is not for this flag: set it in the Docker Engine's configuration")
-	}
+	f.DockerDNS = given.Docker
 	f.DNS = map[string]cni.DNS{}
 	for _, d := range given.Mesos {
 		if d.Mode != "CNI" {

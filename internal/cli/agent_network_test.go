@@ -40,12 +40,12 @@ func TestPortWatch(t *testing.T) {
 func TestContainerDNS(t *testing.T) {
 	for text, ok := range map[string]bool{
 		`{"mesos": [{"network_mode": "CNI", "network_name": "a", "dns": {"nameservers": ["8.8.8.8"]}},` +
-			`{"network_mode": "CNI", "dns": {"domain": "x"}}]}`: true,
+			`{"network_mode": "CNI", "dns": {"domain": "x"}}], "docker": [{"network_mode": "BRIDGE", "dns": {"nameservers": ["9.9.9.9"]}}]}`: true,
 		`{"mesos": [{"network_mode": "CNI"}, {"network_mode": "CNI"}]}`: false,
 
-		`{"mesos": [{"network_mode": "HOST"}]}`:    false,
-		`{"docker": [{"network_mode": "BRIDGE"}]}`: false,
-		`[]`: false,
+		`{"mesos": [{"network_mode": "HOST"}]}`:  false,
+		`{"docker": [{"network_mode": "NONE"}]}`: false,
+		`[]`:                                     false,
 	} {
 		var f cniFlags
 		if err := f.decodeDNS([]byte(text)); (err == nil) != ok {

@@ -55,7 +55,9 @@ type Config struct {
 	// Auth returns what proves to an image's registry who we are, as the Engine
 	// takes it; "" for nobody. nil: nobody ever.
 	Auth func(image string) string
-	Log  *slog.Logger
+	// DNS is --default_container_dns of Docker's networks.
+	DNS DNS
+	Log *slog.Logger
 }
 
 // Engine is a Docker Engine. It may be used by many goroutines.

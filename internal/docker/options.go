@@ -59,6 +59,7 @@ func (e *Engine) options(spec *Spec) (*client.ContainerCreateOptions, error) {
 			return nil, err
 		}
 	}
+	r.defaultDNS(&e.cfg.DNS, spec.Container.GetDocker().GetNetwork())
 	r.host.NetworkMode, r.host.VolumeDriver = container.NetworkMode(r.network), r.driver
 	return &client.ContainerCreateOptions{Config: &r.config, HostConfig: &r.host, Name: name(spec.ID)}, nil
 }

@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -158,7 +159,7 @@ func (t *Tools) Exec(id, bundle string, p *specs.Process, in oci.Running) (*oci.
 	}
 	forget := command.Started
 	command.Started = func() error {
-		return errors.Join(inside.Close(), forget(), oci.RemoveGroup(t.machine, t.groups(id)))
+		return errors.Join(inside.Close(), forget(), t.removeGroup(t.groups(id)))
 	}
 	return command, nil
 }
@@ -192,7 +193,7 @@ func (t *Tools) command(id, bundle string, p *specs.Process, c *config, how posi
 	how.Monitor = true
 	return &oci.Command{
 		Path: t.Path, Args: append(args, p.Args...), How: how, Env: []string{"LXC_MEMFD_REXEC=1"}, // or a container could reach and change the program (CVE-2019-5736)
-		Started: func() error { return oci.RemoveGroup(t.machine, t.groups(id)+monitor) },
+		Started: func() error { return t.removeGroup(t.groups(id) + monitor) },
 	}, nil
 }
 
@@ -232,10 +233,19 @@ func (t *Tools) Failure(bundle string) error {
 	return errors.New("it did not say why; the task's standard error may")
 }
 
+// patience is how long lxc-start has to be gone when it has been ended.
+const patience = time.Second
+
+func (t *Tools) removeGroup(path string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return oci.RemoveGroup(ctx, t.machine, path)
+}
+
 // Forget implements [oci.Starter]: a start that was cut off leaves the group of
 // lxc-start.
-func (t *Tools) Forget(_ context.Context, id string) error {
-	return oci.RemoveGroup(t.machine, t.groups(id)+monitor)
+func (t *Tools) Forget(ctx context.Context, id string) error {
+	return oci.RemoveGroup(ctx, t.machine, t.groups(id)+monitor)
 }
 
 func link(to, at string) error {

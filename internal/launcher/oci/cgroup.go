@@ -2,6 +2,7 @@ package oci
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,28 +120,31 @@ func (g cgroups) memory(id string) (limit, most uint64) {
 	return limit, most
 }
 
-// removeTries and removePause bound how long the processes of a group have to be
-// gone after they were killed.
+// The pauses between looks whether the processes of a group are gone, after they
+// were killed, grow from the one to the other.
 const (
-	removeTries = 500
-	removePause = 2 * time.Millisecond
+	firstPause = 2 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
 )
 
 // remove kills what is in a container's groups and removes them.
-func (g cgroups) remove(id string) error { return RemoveGroup(g.machine, filepath.Join(g.root, id)) }
+func (g cgroups) remove(ctx context.Context, id string) error {
+	return RemoveGroup(ctx, g.machine, filepath.Join(g.root, id))
+}
 
 // RemoveGroup kills what is in a group, of every hierarchy, and removes it. Where
-// there is none there is nothing to do.
-func RemoveGroup(m Machine, path string) error {
+// there is none there is nothing to do. ctx bounds how long the processes may take
+// to be gone.
+func RemoveGroup(ctx context.Context, m Machine, path string) error {
 	var failed error
 	for _, root := range m.Hierarchies {
-		failed = errors.Join(failed, removeGroup(filepath.Join(root, path)))
+		failed = errors.Join(failed, removeGroup(ctx, filepath.Join(root, path)))
 	}
 	return failed
 }
 
-func removeGroup(dir string) error {
-	for range removeTries {
+func removeGroup(ctx context.Context, dir string) error {
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := unix.Rmdir(dir)
 		switch {
 		case err == nil || errors.Is(err, fs.ErrNotExist):
@@ -149,9 +153,12 @@ func removeGroup(dir string) error {
 			return fmt.Errorf("remove %s: %w", dir, err)
 		}
 		killGroup(dir)
-		time.Sleep(removePause)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("processes in %s are not gone after they were killed (--cgroups_destroy_timeout): %w", dir, ctx.Err())
+		case <-time.After(pause):
+		}
 	}
-	return fmt.Errorf("processes in %s cannot be killed", dir)
 }
 
 func killGroup(dir string) {

@@ -14,6 +14,7 @@
 package oci
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,9 +79,9 @@ type Command struct {
 	Started func() error
 }
 
-// releaseTimeout bounds how long the removal of a container may take, as
-// --cgroups_destroy_timeout does.
-const releaseTimeout = time.Minute
+// defaultTimeout is that of Options.DestroyTimeout, and bounds what a runtime may
+// take for other things.
+const defaultTimeout = time.Minute
 
 // New returns a launcher on the machine it runs on.
 func New(cfg Config) (*Launcher, error) {
@@ -227,12 +228,12 @@ func (l *Launcher) Release(id string) error {
 		l.classes.leave(id)
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(l.cfg.DestroyTimeout, defaultTimeout))
 	defer cancel()
 	if err := l.cfg.Starter.Forget(ctx, id); err != nil {
 		return fmt.Errorf("%s cannot forget container %s: %w", l.cfg.Starter.Name(), id, err)
 	}
-	if err := l.cgroups.remove(id); err != nil {
+	if err := l.cgroups.remove(ctx, id); err != nil {
 		return fmt.Errorf("remove the cgroups of container %s: %w", id, err)
 	}
 	l.classes.leave(id)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -20,6 +21,9 @@ type Options struct {
 	CFS        bool     // --cgroups_enable_cfs: what a container gets of the CPU is all that it gets
 	LimitSwap  bool     // --cgroups_limit_swap
 	PidsMax    int      // --cgroups_pids_max: 0 for no limit
+	// DestroyTimeout is --cgroups_destroy_timeout: how long the removal of a container
+	// may take; 0: a minute.
+	DestroyTimeout time.Duration
 	// Effective and Bounding are the capabilities of containers that ask for none,
 	// and the most that those get which ask; nil: a modest set.
 	Effective, Bounding []string
