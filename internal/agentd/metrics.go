@@ -56,9 +56,19 @@ func (s *Server) serverMetrics(to metrics) {
 	to["gc/path_removals_succeeded"] = float64(s.removed.Load())
 	to["gc/path_removals_failed"] = float64(s.unremoved.Load())
 	to["containerizer/mesos/container_destroy_errors"] = float64(s.unkilled.Load())
-	to["containerizer/mesos/provisioner/remove_container_errors"] = 0 // there are no images yet
-	to["containerizer/mesos/provisioner/bind/remove_rootfs_errors"] = 0
-	to["resource_provider_manager/subscribed"] = 0 // nor resource providers
+	to["containerizer/mesos/provisioner/remove_container_errors"] = 0
+	to["containerizer/mesos/provisioner/bind/remove_rootfs_errors"] = 0 // there is no backend "bind"
+	if s.cfg.Launcher != nil {
+		to["containerizer/mesos/filesystem/containers_new_rootfs"] = 0
+	}
+	if s.cfg.Images != nil {
+		s.cfg.Images.Metrics(to)
+		to["containerizer/mesos/filesystem/containers_new_rootfs"] = float64(s.cfg.Images.Roots())
+	}
+	if s.cfg.Docker != nil {
+		s.cfg.Docker.Metrics(to)
+	}
+	to["resource_provider_manager/subscribed"] = 0 // there are no resource providers
 	to["resource_provider_manager/events/subscribe"] = 0
 	to["resource_provider_manager/events/disconnect"] = 0
 	if projects := s.cfg.SandboxQuota.Projects; projects != nil {

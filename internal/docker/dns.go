@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,13 +60,10 @@ func (r *request) defaultDNS(d *DNS, mode mesos.ContainerInfo_DockerInfo_Network
 		return
 	}
 	var use *resolver
-	switch mode {
-	case mesos.ContainerInfo_DockerInfo_BRIDGE:
+	if mode == mesos.ContainerInfo_DockerInfo_BRIDGE {
 		use = d.bridge
-	case mesos.ContainerInfo_DockerInfo_USER:
-		if use = d.users[r.network]; use == nil {
-			use = d.users[""]
-		}
+	} else if mode == mesos.ContainerInfo_DockerInfo_USER {
+		use = cmp.Or(d.users[r.network], d.users[""])
 	}
 	if use != nil {
 		r.host.DNS, r.host.DNSSearch, r.host.DNSOptions = use.Servers, use.Search, use.Options

@@ -28,6 +28,7 @@ import (
 	"github.com/moby/moby/client"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/launcher"
 )
 
@@ -65,6 +66,12 @@ type Engine struct {
 	cfg      Config
 	api      *client.Client
 	patience time.Duration
+	pulls    httpd.Timing // how long it took until images were there
+}
+
+// Metrics adds what an agent tells of its Docker Engine.
+func (e *Engine) Metrics(to map[string]float64) {
+	e.pulls.Metrics("containerizer/docker/image_pull_ms", to)
 }
 
 // Spec is what to launch.
@@ -116,6 +123,15 @@ func name(id string) string { return namePrefix + id }
 // Pull gets the image of a container if it is not there, or in any case if the
 // container asks for it. What there is to tell goes to log.
 func (e *Engine) Pull(ctx context.Context, info *mesos.ContainerInfo, log io.Writer) error {
+	begin := time.Now()
+	err := e.pull(ctx, info, log)
+	if err == nil {
+		e.pulls.Add(time.Since(begin))
+	}
+	return err
+}
+
+func (e *Engine) pull(ctx context.Context, info *mesos.ContainerInfo, log io.Writer) error {
 	image := info.GetDocker().GetImage()
 	if !info.GetDocker().GetForcePullImage() {
 		_, err := e.api.ImageInspect(ctx, image)

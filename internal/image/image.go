@@ -34,9 +34,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
@@ -78,7 +80,29 @@ type Store struct {
 
 	mu   sync.Mutex // held while it is decided what is in use
 	pins map[string]int
+
+	pulls    httpd.Timing // how long pulls took that did not fail
+	unmounts atomic.Int64 // roots that could not be removed
 }
+
+// Metrics adds what an agent tells of images.
+func (s *Store) Metrics(to map[string]float64) {
+	s.pulls.Metrics("containerizer/mesos/provisioner/docker_store/image_pull_ms", to)
+	to["containerizer/mesos/provisioner/remove_container_errors"] = float64(s.unmounts.Load())
+}
+
+// Roots returns how many containers have a root of their own, that is not just an
+// image among their volumes.
+func (s *Store) Roots() int {
+	all, err := filepath.Glob(filepath.Join(s.cfg.Containers, "containers", "*", defaultRoot+".json"))
+	if err != nil {
+		return 0 // the pattern is sound, unless the folder's name has marks of patterns
+	}
+	return len(all)
+}
+
+// defaultRoot is the name of a container's own root among those that it has.
+const defaultRoot = "rootfs"
 
 // Request asks for a root file system.
 type Request struct {
@@ -196,7 +220,7 @@ func (s *Store) Find(id ids.ContainerID, name string) (*Root, bool) {
 // place returns the path of a root.
 func (s *Store) place(id ids.ContainerID, name string) (string, error) {
 	if name == "" {
-		name = "rootfs"
+		name = defaultRoot
 	}
 	dir := s.containerDir(id)
 	if !filepath.IsLocal(name) || filepath.Base(name) != name {
@@ -222,6 +246,14 @@ func (s *Store) Written(id ids.ContainerID) string {
 // Destroy removes the roots of a container that has ended. A second time there
 // is nothing to do.
 func (s *Store) Destroy(id ids.ContainerID) error {
+	err := s.destroy(id)
+	if err != nil {
+		s.unmounts.Add(1)
+	}
+	return err
+}
+
+func (s *Store) destroy(id ids.ContainerID) error {
 	dir := s.containerDir(id)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

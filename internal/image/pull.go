@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -51,7 +52,12 @@ func (s *Store) get(ctx context.Context, ref reference, r *Request) (m *Manifest
 	key := ref.String() + "\x00" + digestOf(secret) // others' credentials may not do
 	for {
 		m, err = s.images.do(ctx, key, r.Progress, func(ctx context.Context, tell func(Progress)) (*Manifest, error) {
-			return s.pull(ctx, ref, auth, tell)
+			begin := time.Now()
+			m, err := s.pull(ctx, ref, auth, tell)
+			if err == nil {
+				s.pulls.Add(time.Since(begin))
+			}
+			return m, err
 		})
 		if err != nil {
 			return nil, nil, err

@@ -59,6 +59,32 @@ func TestPullOnce(t *testing.T) {
 	}
 }
 
+func TestMetrics(t *testing.T) {
+	const pull, errors = "containerizer/mesos/provisioner/docker_store/image_pull_ms", "containerizer/mesos/provisioner/remove_container_errors"
+	w := newWorld(t, nil)
+	w.push("box", busybox(t))
+	if _, err := w.provision("c1", "none"); err == nil {
+		t.Error("an image that there is not was pulled")
+	}
+	got := map[string]float64{}
+	w.store.Metrics(got)
+	if _, timed := got[pull]; timed || got[errors] != 0 || w.store.Roots() != 0 {
+		t.Errorf("at first: %v, %d roots", got, w.store.Roots())
+	}
+	w.must("c1", "box")
+	w.must("c2", "box")
+	if _, err := w.store.Provision(t.Context(), &Request{Container: "c3", Name: "volume", Image: docker("box")}); err != nil {
+		t.Fatal(err)
+	}
+	w.store.Metrics(got)
+	if got[pull+"/count"] != 1 || got[pull+"/max"] <= 0 || w.store.Roots() != 2 {
+		t.Errorf("after a pull: %v, %d roots", got, w.store.Roots())
+	}
+	if err := w.store.Destroy("c1"); err != nil || w.store.Roots() != 1 {
+		t.Errorf("after the end of one: %d roots, %v", w.store.Roots(), err)
+	}
+}
+
 func TestNotCached(t *testing.T) {
 	w := newWorld(t, nil)
 	w.push("a", small(t, "old"))

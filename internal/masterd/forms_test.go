@@ -5,7 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
@@ -124,19 +123,5 @@ func TestRoleTree(t *testing.T) {
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%q", got)
-	}
-}
-
-func TestTiming(t *testing.T) {
-	var one timing
-	none := metrics{}
-	one.metrics("x", none)
-	for ms := range 3000 {
-		one.add(time.Duration(ms) * time.Millisecond)
-	}
-	got := metrics{}
-	one.metrics("x", got)
-	if len(none) != 0 || got["x"] != 2999 || got["x/count"] != 3000 || got["x/min"] != 2000 || got["x/max"] != 2999 || got["x/p50"] != 2499.5 {
-		t.Errorf("%v %v", none, got)
 	}
 }

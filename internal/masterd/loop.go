@@ -69,8 +69,8 @@ func (s *Server) decide(taken time.Time) master.Effects {
 	begin := s.clock()
 	effects := s.core.Effects()
 	end := s.clock()
-	s.allocationTime.add(end.Sub(begin))
-	s.allocationLatency.add(end.Sub(taken))
+	s.allocationTime.Add(end.Sub(begin))
+	s.allocationLatency.Add(end.Sub(taken))
 	return effects
 }
 

@@ -83,10 +83,10 @@ type Server struct {
 	started  time.Time
 
 	metricsSnapshot   http.Handler
-	storeTime         timing       // how long writes of the registry took
+	storeTime         httpd.Timing // how long writes of the registry took
 	fetchTime         atomic.Int64 // how long reading it took, in nanoseconds
-	allocationTime    timing       // how long the core took for effects, the allocator's turn among them
-	allocationLatency timing       // from taking a batch to that
+	allocationTime    httpd.Timing // how long the core took for effects, the allocator's turn among them
+	allocationLatency httpd.Timing // from taking a batch to that
 	registrySize      atomic.Int64 // bytes, of all records
 
 	stopped chan struct{} // closed when the loop has ended

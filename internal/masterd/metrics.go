@@ -52,9 +52,9 @@ func (s *Server) serverMetrics(to metrics) {
 	to["registrar/log/recovered"] = 1
 	to["registrar/log/ensemble_size"] = 1
 	to["registrar/state_fetch_ms"] = time.Duration(s.fetchTime.Load()).Seconds() * 1000
-	s.storeTime.metrics("registrar/state_store_ms", to)
-	s.allocationTime.metrics("allocator/mesos/allocation_run_ms", to)
-	s.allocationLatency.metrics("allocator/mesos/allocation_run_latency_ms", to)
+	s.storeTime.Metrics("registrar/state_store_ms", to)
+	s.allocationTime.Metrics("allocator/mesos/allocation_run_ms", to)
+	s.allocationLatency.Metrics("allocator/mesos/allocation_run_latency_ms", to)
 	to["allocator/mesos/allocation_runs"] = to["allocator/mesos/allocation_run_ms/count"]
 	to["allocator/event_queue_dispatches"] = 0 // the allocator has no queue of its own
 	to["allocator/mesos/event_queue_dispatches"] = 0

@@ -154,7 +154,7 @@ func (s *Server) write(ctx context.Context, version uint64, sizes *sizes) error 
 			return fmt.Errorf("write the registry: %w", err)
 		}
 		version = next
-		s.storeTime.add(s.clock().Sub(begin))
+		s.storeTime.Add(s.clock().Sub(begin))
 		sizes.put(puts)
 		for _, b := range batches {
 			s.tell(master.Committed{Seq: b.Seq})

@@ -1,4 +1,4 @@
-package masterd
+package httpd
 
 import (
 	"slices"
@@ -9,16 +9,17 @@ import (
 // timingWindow is how many of the latest durations a timing looks back to.
 const timingWindow = 1000
 
-// A timing gathers durations for their statistics. The zero value is ready for
+// A Timing gathers durations for their statistics. The zero value is ready for
 // use, by several goroutines.
-type timing struct {
+type Timing struct {
 	mu     sync.Mutex
 	count  int
 	window []float64 // milliseconds; a ring once full
 	latest float64
 }
 
-func (t *timing) add(d time.Duration) {
+// Add adds one.
+func (t *Timing) Add(d time.Duration) {
 	ms := float64(d) / float64(time.Millisecond)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -31,9 +32,9 @@ func (t *timing) add(d time.Duration) {
 	t.latest = ms
 }
 
-// metrics adds the last duration under the name and statistics below it, or
+// Metrics adds the last duration under the name and statistics below it, or
 // nothing if there was none.
-func (t *timing) metrics(name string, to map[string]float64) {
+func (t *Timing) Metrics(name string, to map[string]float64) {
 	t.mu.Lock()
 	sorted, last, count := slices.Clone(t.window), t.latest, t.count
 	t.mu.Unlock()
