@@ -62,6 +62,7 @@ type Config struct {
 	Strict   bool // --strict
 	Fetcher  Fetcher
 	Launcher launcher.Launcher // nil: plain processes
+	CFS      bool              // --cgroups_enable_cfs
 	Rlimits  bool              // plain processes have the limits of resources that they ask for
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.

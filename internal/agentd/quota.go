@@ -266,10 +266,10 @@ func (c *container) setDisk(rs resources.Resources) {
 	own := rs.Filter(func(r resources.Resource) bool {
 		return r.Disk() == nil || !counted && r.Disk().GetVolume() == nil
 	})
-	all := []held{{path: c.spec.Sandbox, limit: megabytes(own.Scalar("disk"))}}
+	all := []held{{path: c.spec.Sandbox, limit: megabytes(own.Scalar("disk").Float64())}}
 	for r := range rs.PersistentVolumes().All() {
 		for _, v := range agent.Volumes(c.s.cfg.Agent.WorkDir, []*mesos.Resource{r.Proto()}) {
-			all = append(all, held{path: v.Path, disk: r.Disk(), mount: v.Mount, limit: megabytes(r.Amount())})
+			all = append(all, held{path: v.Path, disk: r.Disk(), mount: v.Mount, limit: megabytes(r.Amount().Float64())})
 		}
 	}
 	c.disks.Store(&all)

@@ -67,7 +67,7 @@ func (v *view) containersResponse(call *agentpb.Call_GetContainers) *agentpb.Res
 		out.Containers = append(out.Containers, &agentpb.Response_GetContainers_Container{
 			FrameworkId: &mesos.FrameworkID{Value: &framework}, ExecutorId: &mesos.ExecutorID{Value: &executor},
 			ExecutorName: &name, ContainerId: containerID(id),
-			ContainerStatus: v.server.containerStatus(id, executorPID(x)), ResourceStatistics: v.statistics(id, v.used(x)),
+			ContainerStatus: v.server.containerStatus(id, executorPID(x)), ResourceStatistics: v.statistics(id, v.allowed(x)),
 		})
 	}
 	for _, id := range v.server.others(call.GetShowNested(), call.GetShowStandalone()) {

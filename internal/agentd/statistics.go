@@ -2,6 +2,8 @@ package agentd
 
 import (
 	"cmp"
+	"maps"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -70,8 +72,9 @@ func (v *view) writeRun(w *wire.Writer, x *agent.ExecutorRow, container bool) {
 	w.Key("executor_name").String(x.Info.GetName())
 	w.Key("framework_id").String(string(x.Run.Framework))
 	w.Key("source").String(x.Info.GetSource())
-	w.Key("statistics").SortedMessage(v.statistics(x.Run.Container, v.used(x)))
+	w.Key("statistics").SortedMessage(v.statistics(x.Run.Container, v.allowed(x)))
 	if container {
+		writeStalls(w, v.server.stalls(x.Run.Container))
 		w.Key("status").SortedMessage(v.server.containerStatus(x.Run.Container, executorPID(x)))
 	}
 	w.EndObject()
@@ -155,20 +158,43 @@ func (s *Server) others(nested, standalone bool) []ids.ContainerID {
 	return all
 }
 
+// allowed returns what a run may use: its limit is the sum of those of its tasks, where
+// one without counts with what it was given, if any task has one.
+func (v *view) allowed(x *agent.ExecutorRow) launcher.Resources {
+	may := allowance(v.used(x), nil)
+	for _, name := range [...]string{"cpus", "mem"} {
+		sum, limited := resources.Trusted(x.Info.GetResources()).Scalar(name).Float64(), false
+		for _, t := range v.byRun[x.Run.Container] {
+			if t.Phase != agent.TaskQueued && t.Phase != agent.TaskLaunched {
+				continue
+			}
+			if l := t.Task.GetLimits()[name]; l != nil {
+				sum, limited = sum+l.GetValue(), true
+			} else {
+				sum += resources.Trusted(t.Task.GetResources()).Scalar(name).Float64()
+			}
+		}
+		if limited {
+			*map[string]*float64{"cpus": &may.CPULimit, "mem": &may.MemLimit}[name] = sum
+		}
+	}
+	return may
+}
+
 // nestedLimits returns what the task in a nested container may use.
-func (v *view) nestedLimits(id ids.ContainerID) resources.Resources {
+func (v *view) nestedLimits(id ids.ContainerID) launcher.Resources {
 	for _, t := range v.byRun[id.Root()] {
 		for _, status := range t.Task.GetStatuses() {
 			if status.GetContainerStatus().GetContainerId().GetValue() == id.Value() {
-				return resources.Trusted(t.Task.GetResources())
+				return allowance(resources.Trusted(t.Task.GetResources()), t.Task.GetLimits())
 			}
 		}
 	}
-	return resources.Resources{}
+	return launcher.Resources{}
 }
 
 // statistics returns what a container, with those within it, uses, and may use.
-func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.ResourceStatistics {
+func (v *view) statistics(id ids.ContainerID, may launcher.Resources) *mesos.ResourceStatistics {
 	now, used := wire.Seconds(v.server.clock()), v.server.usage(id)
 	out := &mesos.ResourceStatistics{Timestamp: &now}
 	switch {
@@ -184,13 +210,67 @@ func (v *view) statistics(id ids.ContainerID, limit resources.Resources) *mesos.
 		}
 	}
 	v.server.diskStatistics(id, out)
-	if cpus := limit.Scalar("cpus").Float64(); cpus > 0 {
-		out.CpusSoftLimit = &cpus
-	}
-	if bytes := megabytes(limit.Scalar("mem")); bytes > 0 {
-		out.MemLimitBytes, out.MemSoftLimitBytes = &bytes, &bytes
-	}
+	tellLimits(out, may, v.server.cfg.CFS, httpd.ReadSystem)
 	return out
+}
+
+// tellLimits adds what a container was given, and what it may use: of an endless
+// limit, all that the machine has.
+func tellLimits(out *mesos.ResourceStatistics, may launcher.Resources, cfs bool, machine func() httpd.System) {
+	if may.CPUs > 0 {
+		out.CpusSoftLimit = &may.CPUs
+	}
+	switch {
+	case math.IsInf(may.CPULimit, 1):
+		out.CpusLimit = new(float64(machine().CPUs))
+	case may.CPULimit > 0:
+		out.CpusLimit = &may.CPULimit
+	case cfs && may.CPUs > 0:
+		out.CpusLimit = &may.CPUs
+	}
+	if may.Mem > 0 {
+		out.MemSoftLimitBytes = new(megabytes(may.Mem))
+		out.MemLimitBytes = out.MemSoftLimitBytes
+	}
+	switch {
+	case math.IsInf(may.MemLimit, 1):
+		out.MemLimitBytes = new(machine().MemTotal)
+	case may.MemLimit > 0:
+		out.MemLimitBytes = new(uint64(may.MemLimit) << 20)
+	}
+}
+
+// stalls returns how long a container's processes had to wait, nil if the kernel
+// does not tell.
+func (s *Server) stalls(id ids.ContainerID) map[string]launcher.Stalls {
+	process, ok := s.processes.Load(id)
+	if !ok {
+		return nil
+	}
+	return process.(launcher.Process).Usage().Stalls
+}
+
+// writeStalls adds what Mesos has no message for.
+func writeStalls(w *wire.Writer, all map[string]launcher.Stalls) {
+	if all == nil {
+		return
+	}
+	stall := func(key string, s launcher.Stall) {
+		w.Key(key).BeginObject()
+		w.Key("avg10").Double(s.Avg10)
+		w.Key("avg300").Double(s.Avg300)
+		w.Key("avg60").Double(s.Avg60)
+		w.Key("total_secs").Double(s.Total.Seconds())
+		w.EndObject()
+	}
+	w.Key("pressure").BeginObject()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		w.Key(name).BeginObject()
+		stall("full", all[name].Full)
+		stall("some", all[name].Some)
+		w.EndObject()
+	}
+	w.EndObject()
 }
 
 // addStatistics adds up what the control groups of a pod's tasks tell.
@@ -245,7 +325,7 @@ func addOperations(sum, more []*mesos.CgroupInfo_Blkio_Value) []*mesos.CgroupInf
 	return sum
 }
 
-func megabytes(a resources.Amount) uint64 { return uint64(a.Float64() * (1 << 20)) }
+func megabytes(a float64) uint64 { return uint64(a * (1 << 20)) }
 
 // usage sums what the processes of a container, and of those within it, use.
 func (s *Server) usage(id ids.ContainerID) launcher.Usage {

@@ -96,7 +96,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, err
 	}
 	server, err := agentd.New(agentd.Config{
-		Agent: cfg, Logger: logger, Listener: listener, Detector: leader, Launcher: containers, Rlimits: f.Isolation.has("posix/rlimits"),
+		Agent: cfg, Logger: logger, Listener: listener, Detector: leader, Launcher: containers, CFS: f.Isolation.Options.CFS, Rlimits: f.Isolation.has("posix/rlimits"),
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
 		Fetcher: fetcher.New(fetcher.Config{
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"syscall"
@@ -72,7 +73,7 @@ func TestKill(t *testing.T) {
 	if err := errors.Join(p.Kill(), p.Signal(syscall.SIGTERM)); err != nil {
 		t.Error(err)
 	}
-	if u := p.Usage(); u != (launcher.Usage{}) {
+	if u := p.Usage(); !reflect.DeepEqual(u, launcher.Usage{}) {
 		t.Errorf("usage after the end %+v", u)
 	}
 }

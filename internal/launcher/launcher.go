@@ -159,4 +159,16 @@ type Usage struct {
 	RSS                uint64        // bytes, shared pages counted for each process
 	// Cgroup is what the container's control groups tell, nil if there are none.
 	Cgroup *mesos.ResourceStatistics
+	// Stalls are by resource: cpu, memory, io. nil where the kernel does not tell.
+	Stalls map[string]Stalls
+}
+
+// Stalls is how long processes of a container had to wait for a resource: some of
+// them, and all of them at once.
+type Stalls struct{ Some, Full Stall }
+
+// Stall is the part of the last seconds, in percent, and of all time.
+type Stall struct {
+	Avg10, Avg60, Avg300 float64
+	Total                time.Duration
 }

@@ -268,6 +268,33 @@ func TestStatistics(t *testing.T) {
 	}, nil)
 }
 
+// A container that has no memory for its files' cache is under pressure, and runs.
+func TestMemoryPressure(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork("dd if=/dev/zero of=$FILE bs=1M count=96 2>&1 && echo up > ready && sleep 1000", func(s *launcher.Spec) {
+			f, err := os.CreateTemp("/var/tmp", "meseta-pressure-") // not in memory, as TMPDIR may be
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+			t.Cleanup(func() { os.Remove(f.Name()) })
+			s.Env, s.Resources.Mem = append(s.Env, "FILE="+f.Name()), 32
+		})
+		if up, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil || len(up) == 0 {
+			t.Fatal(err)
+		}
+		first, second := p.Usage(), p.Usage()
+		if m.Config().Machine.Unified {
+			if first.Stalls["memory"].Some.Total == 0 {
+				t.Errorf("%+v", first.Stalls)
+			}
+		} else if got := first.Cgroup.GetMemLowPressureCounter(); got == 0 || second.Cgroup.GetMemLowPressureCounter() < got || second.Cgroup.MemCriticalPressureCounter == nil {
+			t.Errorf("%v, then %v", first.Cgroup, second.Cgroup)
+		}
+		m.end(p)
+	}, nil)
+}
+
 func TestNamespaces(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		m.prints("cd /proc; set -- [0-9]*; echo $#; tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1", "2\ninit", nil) // the shell, and the init

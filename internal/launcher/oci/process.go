@@ -23,15 +23,19 @@ type process struct {
 	id        string
 	container string // whose groups it is in: itself, but for further processes
 	events    *os.File
+	pressure  *pressure
 	limited   atomic.Pointer[launcher.Limitation]
 }
 
 // watch looks out for the container's running out of memory. Where that is not
 // told, the counter says so at the end.
 func (l *Launcher) watch(shim launcher.Process, id, container string) *process {
-	p := &process{Process: shim, l: l, id: id, container: container}
+	p := &process{Process: shim, l: l, id: id, container: container, pressure: &pressure{}}
 	if id != container {
 		return p
+	}
+	if counted, err := l.cgroups.pressureEvents(id); err == nil {
+		p.pressure = counted // kernels may be built without
 	}
 	events, err := l.cgroups.oomEvents(id)
 	if err != nil {
@@ -92,6 +96,7 @@ func (p *process) Wait() (int, error) {
 	if p.events != nil {
 		p.events.Close()
 	}
+	p.pressure.close()
 	if p.id == p.container && p.l.cgroups.oomKills(p.id) > 0 {
 		p.outOfMemory()
 	}
@@ -127,7 +132,10 @@ func (p *process) Limitation() *launcher.Limitation { return p.limited.Load() }
 func (p *process) Usage() launcher.Usage {
 	u := p.Process.Usage()
 	if p.id == p.container {
-		u.Cgroup = p.l.cgroups.statistics(p.id)
+		u.Cgroup, u.Stalls = p.l.cgroups.statistics(p.id), p.l.cgroups.stalls(p.id)
+		if u.Cgroup != nil {
+			p.pressure.tell(u.Cgroup)
+		}
 		if u.Cgroup != nil && p.l.cfg.has("cgroups/blkio") {
 			u.Cgroup.BlkioStatistics = p.l.cgroups.blkio(p.id)
 		}
