@@ -34,6 +34,7 @@ type container struct {
 	beyond    atomic.Pointer[launcher.Limitation] // for what the agent ended it
 	ports     atomic.Pointer[resources.Ranges]    // at which it may listen; nil: not known yet
 	listens   atomic.Pointer[string]              // what the log said of others
+	progress  progress                            // of what its tasks wait for
 	events    chan *executorpb.Event              // for the built-in executor
 	ended     context.Context                     //nolint:containedctx // it is the container's life, not a call's: done when it is to be destroyed
 	end       context.CancelFunc
@@ -89,7 +90,7 @@ func (s *Server) newContainer(spec *agent.ContainerSpec) *container {
 			Container: spec.Container, Resources: allowance(resources.Trusted(spec.Resources), spec.Limits),
 		},
 	}
-	c.make.Volumes = s.volumes(spec.Resources...)
+	c.make.Volumes, c.make.Progress = s.volumes(spec.Resources...), c.progress.of("")
 	if spec.Container != nil && spec.Container.GetType() == mesos.ContainerInfo_DOCKER {
 		c.make.Docker = &docker.Spec{Container: spec.Container, Resources: spec.Resources, Limits: spec.Limits}
 	}

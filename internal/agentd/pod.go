@@ -228,6 +228,7 @@ func (h *podHost) specOf(id ids.ContainerID, t *mesos.TaskInfo) *containerizer.S
 		ID: id, Sandbox: filepath.Join(c.spec.Sandbox, "containers", id.Value()), User: c.spec.User, URIs: t.GetCommand().GetUris(),
 		Tethered: !c.spec.Checkpoint, Volumes: c.s.volumes(t.GetResources()...),
 		Container: t.GetContainer(), Resources: taskAllowance(c.make.Resources, t),
+		Progress: c.progress.of(ids.TaskID(t.GetTaskId().GetValue())),
 	}
 	if user := t.GetCommand().GetUser(); user != "" && c.spec.User != "" {
 		spec.User = user

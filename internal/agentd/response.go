@@ -17,7 +17,7 @@ func (v *view) inPhase(phase agent.TaskPhase) []*mesos.Task {
 	var out []*mesos.Task
 	for _, row := range v.tasks {
 		if row.Phase == phase {
-			out = append(out, row.Task)
+			out = append(out, v.shown(row))
 		}
 	}
 	return out

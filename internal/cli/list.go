@@ -176,6 +176,14 @@ func tasksCommand() *cobra.Command {
 	})
 	all := cmd.Flags().Bool("all", false, "list tasks that are over, too")
 	framework := cmd.Flags().String("framework", "", "only tasks of the framework whose ID is this, or ends so")
+	ask := l.ask
+	l.ask = func(m *operator.Master, ctx context.Context) (*masterpb.Response_GetTasks, error) {
+		answer, err := ask(m, ctx)
+		if err == nil && !l.json {
+			l.sayWhatTheyWaitFor(ctx, m, answer.GetTasks())
+		}
+		return answer, err
+	}
 	l.show = func(out io.Writer, answer *masterpb.Response_GetTasks) { showTasks(out, answer, *all, *framework) }
 	return cmd
 }

@@ -63,3 +63,19 @@ func TestFindTask(t *testing.T) {
 		}
 	}
 }
+
+func TestCopyStatuses(t *testing.T) {
+	task := func(framework, id string, state mesos.TaskState, message string) *mesos.Task {
+		out := &mesos.Task{TaskId: &mesos.TaskID{Value: &id}, FrameworkId: &mesos.FrameworkID{Value: &framework}, State: &state}
+		if message != "" {
+			out.Statuses = []*mesos.TaskStatus{{State: &state, Message: &message}}
+		}
+		return out
+	}
+	staging, running := mesos.TaskState_TASK_STAGING, mesos.TaskState_TASK_RUNNING
+	to := []*mesos.Task{task("f", "a", staging, ""), task("g", "a", staging, ""), task("f", "b", running, "")}
+	copyStatuses(to, []*mesos.Task{task("f", "a", staging, "Pulling image 'x'"), task("f", "b", staging, "Pulling image 'y'")})
+	if message(to[0]) != "Pulling image 'x'" || message(to[1]) != "" || message(to[2]) != "" {
+		t.Errorf("%v", to)
+	}
+}

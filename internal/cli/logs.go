@@ -80,7 +80,7 @@ func findTask(tasks *masterpb.Response_GetTasks, id, framework string) (*mesos.T
 }
 
 // agentOf returns the agent that a task is or was on.
-func (o *logsOptions) agentOf(agents *masterpb.Response_GetAgents, t *mesos.Task) (*operator.Agent, error) {
+func (o *lookOptions) agentOf(agents *masterpb.Response_GetAgents, t *mesos.Task) (*operator.Agent, error) {
 	for _, a := range agents.GetAgents() {
 		if a.GetAgentInfo().GetId().GetValue() == t.GetAgentId().GetValue() {
 			cfg := o.config()

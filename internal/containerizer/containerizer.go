@@ -55,6 +55,9 @@ type Spec struct {
 	Session   ids.ContainerID
 	Container *mesos.ContainerInfo // the isolation asked for, or nil
 	Resources launcher.Resources
+	// Progress is told of what Prepare waits for, and "" when it waits no more, by
+	// other goroutines; nil: nobody is.
+	Progress func(text string)
 	// mounts are those of the container's own volumes, found by Prepare.
 	mounts  []launcher.Mount
 	secrets []secretFile

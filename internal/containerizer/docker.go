@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,7 +36,8 @@ func (c *Containerizer) pullDocker(ctx context.Context, spec *Spec) error {
 		return err
 	}
 	defer log.Close()
-	return c.cfg.Docker.Pull(ctx, spec.Docker.Container, log)
+	defer spec.waits("")
+	return c.cfg.Docker.Pull(ctx, spec.Docker.Container, io.MultiWriter(log, told{spec}))
 }
 
 // startDocker starts a container of the Docker Engine's.

@@ -47,9 +47,26 @@ func (c *Containerizer) provisionImage(ctx context.Context, spec *Spec, name str
 		return nil, err
 	}
 	defer log.Close()
-	return c.cfg.Images.Provision(ctx, &image.Request{
-		Container: spec.ID, Name: name, Image: wanted, Progress: func(p image.Progress) { fmt.Fprintln(log, p) },
-	})
+	defer spec.waits("")
+	return c.cfg.Images.Provision(ctx, &image.Request{Container: spec.ID, Name: name, Image: wanted, Progress: func(p image.Progress) {
+		fmt.Fprintln(log, p)
+		spec.waits(p.String())
+	}})
+}
+
+// waits tells what the container waits for.
+func (s *Spec) waits(text string) {
+	if s.Progress != nil {
+		s.Progress(text)
+	}
+}
+
+// told is a writer of lines that tells them as what the container waits for.
+type told struct{ *Spec }
+
+func (t told) Write(line []byte) (int, error) {
+	t.waits(strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 // inRoot makes a process one of the container's image: with its command, variables
