@@ -54,6 +54,7 @@ type Config struct {
 	RegistrationBackoff         time.Duration // --registration_backoff_factor [1s]
 	ExecutorRegistrationTimeout time.Duration // [1m]
 	ExecutorReregistration      time.Duration // --executor_reregistration_timeout [2s]
+	ExecutorReregistrationRetry time.Duration // --executor_reregistration_retry_interval [0: drivers are asked once]
 	ExecutorShutdownGrace       time.Duration // --executor_shutdown_grace_period [5s]
 	RecoveryTimeout             time.Duration // [15m], told to executors
 	GCDelay                     time.Duration // [1 week]

@@ -119,7 +119,7 @@ func (a *Agent) over(x *executor, exit int32, e ending) {
 	a.count.ExecutorsTerminated++
 	x.to(ExecutorTerminated)
 	a.disconnectExecutor(x)
-	for _, k := range [...]timerKind{timerSubscribe, timerShutdown, timerHeartbeat} {
+	for _, k := range [...]timerKind{timerDriver, timerSubscribe, timerShutdown, timerHeartbeat} {
 		a.timers.cancel(timer{k, x.run.Container})
 	}
 	a.showExecutor(x, false)

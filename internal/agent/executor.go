@@ -56,7 +56,8 @@ type executor struct {
 	generated bool // made up for a command task
 	builtin   Builtin
 	state     ExecutorState
-	conn      ConnID // where its events go; 0: nowhere
+	conn      ConnID   // where its events go; 0: nowhere
+	driver    ids.UPID // of an earlier life's, which waits to be told that we are back; "": none
 	pid       int
 	networks  []*mesos.NetworkInfo // nil: the machine's own
 	classes   map[string]uint32    // of net_cls, by the last part of the container's id

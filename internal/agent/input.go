@@ -50,13 +50,15 @@ type (
 
 	// ExecutorSubscribe is an executor's SUBSCRIBE, or its v0 driver's
 	// (re-)registration. Events go to Conn from now on. Driver is where a v0
-	// driver listens, "" for HTTP and for built-in executors.
+	// driver listens, "" for HTTP and for built-in executors; Again that it had
+	// registered before, with an earlier life of the agent.
 	//
 	// It is answered by one [Reply], before anything is sent on Conn.
 	ExecutorSubscribe struct {
 		Request RequestID
 		Conn    ConnID
 		Driver  ids.UPID
+		Again   bool
 		By      *Caller
 		Call    *executorpb.Call
 	}

@@ -118,9 +118,13 @@ func (a *Agent) carryOutRun(act action, s *meta.State) {
 	switch act.kind {
 	case actAdopt:
 		a.act(Adopt{Spec: a.recoveredSpec(x, s.Run(x.run)), PID: x.pid})
+		a.askBack(x)
 	case actEnd:
 		a.act(Adopt{Spec: a.recoveredSpec(x, s.Run(x.run)), PID: x.pid})
 		a.shutdown(x)
+		if x.driver != "" {
+			a.later(ToProcess{To: x.driver, Message: &messages.ShutdownExecutorMessage{}})
+		}
 	case actDrop:
 		a.dropAll(x)
 		a.bury(x)
@@ -131,6 +135,18 @@ func (a *Agent) carryOutRun(act action, s *meta.State) {
 		a.removeExecutor(x)
 	default:
 		invariant.Fail("a run is taken up for a reason", "kind", act.kind)
+	}
+}
+
+// askBack tells a driver of an earlier life that we are back: it does not look by
+// itself. If it does not come it is asked again, where that is wanted.
+func (a *Agent) askBack(x *executor) {
+	if x == nil || x.driver == "" || a.state != Recovering || x.state != ExecutorRegistering {
+		return
+	}
+	a.later(ToProcess{To: x.driver, Message: &messages.ReconnectExecutorMessage{SlaveId: a.info.GetId()}})
+	if a.cfg.ExecutorReregistrationRetry > 0 {
+		a.timers.set(timer{timerDriver, x.run.Container}, a.now.Add(a.cfg.ExecutorReregistrationRetry))
 	}
 }
 
@@ -219,9 +235,8 @@ func (a *Agent) recoverRun(f *framework, run meta.Run, s *meta.ExecutorState) *e
 	x.pid = r.ForkedPID
 	if r.Driver != "" && !r.Ended {
 		// A process that speaks libprocess, be it the command executor of a Mesos
-		// agent whose place this one has taken. It waits to be told that we are back.
-		x.builtin = Custom
-		a.later(ToProcess{To: r.Driver, Message: &messages.ReconnectExecutorMessage{SlaveId: a.info.GetId()}})
+		// agent whose place this one has taken.
+		x.builtin, x.driver = Custom, r.Driver
 	}
 	for _, id := range sorted(r.Tasks) {
 		a.recoverTask(x, r.Tasks[id], r.Ended)

@@ -88,6 +88,10 @@ func (w *world) configure(a args) {
 	if f := a.opts["stray"]; f != "" {
 		w.disk.Strays = []ids.FrameworkID{ids.FrameworkID(f)}
 	}
+	w.cfg.ExecutorReregistrationRetry = 0
+	if d := a.opts["retry"]; d != "" {
+		w.cfg.ExecutorReregistrationRetry = mustDuration(d)
+	}
 	if n, err := strconv.Atoi(a.opts["completed"]); err == nil {
 		w.cfg.MaxCompletedFrameworks, w.cfg.MaxCompletedExecutors, w.cfg.MaxCompletedTasks = n, n, n
 	}

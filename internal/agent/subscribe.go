@@ -54,16 +54,21 @@ func (a *Agent) subscribe(in ExecutorSubscribe) {
 	if err != nil {
 		a.log.Warn("executor cannot subscribe", slog.String("executor_id", in.Call.GetExecutorId().GetValue()), slog.String("why", err.Error()))
 		a.reply(in.Request, err)
-		a.later(CloseExecutor{Conn: in.Conn})
+		a.dismiss(in, in.Driver != "") // who has no answer to read
 		return
 	}
 	a.reply(in.Request, nil)
 	if a.state == Terminating || x.framework.terminating || x.state == ExecutorTerminating || x.state == ExecutorTerminated {
-		a.later(ToExecutor{Conn: in.Conn, Event: &executorpb.Event{Type: executorpb.Event_SHUTDOWN.Enum()}})
-		a.later(CloseExecutor{Conn: in.Conn})
+		a.dismiss(in, true)
+		return
+	}
+	if in.Driver != "" && !a.admits(x, in) {
 		return
 	}
 	a.connect(x, in)
+	if in.Again { // a driver takes nothing else before
+		a.welcome(x)
+	}
 	for _, u := range in.Call.GetSubscribe().GetUnacknowledgedUpdates() {
 		a.update(a.fromExecutor(x, u.GetStatus()), x)
 	}
@@ -72,10 +77,32 @@ func (a *Agent) subscribe(in ExecutorSubscribe) {
 		a.shutdown(x) // all of its tasks were killed before it came
 		return
 	}
-	a.welcome(x)
+	if !in.Again {
+		a.welcome(x)
+	}
 	a.handOver(x)
 	a.sendKills(x)
 	a.reconnected()
+}
+
+// dismiss ends a stream of one who is not taken as the executor, and has it end
+// too.
+func (a *Agent) dismiss(in ExecutorSubscribe, shutdown bool) {
+	if shutdown {
+		a.later(ToExecutor{Conn: in.Conn, Event: &executorpb.Event{Type: executorpb.Event_SHUTDOWN.Enum()}})
+	}
+	a.later(CloseExecutor{Conn: in.Conn})
+}
+
+// admits reports whether a driver may register as the executor. Unlike one over
+// HTTP it may do so once in a life of the agent; while that recovers, it may only
+// come back. What it said twice because it was asked twice is overheard.
+func (a *Agent) admits(x *executor, in ExecutorSubscribe) bool {
+	ok := x.state == ExecutorRegistering && (in.Again || a.state != Recovering)
+	if !ok {
+		a.dismiss(in, !in.Again || a.cfg.ExecutorReregistrationRetry == 0)
+	}
+	return ok
 }
 
 // connect makes in's stream that of the run; an older one is closed.
@@ -92,6 +119,7 @@ func (a *Agent) connect(x *executor, in ExecutorSubscribe) {
 	if x.state == ExecutorRegistering {
 		x.to(ExecutorRunning)
 		a.timers.cancel(timer{timerSubscribe, x.run.Container})
+		a.timers.cancel(timer{timerDriver, x.run.Container})
 		a.showExecutor(x, false)
 	}
 	if x.builtin == Custom {

@@ -14,6 +14,7 @@ const (
 	timerRegister  timerKind = iota + 1 // send the next (re-)registration
 	timerPing                           // the master's observer has been silent
 	timerReconnect                      // executors had time to come back
+	timerDriver                         // a driver is asked again to come back
 	timerSubscribe                      // an executor had time to subscribe
 	timerShutdown                       // an executor had time to end
 	timerHeartbeat                      // an executor's stream needs a sign of life
@@ -92,6 +93,8 @@ func (a *Agent) timeout(t timer) {
 		a.pingTimeout()
 	case timerReconnect:
 		a.reconnectTimeout()
+	case timerDriver:
+		a.askBack(x)
 	case timerSubscribe:
 		a.subscribeTimeout(x)
 	case timerShutdown:

@@ -197,7 +197,7 @@ func (w *world) subscribe(a args) Input {
 		c.Subscribe.UnacknowledgedUpdates = append(c.Subscribe.UnacknowledgedUpdates, &executorpb.Call_Update{Status: w.status(a, p[0], p[1], p[2])})
 	}
 	n, _ := strconv.Atoi(or(a.opts["conn"], "1"))
-	return ExecutorSubscribe{Conn: ConnID(n), Driver: ids.UPID(a.opts["driver"]), By: w.by(a), Call: c}
+	return ExecutorSubscribe{Conn: ConnID(n), Driver: ids.UPID(a.opts["driver"]), Again: a.has("again"), By: w.by(a), Call: c}
 }
 
 // by returns the holder of a token of "by=FID:EID:CID", nil without.

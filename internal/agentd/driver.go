@@ -46,7 +46,7 @@ func (s *Server) fromExecutor(from ids.UPID, name string, body []byte) bool {
 	conn := s.streams.add(sink)
 	sink.conn = conn
 	s.links.Link(from)
-	s.tell(agent.ExecutorSubscribe{Conn: conn, Driver: from, Call: call})
+	s.tell(agent.ExecutorSubscribe{Conn: conn, Driver: from, Again: again, Call: call})
 	return true
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -76,10 +77,31 @@ func (f *agentFlags) executors() {
 	f.Logger.define(f.Set)
 	f.Set.Bool(&f.Agent.SwitchUser, "switch_user", true, "Run tasks as the user that their framework names, if the agent may. Without, all run as the agent's user.")
 	f.Set.Duration(&f.Agent.ExecutorRegistrationTimeout, "executor_registration_timeout", time.Minute, "How long an executor has to subscribe.")
-	f.Set.Duration(&f.Agent.ExecutorReregistration, "executor_reregistration_timeout", 2*time.Second, "How long executors have to come back after the agent was restarted. At most 15secs.")
+	f.Set.Duration(&f.Agent.ExecutorReregistration, "executor_reregistration_timeout", 2*time.Second, "How long executors have to come back after the agent was restarted. At most 15secs.").
+		Check(f.inTime)
+	f.Set.Duration(&f.Agent.ExecutorReregistrationRetry, "executor_reregistration_retry_interval", 0, "How often, within that time, executors on libprocess drivers are asked again to come back. By default they are asked once.").
+		Optional().Check(f.retryAboveZero)
 	f.Set.Duration(&f.Agent.ExecutorShutdownGrace, "executor_shutdown_grace_period", 5*time.Second, "How long an executor has to end once told to.")
 	f.Set.Duration(&f.Heartbeat, "http_heartbeat_interval", 30*time.Second, "How often those who have attached to a container get a heartbeat.")
 	f.Set.JSON(f.environment, "executor_environment_variables", `Environment of all executors, as JSON: {"NAME": "value"}.`)
+}
+
+// maxReregistration is the longest that executors may be waited for, in Mesos and
+// here: for so long the master hears nothing of what runs.
+const maxReregistration = 15 * time.Second
+
+func (f *agentFlags) inTime() error {
+	if f.Agent.ExecutorReregistration > maxReregistration {
+		return errors.New("at most " + flags.FormatDuration(maxReregistration))
+	}
+	return nil
+}
+
+func (f *agentFlags) retryAboveZero() error {
+	if f.Set.Loaded("executor_reregistration_retry_interval") && f.Agent.ExecutorReregistrationRetry <= 0 {
+		return errors.New("must be more than 0")
+	}
+	return nil
 }
 
 func (f *agentFlags) recovery() {
