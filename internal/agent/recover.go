@@ -233,8 +233,8 @@ func (a *Agent) recoverRun(f *framework, run meta.Run, s *meta.ExecutorState) *e
 	x := a.newExecutor(f, run, upgraded(s.Info), s.Generated)
 	r := s.Runs[run.Container]
 	x.pid = r.ForkedPID
-	if r.Driver != "" && !r.Ended {
-		// A process that speaks libprocess, be it the command executor of a Mesos
+	if (r.Foreign || r.Driver != "") && !r.Ended {
+		// A process that speaks for itself, be it the command executor of a Mesos
 		// agent whose place this one has taken.
 		x.builtin, x.driver = Custom, r.Driver
 	}

@@ -60,6 +60,14 @@ func (w *world) do(out *strings.Builder, a args) {
 		}
 		w.now = w.now.Add(d)
 		w.step(Tick{})
+	case "foreign": // containers of another agent's
+		for _, f := range w.disk.Frameworks {
+			for _, x := range f.Executors {
+				for c, run := range x.Runs {
+					run.Foreign = slices.Contains(a.words, w.short(c))
+				}
+			}
+		}
 	case "rows":
 		w.show(out)
 	case "effects":

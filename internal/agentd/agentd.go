@@ -170,17 +170,24 @@ func (s *Server) clock() time.Time { return time.Now() }
 
 // findProcesses completes what is remembered by the containerizer's own files:
 // an agent may die after it has started a process and before it has made the
-// process id durable, and the task must not be lost by that.
-func (s *Server) findProcesses(state *meta.State) {
+// process id durable, and the task must not be lost by that. It adds to those that
+// run what an agent of Apache Mesos's has left running, wherever that had its
+// runtime folder.
+func (s *Server) findProcesses(state *meta.State, running []ids.ContainerID) []ids.ContainerID {
 	for _, f := range state.Frameworks {
 		for _, x := range f.Executors {
 			for id, run := range x.Runs {
 				if pid, ok := s.containerizer.PID(id); ok && run.ForkedPID == 0 {
 					run.ForkedPID = pid
 				}
+				run.Foreign = !run.Ended && s.containerizer.Foreign(id, run.ForkedPID)
+				if run.Foreign && !slices.Contains(running, id) {
+					running = append(running, id)
+				}
 			}
 		}
 	}
+	return running
 }
 
 // Run recovers what an earlier life left and serves until ctx is done, the
@@ -202,7 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	running = slices.DeleteFunc(running, s.nest.standalone) // the core knows nothing of them
-	s.findProcesses(state)
+	running = s.findProcesses(state, running)
 	left := s.trash()
 	s.spawn(func() { s.remove(left) })
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -418,6 +418,17 @@ func (c *Containerizer) PID(id ids.ContainerID) (int, bool) {
 	return posix.Find(string(id))
 }
 
+// Foreign reports whether a container was launched by an agent of Apache Mesos's:
+// its process runs and is none of ours, or that agent's own file is beside what is
+// known of it.
+func (c *Containerizer) Foreign(id ids.ContainerID, pid int) bool {
+	if posix.IsForeign(pid, string(id)) {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(c.runtimeDir(id), "config"))
+	return err == nil
+}
+
 // LaunchedAt returns when a container was launched, if it is known here.
 func (c *Containerizer) LaunchedAt(id ids.ContainerID) (time.Time, bool) {
 	info, err := os.Stat(filepath.Join(c.runtimeDir(id), "pid"))

@@ -40,6 +40,7 @@ type ExecutorState struct {
 type RunState struct {
 	ForkedPID int      // 0: not started, as far as is known
 	HTTP      bool     // subscribed over HTTP
+	Foreign   bool     // launched by an agent of Apache Mesos's; not remembered, but seen by what runs
 	Driver    ids.UPID // subscribed over libprocess
 	Ended     bool
 	Tasks     map[ids.TaskID]*TaskState

@@ -22,14 +22,14 @@ func driverExecutor(t *testing.T) J {
 	t.Helper()
 	return J{
 		"type": "CUSTOM", "executor_id": J{"value": "driver"}, "name": "driver",
-		"command":   J{"value": "exec " + filepath.Join(cluster.MesosGoV0.Bin(t), "executor") + " -slow_tasks -logtostderr"},
+		"command":   J{"value": filepath.Join(cluster.MesosGoV0.Bin(t), "executor") + " -slow_tasks -logtostderr"},
 		"resources": cluster.Resources(0.1, 32),
 	}
 }
 
-// launchOnDriver starts tasks on one executor of that kind and waits until all
-// are said to run.
-func launchOnDriver(t *testing.T, s *cluster.Scheduler) (ids []string) {
+// launchOnDriver starts tasks on an executor of that kind and waits until all are
+// said to run.
+func launchOnDriver(t *testing.T, s *cluster.Scheduler, executor J) (ids []string) {
 	t.Helper()
 	offer := s.AwaitOffer()
 	var tasks []J
@@ -37,7 +37,7 @@ func launchOnDriver(t *testing.T, s *cluster.Scheduler) (ids []string) {
 		id := fmt.Sprint("slow-", i)
 		task := cluster.Task(offer, id, "")
 		delete(task, "command")
-		task["executor"], task["resources"] = driverExecutor(t), cluster.Resources(0.1, 16)
+		task["executor"], task["resources"] = executor, cluster.Resources(0.1, 16)
 		ids, tasks = append(ids, id), append(tasks, task)
 	}
 	s.Launch(offer, 0, tasks...)
@@ -82,7 +82,7 @@ func TestDriverExecutorSurvivesAgent(t *testing.T) {
 	c := cluster.New(t, 1)
 	agent := c.Agents[0]
 	s := cluster.Subscribe(t, c.Master, durable("v0 executor"))
-	tasks := launchOnDriver(t, s)
+	tasks := launchOnDriver(t, s, driverExecutor(t))
 	before := programs(t, agent)
 	if len(before) != 1 {
 		t.Fatalf("executors %v", before)

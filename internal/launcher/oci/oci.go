@@ -218,6 +218,9 @@ func (l *Launcher) Adopt(id string, pid int, status string) (launcher.Process, e
 	if err != nil {
 		return nil, err
 	}
+	if _, foreign := adopted.(*posix.Foreign); foreign {
+		return adopted, nil // in no groups and no namespaces of ours
+	}
 	return l.watch(adopted, id, id), nil
 }
 

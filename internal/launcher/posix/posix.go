@@ -167,12 +167,24 @@ func (l *Launcher) start(spec *Spec, b Bundle) (p *Process, started bool, err er
 }
 
 // Adopt finds a container again that an earlier agent launched, by the pid of
-// its shim. It fails with [ErrGone] if the shim has ended; [ReadStatus] then
-// tells how.
+// its shim; or, of an agent of another kind, by that of its first process, as a
+// [Foreign]. It fails with [ErrGone] if that has ended; [ReadStatus] then tells how.
 func (l *Launcher) Adopt(id string, pid int, status string) (launcher.Process, error) {
-	process, err := l.adopt(id, pid, status)
+	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
+		return nil, fmt.Errorf("adopt container %s, pid %d: %w", id, pid, errors.Join(ErrGone, err))
+	}
+	foreign := IsForeign(pid, id)
+	if !foreign && !isShim(pid, id) {
+		unix.Close(pidfd)
+		return nil, fmt.Errorf("adopt container %s: pid %d is another process: %w", id, pid, ErrGone)
+	}
+	process, err := newProcess(id, pid, pidfd, status, false)
+	switch {
+	case err != nil:
 		return nil, err
+	case foreign:
+		return &Foreign{Process: process}, nil
 	}
 	return process, nil
 }
@@ -183,18 +195,6 @@ func (l *Launcher) Exec(_ string, spec *Spec) (launcher.Process, error) { return
 
 // Release has nothing to do: a tree of processes leaves nothing.
 func (l *Launcher) Release(string) error { return nil }
-
-func (l *Launcher) adopt(id string, pid int, status string) (*Process, error) {
-	pidfd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return nil, fmt.Errorf("adopt container %s, pid %d: %w", id, pid, errors.Join(ErrGone, err))
-	}
-	if !isShim(pid, id) {
-		unix.Close(pidfd)
-		return nil, fmt.Errorf("adopt container %s: pid %d is another process: %w", id, pid, ErrGone)
-	}
-	return newProcess(id, pid, pidfd, status, false)
-}
 
 // ReadStatus returns the raw wait status that a shim left, and whether it did.
 func ReadStatus(path string) (status int, ok bool) {

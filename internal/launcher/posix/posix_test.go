@@ -240,14 +240,14 @@ func TestAdopt(t *testing.T) {
 	if _, err := newLauncher(t).Adopt("c2", p.PID(), spec.Status); !errors.Is(err, ErrGone) {
 		t.Errorf("adopting under another id: %v, want ErrGone", err)
 	}
-	again, err := newLauncher(t).adopt("c1", p.PID(), spec.Status)
+	again, err := newLauncher(t).Adopt("c1", p.PID(), spec.Status)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(spec.Dir, "go"), []byte("x\n"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if got := wait(t, again); got.ExitStatus() != 5 {
+	if got := wait(t, again.(*Process)); got.ExitStatus() != 5 {
 		t.Errorf("adopted: wait status %#x, want exit 5", int(got))
 	}
 	wait(t, p)
