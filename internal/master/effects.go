@@ -43,6 +43,9 @@ type ToFramework struct {
 	// order, and for UPDATE the address of the agent that waits for its
 	// acknowledgement, if one does. Drivers need them.
 	AgentPIDs []ids.UPID
+	// Latest is, for UPDATE, the state that the task was in when its agent sent the
+	// status, nil if it comes from none. Drivers are told.
+	Latest *mesos.TaskState
 	// Again marks the SUBSCRIBED of a framework that had an ID already: a
 	// driver gets it as FrameworkReregistered.
 	Again bool

@@ -26,7 +26,7 @@ type Master struct {
 
 	now      time.Time
 	info     *mesos.MasterInfo // nil until it leads
-	shown    *mesos.MasterInfo // as frameworks are sent it
+	shown    *mesos.MasterInfo // as frameworks on HTTP are sent it
 	id       ids.MasterID
 	elected  time.Time
 	registry *registry.Registry

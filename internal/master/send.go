@@ -55,6 +55,12 @@ func (m *Master) notify(f *framework, e *schedulerpb.Event, pids ...ids.UPID) {
 	m.emit(ToFramework{Peer: f.row.Peer, Framework: f.id, Event: e, AgentPIDs: pids})
 }
 
+// notifyUpdate sends a framework that is connected a status from an agent.
+func (m *Master) notifyUpdate(f *framework, s *mesos.TaskStatus, agent ids.UPID, latest *mesos.TaskState) {
+	m.editFramework(f).Counters.Events[schedulerpb.Event_UPDATE]++
+	m.emit(ToFramework{Peer: f.row.Peer, Framework: f.id, Event: updateEvent(s), AgentPIDs: []ids.UPID{agent}, Latest: latest})
+}
+
 func errorEvent(text string) *schedulerpb.Event {
 	return &schedulerpb.Event{
 		Type:  schedulerpb.Event_ERROR.Enum(),

@@ -97,7 +97,7 @@ func (m *Master) statusUpdate(from ids.UPID, msg *messages.StatusUpdateMessage) 
 			row := m.editTask(t)
 			row.UpdateState, row.UpdateUUID = s.State, s.Uuid
 		}
-		m.notify(f, updateEvent(s), ids.UPID(msg.GetPid()))
+		m.notifyUpdate(f, s, ids.UPID(msg.GetPid()), u.LatestState)
 	}
 	if t == nil || !f.row.Connected {
 		m.counters.InvalidStatusUpdates++

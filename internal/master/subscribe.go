@@ -133,6 +133,10 @@ func (m *Master) subscribed(f *framework, again bool) {
 		return
 	}
 	m.editFramework(f).Counters.Events[schedulerpb.Event_SUBSCRIBED]++
+	info := m.shown
+	if f.row.Peer.Driver != "" {
+		info = m.info
+	}
 	m.emit(ToFramework{
 		Peer:      f.row.Peer,
 		Framework: f.id,
@@ -142,15 +146,16 @@ func (m *Master) subscribed(f *framework, again bool) {
 			Subscribed: &schedulerpb.Event_Subscribed{
 				FrameworkId:              frameworkID(f.id),
 				HeartbeatIntervalSeconds: new(m.cfg.HeartbeatInterval.Seconds()),
-				MasterInfo:               m.shown,
+				MasterInfo:               info,
 			},
 		},
 	})
 }
 
-// forFrameworks returns the master's description as frameworks are sent it:
+// forFrameworks returns the master's description as frameworks on HTTP are sent it:
 // without QUOTA_V2, which is no concern of theirs and which JSON clients that are
-// older than it (mesos-go) take for an error that ends their stream.
+// older than it (mesos-go) take for an error that ends their stream. Drivers, which
+// know no JSON, get all of it.
 func forFrameworks(info *mesos.MasterInfo) *mesos.MasterInfo {
 	shown := info.CloneVT()
 	shown.Capabilities = slices.DeleteFunc(shown.Capabilities, func(c *mesos.MasterInfo_Capability) bool {

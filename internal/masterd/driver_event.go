@@ -28,7 +28,7 @@ func driverMessage(m master.ToFramework) proto.Message {
 	case schedulerpb.Event_RESCIND_INVERSE_OFFER:
 		return &messages.RescindInverseOfferMessage{InverseOfferId: e.GetRescindInverseOffer().GetInverseOfferId()}
 	case schedulerpb.Event_UPDATE:
-		return driverUpdate(framework, e.GetUpdate().GetStatus(), m.AgentPIDs)
+		return driverUpdate(framework, e.GetUpdate().GetStatus(), m)
 	case schedulerpb.Event_MESSAGE:
 		msg := e.GetMessage()
 		return &messages.ExecutorToFrameworkMessage{
@@ -45,14 +45,14 @@ func driverMessage(m master.ToFramework) proto.Message {
 
 // driverUpdate is a status update: with the address of the agent that waits for
 // the acknowledgement, if one does.
-func driverUpdate(framework *mesos.FrameworkID, status *mesos.TaskStatus, waits []ids.UPID) proto.Message {
+func driverUpdate(framework *mesos.FrameworkID, status *mesos.TaskStatus, m master.ToFramework) proto.Message {
 	timestamp := status.GetTimestamp()
 	out := &messages.StatusUpdateMessage{Update: &messages.StatusUpdate{
 		FrameworkId: framework, ExecutorId: status.ExecutorId, SlaveId: status.AgentId, Status: status,
-		Timestamp: &timestamp, Uuid: status.Uuid, LatestState: status.State,
+		Timestamp: &timestamp, Uuid: status.Uuid, LatestState: m.Latest,
 	}}
-	if len(waits) > 0 {
-		out.Pid = (*string)(&waits[0])
+	if len(m.AgentPIDs) > 0 {
+		out.Pid = (*string)(&m.AgentPIDs[0])
 	}
 	return out
 }

@@ -26,7 +26,10 @@ type play struct {
 	// addr is its address.
 	addr string
 	// theirs plays the server on the other side.
-	theirs  *peer
+	theirs *peer
+	// drivers play a scheduler and an executor on libprocess drivers, by their
+	// roles; without, these are not there.
+	drivers map[string]*peer
 	words   dictionary
 	streams map[int]*eventStream // by the capture's connection
 }
@@ -112,7 +115,7 @@ func portFlag(addr string) string { return "--port=" + portOf(addr) }
 // run repeats one capture and stops the test at the first difference.
 func (p *play) run(name string) {
 	p.t.Helper()
-	for i, m := range readCapture(p.t, name) {
+	for i, m := range readCapture(p.t, "inner_registration/"+name) {
 		if m.Src == p.ours || m.Dst == p.ours {
 			p.take(name, i, m)
 		}
@@ -127,9 +130,9 @@ func (p *play) run(name string) {
 
 func (p *play) take(name string, i int, m message) {
 	p.t.Helper()
-	inner := strings.HasPrefix(m.Type, "mesos.internal.")
+	inner := strings.HasPrefix(m.Type, "mesos.internal.") || m.Type == "mesos.scheduler.Call"
 	switch {
-	case m.Src == "executor" || m.Dst == "executor": // built in here
+	case p.drivers == nil && (m.Src == "executor" || m.Dst == "executor"): // built in here
 	case inner && pinging(m) && (name != "01_register_and_ping" || i > 8): // on their own clock
 	case inner && m.Type == "mesos.internal.PongSlaveMessage" && m.Dst == p.ours: // the peer has answered
 	case inner && m.Kind == "request" && m.Src == p.ours:
@@ -151,7 +154,7 @@ func (p *play) take(name string, i int, m message) {
 func (p *play) stored(name, workDir string) {
 	p.t.Helper()
 	var uuid string
-	for _, m := range readCapture(p.t, name) {
+	for _, m := range readCapture(p.t, "inner_registration/"+name) {
 		if m.Type == "mesos.internal.StatusUpdateAcknowledgementMessage" && m.Src == "master" {
 			lines, _ := Lines(m.Body)
 			uuid = p.words.translate(lines[len(lines)-1].Value)
@@ -170,18 +173,45 @@ func (p *play) stored(name, workDir string) {
 
 func pinging(m message) bool { return strings.HasSuffix(m.Type, "gSlaveMessage") }
 
+// peer returns who plays a role of the others'.
+func (p *play) peer(role string) *peer {
+	if driver := p.drivers[role]; driver != nil {
+		return driver
+	}
+	return p.theirs
+}
+
+// updateOf returns the uuid of the status update that a message carries or
+// acknowledges, if the captured executor has made it: those of several tasks come
+// in the order that threads gave them.
+func (p *play) updateOf(m message) string {
+	if p.drivers == nil || !strings.HasSuffix(m.Type, ".StatusUpdateMessage") && !strings.HasSuffix(m.Type, ".StatusUpdateAcknowledgementMessage") {
+		return ""
+	}
+	lines, err := Lines(m.Body)
+	if err != nil {
+		p.t.Fatalf("%v: %v", m, err)
+	}
+	for _, line := range lines {
+		if line.Path == "1.6" || line.Path == "4" {
+			return line.Value
+		}
+	}
+	return ""
+}
+
 // send sends a captured message in this run's words.
 func (p *play) send(m message) {
 	process := strings.Split(strings.Fields(m.First)[1], "/")[1]
 	from, _, _ := strings.Cut(m.header("Libprocess-From"), "@")
-	p.theirs.send(p.addr, process, m.Type, from, []byte(p.words.translate(string(m.Body))))
+	p.peer(m.Src).send(p.addr, process, m.Type, from, []byte(p.words.translate(string(m.Body))))
 }
 
 // expect waits for a message like the captured one and compares the two, head
 // and body.
 func (p *play) expect(m message) {
 	p.t.Helper()
-	got := p.theirs.await(m.Type)
+	got := p.peer(m.Dst).awaitOf(m.Type, p.updateOf(m))
 	if got.first != m.First {
 		p.t.Errorf("%v: %q, in Mesos %q", m, got.first, m.First)
 	}
@@ -249,7 +279,7 @@ func (p *play) call(m message) {
 // streamID is the captured Mesos-Stream-Id of a connection.
 func (p *play) streamID(conn int) string {
 	for _, name := range []string{"02_task_to_the_end", "03_task_killed", "04_agent_killed_and_restarted", "05b_master_back"} {
-		for _, m := range readCapture(p.t, name) {
+		for _, m := range readCapture(p.t, "inner_registration/"+name) {
 			if m.Conn == conn && m.Kind == "response" && m.header("Mesos-Stream-Id") != "" {
 				return m.header("Mesos-Stream-Id")
 			}

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -46,7 +47,12 @@ type letter struct {
 // addresses keep their length.
 func newPeer(t *testing.T) *peer {
 	t.Helper()
-	p := &peer{t: t, addr: shortAddr(t), links: map[string]net.Conn{}, grown: make(chan struct{})}
+	return newPeerAt(t, shortAddr(t))
+}
+
+func newPeerAt(t *testing.T, addr string) *peer {
+	t.Helper()
+	p := &peer{t: t, addr: addr, links: map[string]net.Conn{}, grown: make(chan struct{})}
 	p.listen()
 	t.Cleanup(p.close)
 	return p
@@ -249,14 +255,17 @@ func (p *peer) send(addr, process, kind, from string, body []byte) {
 }
 
 // await returns the first message of a type that was not taken yet.
-func (p *peer) await(kind string) letter {
+func (p *peer) await(kind string) letter { return p.awaitOf(kind, "") }
+
+// awaitOf returns the first such message that has something in its body.
+func (p *peer) awaitOf(kind, with string) letter {
 	p.t.Helper()
 	var found letter
 	cluster.Eventually(p.t, cluster.Patience, func() error {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for i := range p.inbox {
-			if p.inbox[i].kind == kind && !p.inbox[i].taken {
+			if p.inbox[i].kind == kind && !p.inbox[i].taken && bytes.Contains(p.inbox[i].body, []byte(with)) {
 				p.inbox[i].taken = true
 				found = p.inbox[i]
 				return nil
