@@ -9,6 +9,7 @@
 package agentd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,18 +173,24 @@ func (s *Server) clock() time.Time { return time.Now() }
 // an agent may die after it has started a process and before it has made the
 // process id durable, and the task must not be lost by that. It adds to those that
 // run what an agent of Apache Mesos's has left running, wherever that had its
-// runtime folder.
+// runtime folder; what is nested in that is in ours only.
 func (s *Server) findProcesses(state *meta.State, running []ids.ContainerID) []ids.ContainerID {
-	for _, f := range state.Frameworks {
-		for _, x := range f.Executors {
-			for id, run := range x.Runs {
+	layout := meta.Layout{WorkDir: s.cfg.Agent.WorkDir, Agent: ids.AgentID(state.Agent.GetId().GetValue())}
+	for f, framework := range state.Frameworks {
+		for x, executor := range framework.Executors {
+			for id, run := range executor.Runs {
 				if pid, ok := s.containerizer.PID(id); ok && run.ForkedPID == 0 {
 					run.ForkedPID = pid
 				}
 				run.Foreign = !run.Ended && s.containerizer.Foreign(id, run.ForkedPID)
-				if run.Foreign && !slices.Contains(running, id) {
+				if !run.Foreign {
+					continue
+				}
+				if !slices.Contains(running, id) {
 					running = append(running, id)
 				}
+				sandbox := layout.Sandbox(meta.Run{Framework: f, Executor: x, Container: id})
+				s.nest.recoverForeign(id, sandbox, sandbox, cmp.Or(executor.Info.GetCommand().GetUser(), framework.Info.GetUser()))
 			}
 		}
 	}

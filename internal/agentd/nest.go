@@ -349,20 +349,37 @@ func (n *nest) recover() error {
 		return err
 	}
 	for _, known := range boxes {
-		b := newBox(known)
-		n.boxes[b.ID] = b
-		pid, _ := n.s.containerizer.PID(b.ID)
-		process, err := n.s.containerizer.Adopt(b.ID, pid)
-		if err == nil && pid != 0 {
-			n.s.processes.Store(b.ID, process)
-			n.s.spawn(func() { n.watch(b, process) })
-			continue
-		}
-		b.status, b.known = n.s.containerizer.Status(b.ID)
-		b.end()
-		close(b.ended)
+		n.takeUp(known)
 	}
 	return nil
+}
+
+func (n *nest) takeUp(known containerizer.Box) {
+	b := newBox(known)
+	n.boxes[b.ID] = b
+	pid, _ := n.s.containerizer.PID(b.ID)
+	process, err := n.s.containerizer.Adopt(b.ID, pid)
+	if err == nil && pid != 0 {
+		n.s.processes.Store(b.ID, process)
+		n.s.spawn(func() { n.watch(b, process) })
+		return
+	}
+	b.status, b.known = n.s.containerizer.Status(b.ID)
+	b.end()
+	close(b.ended)
+}
+
+// recoverForeign takes up what an agent of Apache Mesos's has nested in the
+// container of an executor: the tasks of a pod, for which that executor waits, and
+// which it kills, through us. user is the executor's.
+func (n *nest) recoverForeign(parent ids.ContainerID, root, sandbox, user string) {
+	for _, id := range n.s.containerizer.Nested(parent) {
+		own := filepath.Join(sandbox, "containers", id.Value())
+		if n.boxes[id] == nil {
+			n.takeUp(containerizer.Box{ID: id, Sandbox: own, Within: root, User: user})
+		}
+		n.recoverForeign(id, root, own, user)
+	}
 }
 
 // standalone reports whether a container is a box of its own, in no executor's.

@@ -132,15 +132,18 @@ func TestDriverEvents(t *testing.T) {
 		fields string
 	}{
 		{
-			`{"type":"SUBSCRIBED","subscribed":{"framework_id":{"value":"f"},"master_info":` + info + `}}`, master.ToFramework{},
+			`{"type":"SUBSCRIBED","subscribed":{"framework_id":{"value":"f"},"master_info":` + info + `}}`,
+			master.ToFramework{},
 			&messages.FrameworkRegisteredMessage{}, `{"framework_id":{"value":"f"},"master_info":` + info + `}`,
 		},
 		{
-			`{"type":"SUBSCRIBED","subscribed":{"framework_id":{"value":"f"},"master_info":` + info + `}}`, master.ToFramework{Again: true},
+			`{"type":"SUBSCRIBED","subscribed":{"framework_id":{"value":"f"},"master_info":` + info + `}}`,
+			master.ToFramework{Again: true},
 			&messages.FrameworkReregisteredMessage{}, `{"framework_id":{"value":"f"},"master_info":` + info + `}`,
 		},
 		{
-			`{"type":"OFFERS","offers":{"offers":[` + offer + `]}}`, master.ToFramework{AgentPIDs: []ids.UPID{"slave(1)@h:1"}},
+			`{"type":"OFFERS","offers":{"offers":[` + offer + `]}}`,
+			master.ToFramework{AgentPIDs: []ids.UPID{"slave(1)@h:1"}},
 			&messages.ResourceOffersMessage{}, `{"offers":[` + offer + `],"pids":["slave(1)@h:1"]}`,
 		},
 		{
@@ -151,11 +154,13 @@ func TestDriverEvents(t *testing.T) {
 		},
 		{`{"type":"RESCIND","rescind":{"offer_id":{"value":"o"}}}`, master.ToFramework{}, &messages.RescindResourceOfferMessage{}, `{"offer_id":{"value":"o"}}`},
 		{
-			`{"type":"RESCIND_INVERSE_OFFER","rescind_inverse_offer":{"inverse_offer_id":{"value":"o"}}}`, master.ToFramework{},
+			`{"type":"RESCIND_INVERSE_OFFER","rescind_inverse_offer":{"inverse_offer_id":{"value":"o"}}}`,
+			master.ToFramework{},
 			&messages.RescindInverseOfferMessage{}, `{"inverse_offer_id":{"value":"o"}}`,
 		},
 		{
-			`{"type":"UPDATE","update":{"status":` + status + `}}`, master.ToFramework{},
+			`{"type":"UPDATE","update":{"status":` + status + `}}`,
+			master.ToFramework{},
 			&messages.StatusUpdateMessage{},
 			`{"update":{"framework_id":{"value":"f"},"executor_id":{"value":"x"},"slave_id":{"value":"s"},"status":` + status + `,"timestamp":7.5,"uuid":"AAAA"}}`,
 		},
@@ -166,12 +171,14 @@ func TestDriverEvents(t *testing.T) {
 			`{"update":{"framework_id":{"value":"f"},"executor_id":{"value":"x"},"slave_id":{"value":"s"},"status":` + status + `,"timestamp":7.5,"uuid":"AAAA","latest_state":"TASK_FINISHED"},"pid":"slave(1)@h:1"}`,
 		},
 		{
-			`{"type":"MESSAGE","message":{"agent_id":{"value":"s"},"executor_id":{"value":"x"},"data":"aGk="}}`, master.ToFramework{},
+			`{"type":"MESSAGE","message":{"agent_id":{"value":"s"},"executor_id":{"value":"x"},"data":"aGk="}}`,
+			master.ToFramework{},
 			&messages.ExecutorToFrameworkMessage{}, `{"slave_id":{"value":"s"},"framework_id":{"value":"f"},"executor_id":{"value":"x"},"data":"aGk="}`,
 		},
 		{`{"type":"FAILURE","failure":{"agent_id":{"value":"s"}}}`, master.ToFramework{}, &messages.LostSlaveMessage{}, `{"slave_id":{"value":"s"}}`},
 		{
-			`{"type":"FAILURE","failure":{"agent_id":{"value":"s"},"executor_id":{"value":"x"},"status":9}}`, master.ToFramework{},
+			`{"type":"FAILURE","failure":{"agent_id":{"value":"s"},"executor_id":{"value":"x"},"status":9}}`,
+			master.ToFramework{},
 			&messages.ExitedExecutorMessage{}, `{"slave_id":{"value":"s"},"framework_id":{"value":"f"},"executor_id":{"value":"x"},"status":9}`,
 		},
 		{`{"type":"ERROR","error":{"message":"no"}}`, master.ToFramework{}, &messages.FrameworkErrorMessage{}, `{"message":"no"}`},

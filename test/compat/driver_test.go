@@ -1,7 +1,6 @@
 package compat
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -109,15 +108,16 @@ func (p *play) started() {
 		if err != nil {
 			return err
 		}
+		waiting := 0
 		for _, f := range state.JSON().List("frameworks") {
 			for _, x := range f.List("executors") {
-				if waiting := len(x.List("queued_tasks")); waiting != 4 {
-					return fmt.Errorf("%d tasks wait for the executor", waiting)
-				}
-				return nil
+				waiting += len(x.List("queued_tasks"))
 			}
 		}
-		return errors.New("there is no executor")
+		if waiting != 4 {
+			return fmt.Errorf("%d tasks wait for the executor", waiting)
+		}
+		return nil
 	})
 }
 

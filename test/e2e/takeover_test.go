@@ -169,6 +169,104 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
+// TestTakeOverNested: what Mesos's agent has nested in an executor's container, the
+// tasks of a pod, is taken up too: the executor waits for one and is told how it
+// ended, and has another killed.
+func TestTakeOverNested(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	agent := c.Agents[0]
+	s := cluster.Subscribe(t, c.Master, durable("pod taken over"))
+	offer := s.AwaitOffer()
+	executor, nested := cluster.Executor("pod"), ""
+	for _, id := range []string{"ends", "killed"} {
+		nested += "mkdir -p containers/" + id + "; MESOS_SANDBOX=$MESOS_SANDBOX/containers/" + id + ` setsid sh -c "cd containers/` + id +
+			`; echo \$\$ >pid; until [ -e stop ]; do sleep 0.1; done; printf 768 >status" & `
+	}
+	command := executor["command"].(J)
+	command["value"] = nested + strings.TrimPrefix(command["value"].(string), "exec ")
+	task := cluster.Task(offer, "pod", "")
+	delete(task, "command")
+	task["executor"], task["resources"] = aloof(executor), cluster.Resources(0.1, 32)
+	s.Launch(offer, 0, task)
+	s.AwaitState("pod", "TASK_RUNNING")
+
+	agent.Kill9()
+	becomeForeign(t, agent, "pod", true, false)
+	root, sandbox, pids := nestForeign(t, agent, "pod", "ends", "killed")
+	agent.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, agent) })
+	call := func(kind, field, id string) cluster.Reply {
+		container := J{"value": id, "parent": J{"value": root}}
+		reply, err := cluster.Post(agent.URL+"/api/v1", nil, J{"type": kind, field: J{"container_id": container}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply
+	}
+	if reply := call("KILL_NESTED_CONTAINER", "kill_nested_container", "killed"); reply.Status != 200 {
+		t.Errorf("killed: %d %s", reply.Status, reply.Body)
+	}
+	if err := os.WriteFile(filepath.Join(sandbox, "containers/ends/stop"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{"ends": "768", "killed": "9"} {
+		reply := call("WAIT_NESTED_CONTAINER", "wait_nested_container", id)
+		if got := reply.JSON().Text("wait_nested_container.exit_status"); reply.Status != 200 || got != want {
+			t.Errorf("%s: %d %s, want exit status %s", id, reply.Status, reply.Body, want)
+		}
+	}
+	for _, pid := range pids {
+		gone(t, pid)
+	}
+	cluster.Eventually(t, soon, func() error { return stillOn(s, "pod") })
+	s.Teardown()
+	cluster.Eventually(t, soon, func() error {
+		if left := cluster.Inside(agent.WorkDir); len(left) > 0 {
+			return fmt.Errorf("processes %v are left", left)
+		}
+		return nil
+	})
+}
+
+// nestForeign writes what Mesos's agent knows of containers in that of an executor,
+// each with its pid and its status in its sandbox.
+func nestForeign(t *testing.T, agent *cluster.Node, executor string, nested ...string) (root, sandbox string, pids []int) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(agent.WorkDir, "slaves/*/frameworks/*/executors", executor, "runs/latest"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("sandboxes %v (%v)", found, err)
+	}
+	if sandbox, err = filepath.EvalSymlinks(found[0]); err != nil {
+		t.Fatal(err)
+	}
+	root = filepath.Base(sandbox)
+	for _, id := range nested {
+		runtime := filepath.Join(agent.WorkDir, "run/containers", root, "containers", id)
+		if err := os.MkdirAll(runtime, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var pid int
+		cluster.Eventually(t, soon, func() error {
+			text, err := os.ReadFile(filepath.Join(sandbox, "containers", id, "pid"))
+			if err == nil {
+				_, err = fmt.Sscan(string(text), &pid)
+			}
+			return err
+		})
+		pids = append(pids, pid)
+		for name, content := range map[string]string{"config": "what Mesos launched", "pid": strconv.Itoa(pid)} {
+			if err := os.WriteFile(filepath.Join(runtime, name), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(filepath.Join(sandbox, "containers", id, "status"), filepath.Join(runtime, "status")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root, sandbox, pids
+}
+
 // checkServed looks whether the agent shows what its executors use, and have
 // written.
 func checkServed(t *testing.T, agent *cluster.Node, executors map[string]int) {
