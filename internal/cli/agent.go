@@ -155,6 +155,7 @@ func (f *agentFlags) config(at netip.AddrPort) (agent.Config, error) {
 	checkpoint := true // Mesos's masters expect it of every agent
 	cfg.Info = &mesos.AgentInfo{
 		Hostname: &host, Port: &port, Resources: rs.Proto(), Attributes: attributes, Checkpoint: &checkpoint,
+		Domain: f.Domain,
 	}
 	cfg.PID = ids.UPIDFor("slave(1)", at)
 	cfg.Version = version.Mesos

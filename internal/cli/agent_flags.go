@@ -23,6 +23,7 @@ type agentFlags struct {
 	Resources, DefaultRole, Attributes       string
 	Recover, Reconfiguration                 string
 	Strict                                   bool
+	Domain                                   *mesos.DomainInfo // where the agent is, or nil
 	DiskWatch, FetcherStall, Heartbeat       time.Duration
 	FetcherCacheDir, FrameworksHome          string
 	FetcherCacheSize                         flags.Bytes
@@ -65,6 +66,7 @@ func (f *agentFlags) inventory() {
 	f.Set.String(&f.Resources, "resources", "", "Resources, as name(role):value;… or as JSON. What is not named is found out: cpus, mem, disk, ports.").Optional()
 	f.Set.String(&f.DefaultRole, "default_role", "*", "Role that resources are reserved for which --resources does not give one.")
 	f.Set.String(&f.Attributes, "attributes", "", "Attributes, as name:value;…").Optional()
+	domainFlag(f.Set, &f.Domain, "Where the agent is, as JSON: "+domainExample+". Masters without a domain do not let it in.")
 }
 
 func (f *agentFlags) executors() {

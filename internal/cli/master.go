@@ -46,6 +46,7 @@ func (f *masterFlags) open(log *logs) (*openMaster, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	info := masterInfo(at, f.hostname(at.Addr()))
+	info.Domain, f.Allocator.Domain = f.Domain, f.Domain
 	backend, err := f.openBackend(info, log.Logger)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())

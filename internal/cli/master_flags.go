@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/master"
@@ -31,6 +32,8 @@ type masterFlags struct {
 
 	Whitelist   string
 	RegexMemory flags.Bytes
+
+	Domain *mesos.DomainInfo // where this master is, or nil
 
 	Master    master.Config
 	Allocator allocator.Config
@@ -70,6 +73,7 @@ func (f *masterFlags) agents() {
 		DeprecatedAlias("slave_reregister_timeout").Check(f.atLeastTenMinutes)
 	f.Set.Func(f.removalLimit, "recovery_agent_removal_limit", "100%", "percentage", "Share of the agents that may stay away after the leader changed; beyond, the master rather ends.").DeprecatedAlias("recovery_slave_removal_limit")
 	f.Set.Func(f.removalRate, "agent_removal_rate_limit", "", "rate", "How fast agents that do not answer are given up, such as 1/10mins. By default as it comes.").DeprecatedAlias("slave_removal_rate_limit")
+	domainFlag(f.Set, &f.Domain, "Where this master is, as JSON: "+domainExample+". All masters of a cluster are of one region; agents of others are remote, and offered to frameworks with the capability REGION_AWARE only. Without, agents that have a domain are not let in.")
 	f.Set.Bool(&f.Master.RequireAgentDomain, "require_agent_domain", false, "Ignore agents without a fault domain.")
 }
 

@@ -25,11 +25,15 @@ func TestAllocationFlags(t *testing.T) {
 			}
 			return strings.Join(all, " or ")
 		},
-		`--filter_gpu_resources=false => true`:              func(f *masterFlags) any { return f.Allocator.ShowGPUs },
-		`--filter_gpu_resources=true => false`:              func(f *masterFlags) any { return f.Allocator.ShowGPUs },
-		`--roles=a,b/c => ["a","b/c"]`:                      func(f *masterFlags) any { return f.core().Roles },
-		`--weights=a=2.5,b/c=1 => {"a":2.5,"b/c":1}`:        func(f *masterFlags) any { return f.core().Weights },
-		`--whitelist=file:///etc/hosts => "/etc/hosts"`:     func(f *masterFlags) any { return f.whitelist() },
+		`--filter_gpu_resources=false => true`:          func(f *masterFlags) any { return f.Allocator.ShowGPUs },
+		`--filter_gpu_resources=true => false`:          func(f *masterFlags) any { return f.Allocator.ShowGPUs },
+		`--roles=a,b/c => ["a","b/c"]`:                  func(f *masterFlags) any { return f.core().Roles },
+		`--weights=a=2.5,b/c=1 => {"a":2.5,"b/c":1}`:    func(f *masterFlags) any { return f.core().Weights },
+		`--whitelist=file:///etc/hosts => "/etc/hosts"`: func(f *masterFlags) any { return f.whitelist() },
+		`--domain={"fault_domain":{"region":{"name":"r"},"zone":{"name":"z"}}} => "r/z"`: func(f *masterFlags) any {
+			d := f.Domain.GetFaultDomain()
+			return d.GetRegion().GetName() + "/" + d.GetZone().GetName()
+		},
 		`--whitelist=* => ""`:                               func(f *masterFlags) any { return f.whitelist() },
 		`--offer_constraints_re2_max_mem=8KB => 8192`:       func(f *masterFlags) any { return f.core().RegexLimits.MaxMemory },
 		`--offer_constraints_re2_max_program_size=50 => 50`: func(f *masterFlags) any { return f.core().RegexLimits.MaxProgram },
@@ -66,6 +70,9 @@ func TestAllocationFlagsRefused(t *testing.T) {
 		"--weights=/a=1":                      "Role '/a' cannot start with a slash",
 		"--roles=a --weights=b=1":             "--weights has role b, which --roles lacks",
 		"--offer_constraints_re2_max_mem=lot": "lot",
+		"--domain={}":                         "must define `fault_domain`",
+		"--domain=eu":                         "want JSON",
+		`--domain={"fault_domain":{"region":{"name":"r"}}}`: "zone",
 	} {
 		if _, err := newMasterFlags().Set.Parse(strings.Fields(given), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %s", given, err, want)
