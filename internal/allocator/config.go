@@ -34,14 +34,15 @@ type Config struct {
 	// until its refusal ends, for a minute at most, others are served before it. 0
 	// is any number. Mesos knows no such thing, and there frameworks that want
 	// nothing keep those that do from every agent for as long as they take to
-	// decline it.
+	// decline it (--max_declines_in_a_row).
 	Patience int
 	// OfferBudget is how many offers a framework may hold that it has not
 	// answered; it gets no more until it answers some. 0 is any number, as in Mesos
 	// (--max_offers_per_framework).
 	OfferBudget int
 	// RecoveryFactor and RecoveryTimeout bound how long a new leader waits for
-	// agents before it offers anything where there are quotas.
+	// agents before it offers anything where there are quotas
+	// (--allocator_agent_recovery_factor, --allocator_recovery_timeout).
 	RecoveryFactor  float64
 	RecoveryTimeout time.Duration
 }

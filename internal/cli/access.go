@@ -51,7 +51,7 @@ func (c *access) at(text string, log *slog.Logger) error {
 		c.masters = strings.Split(text, ",")
 		return nil
 	}
-	d, err := detector(text, log)
+	d, err := detector(text, sessionOf, log)
 	if err != nil {
 		return fmt.Errorf("--master: %w", err)
 	}

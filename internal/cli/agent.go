@@ -60,7 +60,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, err
 	}
 	cfg.Authenticate = authentication.Credential != nil
-	leader, err := detector(f.Master, log.Logger)
+	leader, err := detector(f.Master, f.SessionTimeout, log.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
 	}

@@ -216,7 +216,7 @@ func (c *devMasters) agents(ctx context.Context) (int, error) {
 
 // follow tells who leads, whenever that changes.
 func (c *devMasters) follow(ctx context.Context) error {
-	d, err := detector(c.addresses(), c.log)
+	d, err := detector(c.addresses(), sessionOf, c.log)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (h *haFlags) define(set *flags.Set) {
 	set.Choice(&h.Mode, "ha", haNone, []string{haNone, haZooKeeper, haEtcd, haEmbedded},
 		"Where several masters elect a leader and keep the registry: in ZooKeeper (--zk), in an etcd that runs elsewhere (--etcd), or in one embedded in the masters (--peers).")
 	set.String(&h.ZK, "zk", "", "ZooKeeper: zk://[user:password@]host:port,…/path, or file:// and a file with that. Implies --ha=zookeeper.").Optional()
-	set.Duration(&h.ZKSession, "zk_session_timeout", 10*time.Second, "How long ZooKeeper waits for a leader that it does not hear of.")
+	set.Duration(&h.ZKSession, "zk_session_timeout", sessionOf, "How long ZooKeeper waits for a leader that it does not hear of.")
 	set.String(&h.Etcd, "etcd", "", "etcd: etcd://[user:password@]host:port,…/prefix, or file:// and a file with that. Implies --ha=etcd.").Optional()
 	set.Duration(&h.EtcdSession, "etcd_session_timeout", 2*time.Second, "How long etcd waits for a leader that it does not hear of, in whole seconds.")
 	set.String(&h.Peers, "peers", "", "All masters, the own one too: host:port,… on which their embedded etcds talk to each other. Implies --ha=embedded.").Optional()
@@ -237,26 +237,26 @@ func (h *haFlags) self(peers []string, info *mesos.MasterInfo) (string, error) {
 	return own[0], nil
 }
 
-// sessionOf is how long detectors wait before they take a store that does not
+// sessionOf is, unless a flag says so, how long detectors wait before they take a store that does not
 // answer for cut off.
 const sessionOf = 10 * time.Second
 
 // detector returns what finds the leader that text names: zk://…, etcd://…,
 // file://… with one of these, or addresses of masters.
-func detector(text string, log *slog.Logger) (agentd.Detector, error) {
+func detector(text string, session time.Duration, log *slog.Logger) (agentd.Detector, error) {
 	switch {
 	case strings.HasPrefix(text, zookeeper.Scheme):
 		url, err := zookeeper.ParseURL(text)
 		if err != nil {
 			return nil, err
 		}
-		return zookeeper.New(zookeeper.Config{URL: url, SessionTimeout: sessionOf, Log: log}), nil
+		return zookeeper.New(zookeeper.Config{URL: url, SessionTimeout: session, Log: log}), nil
 	case strings.HasPrefix(text, etcd.Scheme):
 		url, err := etcd.ParseURL(text)
 		if err != nil {
 			return nil, err
 		}
-		return etcd.New(etcd.Config{Dial: etcd.Dialer(url), Prefix: url.Path, SessionTimeout: sessionOf, Log: log}), nil
+		return etcd.New(etcd.Config{Dial: etcd.Dialer(url), Prefix: url.Path, SessionTimeout: session, Log: log}), nil
 	}
 	return standalone.ParseMasters(text, log)
 }

@@ -57,6 +57,13 @@ func (f *masterFlags) cluster() {
 	f.Set.Path(&f.WorkDir, "work_dir", "", "Folder of the registry. It must survive restarts.").Optional()
 	f.Set.Choice(&f.Registry, "registry", "bolt", []string{"bolt", "in_memory", "replicated_log"},
 		"Where a master that is alone keeps the registry: bolt is a file in the work_dir, in_memory is forgotten. replicated_log, Mesos's own store, is taken for bolt. With --ha the registry is kept there.")
+	f.Set.Func(func(text string) error {
+		strict, err := strconv.ParseBool(text)
+		if err == nil && strict {
+			err = errors.New("it was given up in Mesos, and takes false alone")
+		}
+		return err
+	}, "registry_strict", "false", "false", "Taken for Mesos's sake and not used.")
 	f.Set.Duration(&f.FetchTimeout, "registry_fetch_timeout", time.Minute, "A new leader ends when reading the registry takes longer.")
 	f.Set.Duration(&f.StoreTimeout, "registry_store_timeout", 20*time.Second, "The master ends when a write of the registry takes longer.")
 	f.Set.Duration(&f.Master.RegistryGCInterval, "registry_gc_interval", 15*time.Minute, "How often agents that are not needed any more are dropped from the registry.")
@@ -109,6 +116,10 @@ func (f *masterFlags) allocation() {
 	f.Set.Func(f.roles, "roles", "", "roles", "The only roles that frameworks may have beside *, separated by commas. By default any.")
 	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional().
 		Check(f.aboveZero("offer_timeout", &f.Master.OfferTimeout))
+	f.Set.Float(&f.Allocator.RecoveryFactor, "allocator_agent_recovery_factor", f.Allocator.RecoveryFactor, "Part of the agents that a new leader waits for before it offers anything, where there are quotas.").
+		Check(f.fraction("allocator_agent_recovery_factor", &f.Allocator.RecoveryFactor))
+	f.Set.Duration(&f.Allocator.RecoveryTimeout, "allocator_recovery_timeout", f.Allocator.RecoveryTimeout, "How long it waits for them at most.")
+	f.Set.Count(&f.Allocator.Patience, "max_declines_in_a_row", f.Allocator.Patience, "How many offers in a row a framework may decline in a role before others are served before it, while its refusals last and for a minute at most. 0 is any number, as in Mesos. Meseta's own.")
 	f.Set.Func(f.offerBudget, "max_offers_per_framework", "", "number", "How many unanswered offers a framework may hold: it gets no more until it answers some. By default any number, as in Mesos.")
 	f.Set.Bool(&f.Master.Reclaim, "reclaim", false, "Take resources back for roles that are below their guarantees: rescind offers, then end tasks of those furthest above theirs. Meseta's own.")
 	f.Set.Duration(&f.Master.ReclaimAfter, "reclaim_after", f.Master.ReclaimAfter, "How long a role is below its guarantee, and wants offers, before resources are taken back for it. Meseta's own.").
@@ -143,6 +154,16 @@ func (f *masterFlags) offerBudget(text string) error {
 	}
 	f.Allocator.OfferBudget = n
 	return err
+}
+
+// fraction refuses what is not from 0 to 1.
+func (f *masterFlags) fraction(flag string, part *float64) func() error {
+	return func() error {
+		if *part < 0 || *part > 1 {
+			return fmt.Errorf("--%s must be from 0 to 1", flag)
+		}
+		return nil
+	}
 }
 
 // aboveZero refuses a flag that is set to no time at all.
