@@ -117,7 +117,7 @@ func (m *Master) finish(x *acceptance, filters *mesos.Filters) {
 	}
 	made := x.remaining.Add(x.resized).Sub(x.offered)
 	m.alloc.Recover(m.now, x.framework.id, x.agent.id, made, nil)
-	m.alloc.Recover(m.now, x.framework.id, x.agent.id, x.remaining.Sub(made), filtersOr(filters))
+	m.alloc.Recover(m.now, x.framework.id, x.agent.id, x.remaining.Add(x.resized).Sub(made), filtersOr(filters))
 }
 
 // allocatedOperation returns an operation whose resources are in the form with
