@@ -212,6 +212,20 @@ func (w *world) message(a args) proto.Message {
 	case "destroy":
 		op := &mesos.Offer_Operation{Type: mesos.Offer_Operation_DESTROY.Enum(), Destroy: &mesos.Offer_Operation_Destroy{Volumes: reservedDisk(a, true)}}
 		return w.operation(op, a)
+	case "unreserve":
+		op := &mesos.Offer_Operation{Type: mesos.Offer_Operation_UNRESERVE.Enum(), Unreserve: &mesos.Offer_Operation_Unreserve{Resources: reservedDisk(a, false)}}
+		return w.operation(op, a)
+	case "refine": // a reservation becomes one of a role below, in place of what it was
+		op := &mesos.Offer_Operation{Type: mesos.Offer_Operation_RESERVE.Enum(), Reserve: &mesos.Offer_Operation_Reserve{Source: reservedDisk(a, false), Resources: reservedDisk(a, false)}}
+		op.Reserve.Resources[0].Reservations[0].Role = new(a.opts["to"])
+		return w.operation(op, a)
+	case "grow":
+		op := &mesos.Offer_Operation{Type: mesos.Offer_Operation_GROW_VOLUME.Enum(), GrowVolume: &mesos.Offer_Operation_GrowVolume{Volume: reservedDisk(a, true)[0], Addition: reservedDisk(args{opts: map[string]string{"disk": a.opts["by"]}}, false)[0]}}
+		return w.operation(op, a)
+	case "shrink":
+		by, _ := strconv.ParseFloat(a.opts["by"], 64)
+		op := &mesos.Offer_Operation{Type: mesos.Offer_Operation_SHRINK_VOLUME.Enum(), ShrinkVolume: &mesos.Offer_Operation_ShrinkVolume{Volume: reservedDisk(a, true)[0], Subtract: &mesos.Value_Scalar{Value: &by}}}
+		return w.operation(op, a)
 	case "ack-operation":
 		return &messages.AcknowledgeOperationStatusMessage{OperationUuid: &mesos.UUID{Value: w.uuidBytes(a.word(1))}, StatusUuid: &mesos.UUID{Value: w.uuidBytes(a.word(2))}}
 	case "reconcile-operation":

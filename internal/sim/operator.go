@@ -50,6 +50,10 @@ func (w *world) changeReservations(m *masterNode) {
 		w.free(m, row.ID, reserved)
 		return
 	}
+	if volumes := reserved.PersistentVolumes(); !volumes.IsEmpty() && r.IntN(2) == 0 {
+		w.resize(m, row.ID, volumes.Proto()[0], reserved)
+		return
+	}
 	call := &masterpb.Call{
 		Type: masterpb.Call_RESERVE_RESOURCES.Enum(),
 		ReserveResources: &masterpb.Call_ReserveResources{
@@ -57,6 +61,28 @@ func (w *world) changeReservations(m *masterNode) {
 		},
 	}
 	w.note("%s    <- operator %s on %s", m.name, call.GetType(), row.ID)
+	m.tell("operator", master.OperatorCall{Principal: operator, Call: call})
+}
+
+// resize has an operator make a volume larger by the disk that is reserved like
+// it, or smaller.
+func (w *world) resize(m *masterNode, id ids.AgentID, volume *mesos.Resource, reserved resources.Resources) {
+	on := &mesos.AgentID{Value: (*string)(&id)}
+	call := &masterpb.Call{
+		Type: masterpb.Call_SHRINK_VOLUME.Enum(),
+		ShrinkVolume: &masterpb.Call_ShrinkVolume{
+			AgentId: on, Volume: volume, Subtract: &mesos.Value_Scalar{Value: new(milli(volume.GetScalar().GetValue() / 3))},
+		},
+	}
+	for r := range reserved.All() {
+		if r.Name() == "disk" && !r.IsPersistentVolume() && r.Role() == volume.Reservations[len(volume.Reservations)-1].GetRole() {
+			call = &masterpb.Call{
+				Type:       masterpb.Call_GROW_VOLUME.Enum(),
+				GrowVolume: &masterpb.Call_GrowVolume{AgentId: on, Volume: volume, Addition: resources.Of(r).Proto()[0]},
+			}
+		}
+	}
+	w.note("%s    <- operator %s on %s", m.name, call.GetType(), id)
 	m.tell("operator", master.OperatorCall{Principal: operator, Call: call})
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // operations makes operations out of what an offer has: what the framework has
-// reserved before it frees, a volume it deletes; or it reserves some of the rest,
+// reserved before it frees, a volume it deletes, or makes larger or smaller; or it reserves some of the rest,
 // and makes a volume of the disk. None of that is left for launches. Only
 // frameworks that know of stacks of reservations do so.
 func (s *schedulerNode) operations(p *purse) []*mesos.Offer_Operation {
@@ -16,10 +16,49 @@ func (s *schedulerNode) operations(p *purse) []*mesos.Offer_Operation {
 	if !s.traits.multiRole || to == "" || to == "*" || s.w.healed || !s.w.once("operations", 0.25) {
 		return nil
 	}
+	if ops := s.resize(p, to); len(ops) > 0 {
+		return ops
+	}
 	if ops := s.undo(p, to); len(ops) > 0 {
 		return ops
 	}
 	return s.reserve(p, to)
+}
+
+// resize makes a volume larger, if there is disk that is reserved like it, or
+// smaller.
+func (s *schedulerNode) resize(p *purse, to string) []*mesos.Offer_Operation {
+	if s.w.once("operations", 0.5) {
+		return nil
+	}
+	var volume, addition *mesos.Resource
+	for _, r := range p.all() {
+		switch n := len(r.Reservations); {
+		case r.GetName() != "disk" || n == 0 || r.Reservations[n-1].GetRole() != to:
+		case r.Disk != nil && r.Shared == nil:
+			volume = r
+		case r.Disk == nil && r.Reservations[n-1].GetType() == mesos.Resource_ReservationInfo_DYNAMIC:
+			addition = r
+		}
+	}
+	switch {
+	case volume == nil:
+		return nil
+	case addition != nil && s.w.once("operations", 0.5):
+		p.without(volume)
+		p.without(addition)
+		return []*mesos.Offer_Operation{{
+			Type: mesos.Offer_Operation_GROW_VOLUME.Enum(), Id: s.operationID(),
+			GrowVolume: &mesos.Offer_Operation_GrowVolume{Volume: volume, Addition: addition},
+		}}
+	}
+	p.without(volume)
+	return []*mesos.Offer_Operation{{
+		Type: mesos.Offer_Operation_SHRINK_VOLUME.Enum(), Id: s.operationID(),
+		ShrinkVolume: &mesos.Offer_Operation_ShrinkVolume{
+			Volume: volume, Subtract: &mesos.Value_Scalar{Value: new(milli(volume.GetScalar().GetValue() / 3))},
+		},
+	}}
 }
 
 // undo frees what is reserved for the role, and deletes the volumes.
