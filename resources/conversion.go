@@ -116,6 +116,9 @@ func Conversions(op *mesos.Offer_Operation) ([]Conversion, error) {
 
 func reserve(op *mesos.Offer_Operation_Reserve) ([]Conversion, error) {
 	reserved := Trusted(op.GetResources())
+	if err := disjoint(reserved); err != nil {
+		return nil, err
+	}
 	if len(op.GetSource()) > 0 {
 		return []Conversion{{Consumed: Trusted(op.GetSource()), Converted: reserved}}, nil
 	}
@@ -124,6 +127,23 @@ func reserve(op *mesos.Offer_Operation_Reserve) ([]Conversion, error) {
 		return nil, err
 	}
 	return []Conversion{{Consumed: source, Converted: reserved}}, nil
+}
+
+// disjoint refuses ranges and sets of which some is reserved twice, in two ways:
+// both would seem to be made of what is there once. Mesos does not look.
+func disjoint(reserved Resources) error {
+	var seen Resources
+	for r := range reserved.All() {
+		if r.IsScalar() {
+			continue
+		}
+		one := Of(r).ToUnreserved()
+		if !one.Sub(seen).Equal(one) {
+			return refusal.Invalidf("Resource %s is to be reserved twice", r)
+		}
+		seen = seen.Add(one)
+	}
+	return nil
 }
 
 func unreserve(rs []*mesos.Resource) ([]Conversion, error) {

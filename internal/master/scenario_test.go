@@ -425,7 +425,7 @@ var commands = map[string]func(*world, line){
 		switch op.GetType() {
 		case mesos.Offer_Operation_RESERVE:
 			call.Type = masterpb.Call_RESERVE_RESOURCES.Enum()
-			call.ReserveResources = &masterpb.Call_ReserveResources{AgentId: id, Resources: op.Reserve.Resources}
+			call.ReserveResources = &masterpb.Call_ReserveResources{AgentId: id, Source: op.Reserve.Source, Resources: op.Reserve.Resources}
 		case mesos.Offer_Operation_UNRESERVE:
 			call.Type = masterpb.Call_UNRESERVE_RESOURCES.Enum()
 			call.UnreserveResources = &masterpb.Call_UnreserveResources{AgentId: id, Resources: op.Unreserve.Resources}
@@ -632,7 +632,7 @@ func testOperation(w *world, l line, words []string, on *mesos.AgentID) *mesos.O
 	op := &mesos.Offer_Operation{}
 	var plain []string
 	executor := ""
-	var extra []*mesos.Resource
+	var extra, source []*mesos.Resource
 	for _, word := range words {
 		switch key, value, _ := strings.Cut(word, "="); key {
 		case "executor":
@@ -644,6 +644,8 @@ func testOperation(w *world, l line, words []string, on *mesos.AgentID) *mesos.O
 			extra = append(extra, volumes(size, []string{id})...)
 		case "dynamic":
 			extra = append(extra, dynamic(value)...)
+		case "source":
+			source = dynamic(value)
 		case "id":
 			op.Id = &mesos.OperationID{Value: &value}
 		default:
@@ -675,16 +677,16 @@ func testOperation(w *world, l line, words []string, on *mesos.AgentID) *mesos.O
 		op.LaunchGroup = &mesos.Offer_Operation_LaunchGroup{Executor: e, TaskGroup: group}
 	case "reserve":
 		op.Type = mesos.Offer_Operation_RESERVE.Enum()
-		op.Reserve = &mesos.Offer_Operation_Reserve{Resources: dynamic(plain[1])}
+		op.Reserve = &mesos.Offer_Operation_Reserve{Source: source, Resources: repeated(dynamic, plain[1:])}
 	case "unreserve":
 		op.Type = mesos.Offer_Operation_UNRESERVE.Enum()
-		op.Unreserve = &mesos.Offer_Operation_Unreserve{Resources: dynamic(plain[1])}
+		op.Unreserve = &mesos.Offer_Operation_Unreserve{Resources: repeated(dynamic, plain[1:])}
 	case "create":
 		op.Type = mesos.Offer_Operation_CREATE.Enum()
-		op.Create = &mesos.Offer_Operation_Create{Volumes: volumes(plain[1], plain[2:])}
+		op.Create = &mesos.Offer_Operation_Create{Volumes: repeatedVolumes(plain[1:])}
 	case "destroy":
 		op.Type = mesos.Offer_Operation_DESTROY.Enum()
-		op.Destroy = &mesos.Offer_Operation_Destroy{Volumes: volumes(plain[1], plain[2:])}
+		op.Destroy = &mesos.Offer_Operation_Destroy{Volumes: repeatedVolumes(plain[1:])}
 	case "grow":
 		op.Type = mesos.Offer_Operation_GROW_VOLUME.Enum()
 		op.GrowVolume = &mesos.Offer_Operation_GrowVolume{
@@ -723,6 +725,22 @@ func dynamic(text string) []*mesos.Resource {
 		}
 	}
 	return rs
+}
+
+// repeated returns what of makes of each of the words, also of the same twice.
+func repeated(of func(string) []*mesos.Resource, words []string) (all []*mesos.Resource) {
+	for _, word := range words {
+		all = append(all, of(word)...)
+	}
+	return all
+}
+
+// repeatedVolumes returns the volumes of pairs of size and ID.
+func repeatedVolumes(words []string) (all []*mesos.Resource) {
+	for i := 0; i+1 < len(words); i += 2 {
+		all = append(all, volumes(words[i], words[i+1:])...)
+	}
+	return all
 }
 
 // volumes returns persistent volumes of a size, "disk(role):64", with an ID,
