@@ -197,6 +197,9 @@ func (w *world) config(c command) {
 	if c.options["order"] == "random" {
 		cfg.RoleOrder, cfg.FrameworkOrder = sorter.Random, sorter.Random
 	}
+	if c.options["frameworks"] == "random" {
+		cfg.FrameworkOrder = sorter.Random
+	}
 	*w = *newWorld(w.t, cfg)
 }
 
