@@ -57,7 +57,7 @@ func (c *Containerizer) startDocker(spec *Spec, command *mesos.CommandInfo, env 
 	launch.ID, launch.Command, launch.Env, launch.Sandbox = string(spec.ID), command, env, spec.Sandbox
 	launch.Stdout, launch.Stderr = files[0], files[1]
 	for _, v := range spec.Volumes {
-		launch.Mounts = append(launch.Mounts, docker.Mount{Host: v.Path, At: v.At})
+		launch.Mounts = append(launch.Mounts, docker.Mount{Host: v.Path, At: v.At, ReadOnly: v.ReadOnly})
 	}
 	process, err := c.cfg.Docker.Launch(&launch)
 	if err != nil {

@@ -24,12 +24,15 @@ type Volume struct {
 // write there: no link of its own making leads out of the sandbox, and what is in
 // a volume's place already is an error.
 func (c *Containerizer) AddVolumes(spec *Spec, volumes []Volume) error {
-	if len(volumes) == 0 || spec.Docker != nil { // the Engine mounts them
+	if len(volumes) == 0 {
 		return nil
 	}
 	who, err := c.user(spec)
 	if err != nil {
 		return err
+	}
+	if spec.Docker != nil { // the Engine mounts them
+		return giveVolumes(volumes, who)
 	}
 	sandbox, err := os.OpenRoot(spec.Sandbox)
 	if err != nil {
@@ -76,6 +79,15 @@ func ownVolume(spec *Spec, v Volume, who *launcher.User) error {
 		return fmt.Errorf("Absolute container path '%s' does not exist", v.At) //nolint:staticcheck // as Mesos words it
 	}
 	return giveVolume(v, who)
+}
+
+func giveVolumes(volumes []Volume, who *launcher.User) error {
+	for _, v := range volumes {
+		if err := giveVolume(v, who); err != nil {
+			return fmt.Errorf("give volume %s to the user: %w", v.Path, err)
+		}
+	}
+	return nil
 }
 
 // giveVolume makes a container's user the owner of its volume.

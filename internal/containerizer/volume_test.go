@@ -3,7 +3,10 @@ package containerizer
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
+
+	"github.com/meseta-project/meseta/internal/docker"
 )
 
 func volumes(t *testing.T, at ...string) []Volume {
@@ -36,6 +39,25 @@ func TestVolumes(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(v.Path, "file")); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestDockerVolumes: what the Engine mounts is the user's, as the sandbox is.
+func TestDockerVolumes(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can switch users")
+	}
+	c, spec := prepared(t, nil)
+	spec.User, spec.Docker = "nobody", &docker.Spec{}
+	vs := volumes(t, "data")
+	if err := c.AddVolumes(spec, vs); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(vs[0].Path); err != nil || info.Sys().(*syscall.Stat_t).Uid != 65534 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if _, err := os.Lstat(filepath.Join(spec.Sandbox, "data")); !os.IsNotExist(err) {
+		t.Errorf("there is a link: %v", err)
 	}
 }
 

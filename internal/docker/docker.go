@@ -90,7 +90,10 @@ type Spec struct {
 }
 
 // Mount is a folder of the host that a container sees below its sandbox.
-type Mount struct{ Host, At string }
+type Mount struct {
+	Host, At string
+	ReadOnly bool
+}
 
 // New returns an engine. The Engine need not be there yet.
 func New(cfg Config) (*Engine, error) {

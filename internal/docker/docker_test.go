@@ -46,6 +46,27 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestPersistentVolumes: a container writes to its volumes, but not to those that it
+// may only read.
+func TestPersistentVolumes(t *testing.T) {
+	e := open(t, nil)
+	rw, ro := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(ro, "file"), []byte("kept\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := e.box(t, "volumes", shell("cd /mnt/mesos/sandbox; echo new >rw/file; cat ro/file; echo bad >ro/file || echo bad >ro/more || exit 4"), func(s *Spec) {
+		s.Mounts = []Mount{{rw, "rw", false}, {ro, "ro", true}}
+	})
+	if status, out, errs := b.ends(t, b.launch(t)); status != 4 || out != "kept\n" || !strings.Contains(errs, "Read-only") {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	for dir, want := range map[string]string{rw: "new\n", ro: "kept\n"} {
+		if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != want {
+			t.Errorf("%q, %v, want %q", text, err, want)
+		}
+	}
+}
+
 // TERM first, KILL for those that do not listen; neither is an error when the
 // container has ended by itself.
 func TestKill(t *testing.T) {

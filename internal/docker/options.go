@@ -173,7 +173,11 @@ func (r *request) volumes(spec *Spec, mapped string) error {
 		if !filepath.IsLocal(m.At) {
 			return fmt.Errorf("the volume at '%s' is not below the sandbox: give a relative container_path", m.At)
 		}
-		r.host.Binds = append(r.host.Binds, m.Host+":"+path.Join(mapped, m.At))
+		bind := m.Host + ":" + path.Join(mapped, m.At)
+		if m.ReadOnly {
+			bind += ":ro"
+		}
+		r.host.Binds = append(r.host.Binds, bind)
 	}
 	return r.drive(spec.Container.GetDocker().GetVolumeDriver(), "Only one volume driver per task is supported")
 }

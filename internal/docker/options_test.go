@@ -100,10 +100,10 @@ func TestOptions(t *testing.T) {
 			}
 		}, []string{`"Binds":["/host:/in:ro","/host:/mnt/mesos/sandbox/in:rw","/work/box/sub:/in2:rw","v:/v:rw","/work/box:/mnt/mesos/sandbox"]`, `"VolumeDriver":"d"`}},
 		"persistent volume": {func(_ *mesos.ContainerInfo, s *Spec) {
-			s.Mounts = []Mount{{"/work/volumes/v", "data"}}
-		}, []string{`"Binds":["/work/box:/mnt/mesos/sandbox","/work/volumes/v:/mnt/mesos/sandbox/data"]`}},
+			s.Mounts = []Mount{{"/work/volumes/v", "data", false}, {"/work/volumes/w", "more", true}}
+		}, []string{`"Binds":["/work/box:/mnt/mesos/sandbox","/work/volumes/v:/mnt/mesos/sandbox/data","/work/volumes/w:/mnt/mesos/sandbox/more:ro"]`}},
 		"volume elsewhere": {func(_ *mesos.ContainerInfo, s *Spec) {
-			s.Mounts = []Mount{{"/work/volumes/v", "/etc"}}
+			s.Mounts = []Mount{{"/work/volumes/v", "/etc", false}}
 		}, []string{"!is not below the sandbox"}},
 		"both relative": {func(c *mesos.ContainerInfo, _ *Spec) {
 			c.Volumes = []*mesos.Volume{volume("a", "b", mesos.Volume_RW)}
