@@ -142,7 +142,7 @@ func (h *commandHost) start() {
 	}
 	h.watch(process)
 	h.c.s.tell(agent.ContainerLaunched{Container: h.c.id(), PID: process.PID()})
-	h.core.Step(h.c.s.clock(), command.Started{PID: process.PID()})
+	h.core.Step(h.c.s.clock(), command.Started{PID: process.PID(), Data: h.c.s.containerizer.Inspected(process)})
 }
 
 // probe makes a probe of the task.

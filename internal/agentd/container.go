@@ -140,13 +140,14 @@ func (c *container) launch() {
 // adopt is the life of a container that was launched by an earlier agent.
 func (c *container) adopt(pid int) {
 	defer c.forget()
-	c.tellNetworks()
 	c.projectAgain()
 	if c.spec.Builtin == agent.PodBuiltin {
+		c.tellNetworks()
 		c.runPod(recoverPod(c))
 		return
 	}
 	process, err := c.s.containerizer.Adopt(c.id(), pid)
+	c.tellNetworks()
 	switch {
 	case c.spec.Builtin == agent.CommandBuiltin && pid != 0:
 		c.runCommand(recoverCommand(c, process))
@@ -189,7 +190,11 @@ func (c *container) start() (launcher.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.s.containerizer.Start(c.make, c.spec.Command, env)
+	process, err := c.s.containerizer.Start(c.make, c.spec.Command, env)
+	if err == nil && c.make.Docker != nil {
+		c.tellNetworks() // the Engine makes them now
+	}
+	return process, err
 }
 
 // environment returns that of the process. A task in a container of the Docker

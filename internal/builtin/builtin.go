@@ -71,6 +71,7 @@ type Update struct {
 	Message string // "": none
 	Healthy *bool
 	Check   *mesos.CheckStatusInfo
+	Data    []byte // nil: none
 }
 
 type state uint8
@@ -176,13 +177,14 @@ func (t *Task) Grace(kill *mesos.KillPolicy) time.Duration {
 	return DefaultGrace
 }
 
-// Started says that the process exists. A kill that came before begins now.
-func (t *Task) Started(now time.Time) {
+// Started says that the process exists, and what its framework is told of it. A kill
+// that came before begins now.
+func (t *Task) Started(now time.Time, data []byte) {
 	if t.state != starting {
 		return
 	}
 	t.state = running
-	t.report(mesos.TaskState_TASK_RUNNING, nil, "")
+	t.sink.Report(t, Update{State: mesos.TaskState_TASK_RUNNING, Check: probe.Empty(t.Info.GetCheck()), Data: data})
 	if t.killGrace >= 0 {
 		t.begin(now, t.killGrace)
 		return
@@ -281,16 +283,31 @@ func (t *Task) Exited(status int32, known bool) {
 	switch {
 	case t.state == ended:
 	case !known:
-		t.end(mesos.TaskState_TASK_FAILED, nil, "Failed to get exit status for Command")
+		t.end(mesos.TaskState_TASK_FAILED, nil, t.unknown())
 	case t.outOfTime:
-		t.end(mesos.TaskState_TASK_FAILED, mesos.TaskStatus_REASON_MAX_COMPLETION_TIME_REACHED.Enum(), "Command "+describe(status))
+		t.end(mesos.TaskState_TASK_FAILED, mesos.TaskStatus_REASON_MAX_COMPLETION_TIME_REACHED.Enum(), t.what()+" "+describe(status))
 	case killed:
-		t.end(mesos.TaskState_TASK_KILLED, nil, "Command "+describe(status))
+		t.end(mesos.TaskState_TASK_KILLED, nil, t.what()+" "+describe(status))
 	case status == 0:
-		t.end(mesos.TaskState_TASK_FINISHED, nil, "Command "+describe(status))
+		t.end(mesos.TaskState_TASK_FINISHED, nil, t.what()+" "+describe(status))
 	default:
-		t.end(mesos.TaskState_TASK_FAILED, nil, "Command "+describe(status))
+		t.end(mesos.TaskState_TASK_FAILED, nil, t.what()+" "+describe(status))
 	}
+}
+
+// what is what Mesos's executors call what has ended.
+func (t *Task) what() string {
+	if c := t.Info.GetContainer(); c != nil && c.GetType() == mesos.ContainerInfo_DOCKER {
+		return "Container"
+	}
+	return "Command"
+}
+
+func (t *Task) unknown() string {
+	if t.what() == "Container" {
+		return "Failed to get exit status of container"
+	}
+	return "Failed to get exit status for Command"
 }
 
 func (t *Task) end(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {

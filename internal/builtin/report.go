@@ -61,6 +61,7 @@ func (r *Reporter) Update(now time.Time, task *mesos.TaskID, u Update, container
 		Uuid:            id[:],
 		Healthy:         u.Healthy,
 		CheckStatus:     u.Check,
+		Data:            u.Data,
 		ContainerStatus: container,
 	}
 	if u.Message != "" {

@@ -60,8 +60,12 @@ type Input interface{ input() }
 type (
 	// Event is an event from the agent.
 	Event struct{ Event *executorpb.Event }
-	// Started says that the task's process exists.
-	Started struct{ PID int }
+	// Started says that the task's process exists. Data is what its framework is told
+	// of it, nil for nothing.
+	Started struct {
+		PID  int
+		Data []byte
+	}
 	// StartFailed says that it could not be started.
 	StartFailed struct{ Message string }
 	// Exited says that the process is gone, with its status as of wait(2).
@@ -123,7 +127,7 @@ func (x *Executor) Step(now time.Time, in Input) {
 		x.event(in.Event)
 	case Started:
 		x.log.Info("command started", slog.String("task_id", string(x.cfg.Executor)), slog.Int("pid", in.PID))
-		x.live(func(t *builtin.Task) { t.Started(now) })
+		x.live(func(t *builtin.Task) { t.Started(now, in.Data) })
 	case StartFailed:
 		x.live(func(t *builtin.Task) { t.StartFailed("Failed to launch command: " + in.Message) })
 	case Exited:

@@ -91,7 +91,7 @@ func (w *world) step(f []string) {
 	case "shutdown":
 		ev.Type = executorpb.Event_SHUTDOWN.Enum()
 	case "started":
-		w.x.Step(w.now, Started{PID: 7})
+		w.x.Step(w.now, Started{PID: 7, Data: []byte(strings.Join(f[1:], " "))})
 		return
 	case "failed":
 		w.x.Step(w.now, StartFailed{Message: strings.Join(f[1:], " ")})
@@ -128,6 +128,9 @@ func (w *world) effects() string {
 			if st.Message != nil {
 				fmt.Fprintf(&out, " %q", st.GetMessage())
 			}
+			if len(st.GetData()) > 0 {
+				fmt.Fprintf(&out, " data %s", st.GetData())
+			}
 			if st.Healthy != nil {
 				fmt.Fprintf(&out, " healthy %v", st.GetHealthy())
 			}
@@ -157,7 +160,7 @@ func (w *world) effects() string {
 }
 
 // task returns a task made of words: its name, "grace 5s", "limit 10s", "check
-// COMMAND", "health COMMAND".
+// COMMAND", "health COMMAND", "container DOCKER".
 func task(f []string) *mesos.TaskInfo {
 	t := &mesos.TaskInfo{TaskId: taskID("t")}
 	for i := 0; i < len(f); i++ {
@@ -170,6 +173,8 @@ func task(f []string) *mesos.TaskInfo {
 			t.Check = &mesos.CheckInfo{Type: mesos.CheckInfo_COMMAND.Enum(), Command: &mesos.CheckInfo_Command{Command: &mesos.CommandInfo{Value: &f[i+1]}}}
 		case "health":
 			t.HealthCheck = &mesos.HealthCheck{Type: mesos.HealthCheck_COMMAND.Enum(), Command: &mesos.CommandInfo{Value: &f[i+1]}}
+		case "container":
+			t.Container = &mesos.ContainerInfo{Type: mesos.ContainerInfo_Type(mesos.ContainerInfo_Type_value[f[i+1]]).Enum()}
 		default:
 			t.TaskId = taskID(f[i])
 			continue

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -94,6 +95,8 @@ type Containerizer struct {
 	cfg      Config
 	launcher launcher.Launcher
 	fetcher  Fetcher
+	// engineNetworks are those of the Docker Engine's containers, by id.
+	engineNetworks sync.Map // of []*mesos.NetworkInfo
 }
 
 // New returns a containerizer over its launcher.
@@ -315,6 +318,7 @@ func (c *Containerizer) Cleanup(id ids.ContainerID) error {
 // The status of a nested one is known until its root is cleaned up.
 func (c *Containerizer) Release(id ids.ContainerID) error {
 	if c.dockerOf(id) != nil {
+		c.engineNetworks.Delete(id)
 		return c.cfg.Docker.Release(string(id))
 	}
 	if err := dropSecrets(filepath.Join(c.runtimeDir(id), "secrets")); err != nil {

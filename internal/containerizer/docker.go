@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/docker"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -25,6 +27,8 @@ type dockerRecord struct {
 	Sandbox string
 	// Start is how long stdout and stderr were before the container wrote to them.
 	Start [2]int64
+	// Network is the NetworkInfo that it was asked for with, encoded; empty: none.
+	Network []byte
 }
 
 var outputs = [...]string{"stdout", "stderr"}
@@ -50,7 +54,13 @@ func (c *Containerizer) startDocker(spec *Spec, command *mesos.CommandInfo, env 
 	if err != nil {
 		return nil, err
 	}
-	if err := writeRecord(runtime, &dockerRecord{spec.Sandbox, sizes}); err != nil {
+	record := &dockerRecord{Sandbox: spec.Sandbox, Start: sizes}
+	if asked := spec.Docker.Container.GetNetworkInfos(); len(asked) > 0 {
+		if record.Network, err = proto.Marshal(asked[0]); err != nil {
+			return nil, errors.Join(err, files[0].Close(), files[1].Close())
+		}
+	}
+	if err := writeRecord(runtime, record); err != nil {
 		return nil, errors.Join(err, files[0].Close(), files[1].Close())
 	}
 	launch := *spec.Docker
@@ -63,6 +73,7 @@ func (c *Containerizer) startDocker(spec *Spec, command *mesos.CommandInfo, env 
 	if err != nil {
 		return nil, err
 	}
+	c.knowNetworks(spec.ID, process, record)
 	if err := os.WriteFile(filepath.Join(runtime, "pid"), strconv.AppendInt(nil, int64(process.PID()), 10), 0o600); err != nil {
 		return process, errors.Join(fmt.Errorf("remember the container's pid: %w", err), process.Kill())
 	}
@@ -78,7 +89,35 @@ func (c *Containerizer) adoptDocker(id ids.ContainerID, record *dockerRecord) (l
 	for i, start := range record.Start {
 		written[i] = max(0, written[i]-start)
 	}
-	return c.cfg.Docker.Adopt(string(id), files[0], files[1], written)
+	process, err := c.cfg.Docker.Adopt(string(id), files[0], files[1], written)
+	if err != nil {
+		return nil, err
+	}
+	c.knowNetworks(id, process, record)
+	return process, nil
+}
+
+// knowNetworks keeps which network the Engine has put a container into.
+func (c *Containerizer) knowNetworks(id ids.ContainerID, process *docker.Process, record *dockerRecord) {
+	var asked *mesos.NetworkInfo
+	if len(record.Network) > 0 {
+		asked = &mesos.NetworkInfo{}
+		if proto.Unmarshal(record.Network, asked) != nil {
+			asked = nil // the file is not whole; the addresses are known all the same
+		}
+	}
+	if networks := process.Networks(asked); len(networks) > 0 {
+		c.engineNetworks.Store(id, networks)
+	}
+}
+
+// Inspected returns what docker inspect says of a container that has just been
+// started by the Engine; nil for others.
+func (c *Containerizer) Inspected(process launcher.Process) []byte {
+	if p, ok := process.(*docker.Process); ok {
+		return p.Inspected()
+	}
+	return nil
 }
 
 // openOutputs opens the sandbox's stdout and stderr, and says how long they are.

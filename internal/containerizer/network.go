@@ -56,6 +56,9 @@ func (c *Containerizer) Networks(id ids.ContainerID) []*mesos.NetworkInfo {
 	if at := c.network(id); at != nil {
 		return at.Networks
 	}
+	if networks, ok := c.engineNetworks.Load(id); ok {
+		return networks.([]*mesos.NetworkInfo)
+	}
 	return nil
 }
 

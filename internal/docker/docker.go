@@ -164,7 +164,7 @@ func withTag(image string) string {
 }
 
 // Launch starts a container whose image is there.
-func (e *Engine) Launch(spec *Spec) (launcher.Process, error) {
+func (e *Engine) Launch(spec *Spec) (*Process, error) {
 	p, err := e.launch(spec)
 	if err != nil {
 		return nil, errors.Join(err, spec.Stdout.Close(), spec.Stderr.Close())
@@ -172,7 +172,7 @@ func (e *Engine) Launch(spec *Spec) (launcher.Process, error) {
 	return p, nil
 }
 
-func (e *Engine) launch(spec *Spec) (launcher.Process, error) {
+func (e *Engine) launch(spec *Spec) (*Process, error) {
 	options, err := e.options(spec)
 	if err != nil {
 		return nil, fmt.Errorf("Failed to create docker run options: %w", err) //nolint:staticcheck // as Mesos words it
@@ -185,17 +185,19 @@ func (e *Engine) launch(spec *Spec) (launcher.Process, error) {
 	if _, err := e.api.ContainerStart(ctx, options.Name, client.ContainerStartOptions{}); err != nil {
 		return nil, errors.Join(fmt.Errorf("start container %s: %w", options.Name, err), e.remove(options.Name))
 	}
-	found, err := e.inspect(spec.ID)
+	found, raw, err := e.inspectRaw(spec.ID)
 	if err != nil {
 		return nil, err
 	}
-	return e.process(spec.ID, found, &output{stdout: spec.Stdout, stderr: spec.Stderr}), nil
+	p := e.process(spec.ID, found, &output{stdout: spec.Stdout, stderr: spec.Stderr})
+	p.inspected = printed(found, raw, spec.Command)
+	return p, nil
 }
 
 // Adopt finds a container again that an earlier agent launched: it may have ended
 // meanwhile. It fails with [launcher.ErrGone] if there is none of that name. Written
 // is how much of what it wrote has been copied already.
-func (e *Engine) Adopt(id string, stdout, stderr io.WriteCloser, written [2]int64) (launcher.Process, error) {
+func (e *Engine) Adopt(id string, stdout, stderr io.WriteCloser, written [2]int64) (*Process, error) {
 	found, err := e.inspect(id)
 	if err != nil {
 		return nil, errors.Join(err, stdout.Close(), stderr.Close())
@@ -214,18 +216,23 @@ func (e *Engine) PID(id string) (pid int, ok bool) {
 }
 
 func (e *Engine) inspect(id string) (*container.InspectResponse, error) {
+	found, _, err := e.inspectRaw(id)
+	return found, err
+}
+
+func (e *Engine) inspectRaw(id string) (found *container.InspectResponse, raw []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), e.patience)
 	defer cancel()
-	found, err := e.api.ContainerInspect(ctx, name(id), client.ContainerInspectOptions{})
+	answer, err := e.api.ContainerInspect(ctx, name(id), client.ContainerInspectOptions{})
 	switch {
 	case errdefs.IsNotFound(err):
-		return nil, fmt.Errorf("container %s: %w", name(id), launcher.ErrGone)
+		return nil, nil, fmt.Errorf("container %s: %w", name(id), launcher.ErrGone)
 	case err != nil:
-		return nil, fmt.Errorf("inspect container %s: %w", name(id), err)
-	case found.Container.State == nil:
-		return nil, fmt.Errorf("inspect container %s: the Engine tells no state", name(id))
+		return nil, nil, fmt.Errorf("inspect container %s: %w", name(id), err)
+	case answer.Container.State == nil:
+		return nil, nil, fmt.Errorf("inspect container %s: the Engine tells no state", name(id))
 	}
-	return &found.Container, nil
+	return &answer.Container, answer.Raw, nil
 }
 
 // Release sees to it that a container that has ended is removed, by and by.

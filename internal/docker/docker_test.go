@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -109,14 +108,7 @@ func TestHungEngine(t *testing.T) {
 	if p.First() == 0 {
 		t.Fatal("it does not run")
 	}
-	pid, err := os.ReadFile(filepath.Join(filepath.Dir(theEngine.socket), "pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	engine, err := strconv.Atoi(strings.TrimSpace(string(pid)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	engine := theEngine.PID()
 	e.patience = 500 * time.Millisecond
 	if err := syscall.Kill(engine, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -322,11 +314,7 @@ func TestPull(t *testing.T) {
 		t.Errorf("an image that is there: %v, %q", err, &log)
 	}
 	// A registry that has nothing.
-	registry, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer registry.Close()
+	registry := listen(t, "127.0.0.1:0")
 	asked := make(chan struct{}, 100)
 	go http.Serve(registry, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "user" || password != "secret" {

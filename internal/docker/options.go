@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
@@ -35,7 +36,8 @@ type request struct {
 	config  container.Config
 	host    container.HostConfig
 	network string
-	driver  string // of all volumes
+	at      network.EndpointSettings // what is asked of that network
+	driver  string                   // of all volumes
 }
 
 // options returns what the Engine is asked for.
@@ -47,7 +49,8 @@ func (e *Engine) options(spec *Spec) (*client.ContainerCreateOptions, error) {
 	r.config.Image = spec.Container.GetDocker().GetImage()
 	r.host.Privileged = spec.Container.GetDocker().GetPrivileged()
 	r.config.Env = append(slices.Clone(spec.Env), "MESOS_SANDBOX="+e.cfg.Mapped, "MESOS_CONTAINER_NAME="+name(spec.ID))
-	r.host.Resources = allow(allowance(spec), e.cfg.CFS)
+	may := allowance(spec)
+	r.host.Resources, r.host.OomScoreAdj = allow(may, e.cfg.CFS), oomScoreAdj(may, totalMemory())
 	for _, set := range []func() error{
 		func() error { return r.command(spec.Command) },
 		func() error { return r.networks(spec.Container) },
@@ -61,7 +64,7 @@ func (e *Engine) options(spec *Spec) (*client.ContainerCreateOptions, error) {
 	}
 	r.defaultDNS(&e.cfg.DNS, spec.Container.GetDocker().GetNetwork())
 	r.host.NetworkMode, r.host.VolumeDriver = container.NetworkMode(r.network), r.driver
-	return &client.ContainerCreateOptions{Config: &r.config, HostConfig: &r.host, Name: name(spec.ID)}, nil
+	return &client.ContainerCreateOptions{Config: &r.config, HostConfig: &r.host, NetworkingConfig: r.networking(), Name: name(spec.ID)}, nil
 }
 
 // command sets what runs: a shell's script instead of the image's entrypoint, or
@@ -120,6 +123,25 @@ func allow(may launcher.Resources, cfs bool) container.Resources {
 	return r
 }
 
+// oomScoreAdj is, for a container that may use more memory than it was given, such
+// that it has the highest score there is when it does. 0: it may not.
+func oomScoreAdj(may launcher.Resources, total uint64) int {
+	if may.Mem <= 0 || may.MemLimit <= may.Mem || total == 0 {
+		return 0
+	}
+	given := uint64(may.Mem) << 20
+	return 1000 - int(min(1000*given/total, 1000))
+}
+
+// totalMemory is how much memory the machine has, 0 if it does not tell.
+func totalMemory() uint64 {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return info.Totalram * uint64(info.Unit)
+}
+
 // networks sets which network the container is in.
 func (r *request) networks(info *mesos.ContainerInfo) error {
 	switch mode := info.GetDocker().GetNetwork(); mode {
@@ -146,6 +168,14 @@ func (r *request) networks(info *mesos.ContainerInfo) error {
 	}
 	r.config.Hostname = info.GetHostname()
 	return nil
+}
+
+// networking is what is asked of the network, nil if nothing is.
+func (r *request) networking() *network.NetworkingConfig {
+	if len(r.at.Aliases) == 0 && r.at.IPAMConfig == nil {
+		return nil
+	}
+	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{r.network: &r.at}}
 }
 
 // volumes binds the volumes, and the sandbox.

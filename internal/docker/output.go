@@ -24,7 +24,7 @@ type output struct {
 
 // copyOutput copies all that the container writes, until it has ended. What the
 // Engine cannot tell is said where people look.
-func (p *process) copyOutput(o *output) {
+func (p *Process) copyOutput(o *output) {
 	defer o.stdout.Close()
 	defer o.stderr.Close()
 	for told := false; ; {
@@ -52,7 +52,7 @@ func (p *process) copyOutput(o *output) {
 // has told all.
 const soon = 10 * time.Millisecond
 
-func (p *process) copyOnce(o *output) error {
+func (p *Process) copyOnce(o *output) error {
 	logs, err := p.e.api.ContainerLogs(context.Background(), name(p.id), client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/flags"
@@ -43,18 +44,21 @@ type setter func(*request, string) error
 
 // parameters are the options of docker run that may be given.
 var parameters = map[string]setter{
-	"add-host":     list(func(r *request) *[]string { return &r.host.ExtraHosts }),
-	"cap-add":      list(func(r *request) *[]string { return &r.host.CapAdd }),
-	"cap-drop":     list(func(r *request) *[]string { return &r.host.CapDrop }),
-	"dns-opt":      list(func(r *request) *[]string { return &r.host.DNSOptions }),
-	"dns-option":   list(func(r *request) *[]string { return &r.host.DNSOptions }),
-	"dns-search":   list(func(r *request) *[]string { return &r.host.DNSSearch }),
-	"env":          list(func(r *request) *[]string { return &r.config.Env }),
-	"group-add":    list(func(r *request) *[]string { return &r.host.GroupAdd }),
-	"link":         list(func(r *request) *[]string { return &r.host.Links }),
-	"security-opt": list(func(r *request) *[]string { return &r.host.SecurityOpt }),
-	"volume":       list(func(r *request) *[]string { return &r.host.Binds }),
-	"volumes-from": list(func(r *request) *[]string { return &r.host.VolumesFrom }),
+	"add-host":           list(func(r *request) *[]string { return &r.host.ExtraHosts }),
+	"cap-add":            list(func(r *request) *[]string { return &r.host.CapAdd }),
+	"cap-drop":           list(func(r *request) *[]string { return &r.host.CapDrop }),
+	"dns-opt":            list(func(r *request) *[]string { return &r.host.DNSOptions }),
+	"dns-option":         list(func(r *request) *[]string { return &r.host.DNSOptions }),
+	"dns-search":         list(func(r *request) *[]string { return &r.host.DNSSearch }),
+	"env":                list(func(r *request) *[]string { return &r.config.Env }),
+	"group-add":          list(func(r *request) *[]string { return &r.host.GroupAdd }),
+	"device-cgroup-rule": list(func(r *request) *[]string { return &r.host.DeviceCgroupRules }),
+	"net-alias":          list(func(r *request) *[]string { return &r.at.Aliases }),
+	"network-alias":      list(func(r *request) *[]string { return &r.at.Aliases }),
+	"link":               list(func(r *request) *[]string { return &r.host.Links }),
+	"security-opt":       list(func(r *request) *[]string { return &r.host.SecurityOpt }),
+	"volume":             list(func(r *request) *[]string { return &r.host.Binds }),
+	"volumes-from":       list(func(r *request) *[]string { return &r.host.VolumesFrom }),
 
 	"cgroup-parent": text(func(r *request) *string { return &r.host.CgroupParent }),
 	"cpuset-cpus":   text(func(r *request) *string { return &r.host.CpusetCpus }),
@@ -78,24 +82,28 @@ var parameters = map[string]setter{
 	"pids-limit":         pointer(func(r *request) **int64 { return &r.host.PidsLimit }),
 	"memory-swappiness":  pointer(func(r *request) **int64 { return &r.host.MemorySwappiness }),
 
-	"privileged": yes(func(r *request) *bool { return &r.host.Privileged }),
-	"read-only":  yes(func(r *request) *bool { return &r.host.ReadonlyRootfs }),
+	"privileged":  yes(func(r *request) *bool { return &r.host.Privileged }),
+	"publish-all": yes(func(r *request) *bool { return &r.host.PublishAllPorts }),
+	"read-only":   yes(func(r *request) *bool { return &r.host.ReadonlyRootfs }),
 
-	"label":    pair(func(r *request) *map[string]string { return &r.config.Labels }),
-	"log-opt":  pair(func(r *request) *map[string]string { return &r.host.LogConfig.Config }),
-	"sysctl":   pair(func(r *request) *map[string]string { return &r.host.Sysctls }),
-	"tmpfs":    pairBy(":", func(r *request) *map[string]string { return &r.host.Tmpfs }),
-	"ulimit":   (*request).ulimit,
-	"device":   (*request).device,
-	"dns":      (*request).dns,
-	"publish":  (*request).published,
-	"expose":   func(r *request, v string) error { return r.publish(v, "", netip.Addr{}) },
-	"cpus":     (*request).cpus,
-	"ipc":      func(r *request, v string) error { r.host.IpcMode = container.IpcMode(v); return nil },
-	"pid":      func(r *request, v string) error { r.host.PidMode = container.PidMode(v); return nil },
-	"uts":      func(r *request, v string) error { r.host.UTSMode = container.UTSMode(v); return nil },
-	"userns":   func(r *request, v string) error { r.host.UsernsMode = container.UsernsMode(v); return nil },
-	"cgroupns": func(r *request, v string) error { r.host.CgroupnsMode = container.CgroupnsMode(v); return nil },
+	"label":       pair(func(r *request) *map[string]string { return &r.config.Labels }),
+	"log-opt":     pair(func(r *request) *map[string]string { return &r.host.LogConfig.Config }),
+	"storage-opt": pair(func(r *request) *map[string]string { return &r.host.StorageOpt }),
+	"sysctl":      pair(func(r *request) *map[string]string { return &r.host.Sysctls }),
+	"tmpfs":       pairBy(":", func(r *request) *map[string]string { return &r.host.Tmpfs }),
+	"ulimit":      (*request).ulimit,
+	"device":      (*request).device,
+	"dns":         (*request).dns,
+	"ip":          ip(func(c *network.EndpointIPAMConfig) *netip.Addr { return &c.IPv4Address }),
+	"ip6":         ip(func(c *network.EndpointIPAMConfig) *netip.Addr { return &c.IPv6Address }),
+	"publish":     (*request).published,
+	"expose":      func(r *request, v string) error { return r.publish(v, "", netip.Addr{}) },
+	"cpus":        (*request).cpus,
+	"ipc":         func(r *request, v string) error { r.host.IpcMode = container.IpcMode(v); return nil },
+	"pid":         func(r *request, v string) error { r.host.PidMode = container.PidMode(v); return nil },
+	"uts":         func(r *request, v string) error { r.host.UTSMode = container.UTSMode(v); return nil },
+	"userns":      func(r *request, v string) error { r.host.UsernsMode = container.UsernsMode(v); return nil },
+	"cgroupns":    func(r *request, v string) error { r.host.CgroupnsMode = container.CgroupnsMode(v); return nil },
 	"log-driver": func(r *request, v string) error {
 		r.host.LogConfig.Type = v
 		return nil
@@ -222,6 +230,16 @@ func (r *request) device(v string) error {
 	}
 	r.host.Devices = append(r.host.Devices, d)
 	return nil
+}
+
+func ip(of func(*network.EndpointIPAMConfig) *netip.Addr) setter {
+	return func(r *request, v string) (err error) {
+		if r.at.IPAMConfig == nil {
+			r.at.IPAMConfig = &network.EndpointIPAMConfig{}
+		}
+		*of(r.at.IPAMConfig), err = netip.ParseAddr(v)
+		return err
+	}
 }
 
 func (r *request) dns(v string) error {

@@ -17,17 +17,20 @@ import (
 // retry is how long to wait before the Engine is asked again that did not answer.
 const retry = time.Second
 
-// process is a container of the Engine's.
-type process struct {
+// Process is a container of the Engine's.
+type Process struct {
 	e    *Engine
 	id   string
 	full string // the Engine's own id
 	pid  int
 	done chan struct{} // closed when what it wrote is copied
+
+	found     *container.InspectResponse // as it was launched, or found again
+	inspected []byte                     // see Inspected
 }
 
-func (e *Engine) process(id string, found *container.InspectResponse, out *output) *process {
-	p := &process{e: e, id: id, full: found.ID, pid: found.State.Pid, done: make(chan struct{})}
+func (e *Engine) process(id string, found *container.InspectResponse, out *output) *Process {
+	p := &Process{e: e, id: id, full: found.ID, pid: found.State.Pid, done: make(chan struct{}), found: found}
 	go func() {
 		defer close(p.done)
 		p.copyOutput(out)
@@ -36,10 +39,10 @@ func (e *Engine) process(id string, found *container.InspectResponse, out *outpu
 }
 
 // PID implements launcher.Process: the container's first process.
-func (p *process) PID() int { return p.pid }
+func (p *Process) PID() int { return p.pid }
 
 // First implements launcher.Process.
-func (p *process) First() int {
+func (p *Process) First() int {
 	if p.pid > 0 && isOf(p.pid, p.full) {
 		return p.pid
 	}
@@ -48,13 +51,13 @@ func (p *process) First() int {
 
 // Wait implements launcher.Process. An Engine that is restarted meanwhile is waited
 // for.
-func (p *process) Wait() (status int, err error) {
+func (p *Process) Wait() (status int, err error) {
 	code, err := p.wait()
 	<-p.done
 	return code << 8, err
 }
 
-func (p *process) wait() (code int, err error) {
+func (p *Process) wait() (code int, err error) {
 	for {
 		code, err := p.waitOnce()
 		if err == nil {
@@ -71,7 +74,7 @@ func (p *process) wait() (code int, err error) {
 	}
 }
 
-func (p *process) waitOnce() (code int, err error) {
+func (p *Process) waitOnce() (code int, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	wait := p.e.api.ContainerWait(ctx, name(p.id), client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
@@ -88,7 +91,7 @@ func (p *process) waitOnce() (code int, err error) {
 
 // Signal implements launcher.Process: the container's first process gets it, which
 // is what the Engine knows.
-func (p *process) Signal(sig syscall.Signal) error {
+func (p *Process) Signal(sig syscall.Signal) error {
 	return p.e.kill(p.id, signalName(sig))
 }
 
@@ -105,7 +108,7 @@ func signalName(sig syscall.Signal) string {
 
 // Kill implements launcher.Process. When the Engine does not do it, the process is
 // killed past it.
-func (p *process) Kill() error {
+func (p *Process) Kill() error {
 	err := p.stop()
 	if err == nil {
 		return nil
@@ -120,7 +123,7 @@ func (p *process) Kill() error {
 	return nil
 }
 
-func (p *process) stop() error {
+func (p *Process) stop() error {
 	if p.e.cfg.StopTimeout <= 0 {
 		return p.e.kill(p.id, "SIGKILL")
 	}
@@ -131,32 +134,9 @@ func (p *process) stop() error {
 	return wrap(err, "stop container %s", name(p.id))
 }
 
-// Usage implements launcher.Process.
-func (p *process) Usage() launcher.Usage {
-	s, err := p.e.stats(p.id)
-	if err != nil || s.PidsStats.Current == 0 && s.MemoryStats.Usage == 0 {
-		return launcher.Usage{}
-	}
-	return launcher.Usage{
-		Processes: max(1, int(s.PidsStats.Current)), Threads: int(s.PidsStats.Current),
-		User:   time.Duration(s.CPUStats.CPUUsage.UsageInUsermode),
-		System: time.Duration(s.CPUStats.CPUUsage.UsageInKernelmode),
-		RSS:    resident(s.MemoryStats.Stats),
-	}
-}
-
-// resident returns the memory that is not a cache of files, by the names of cgroups
-// version 1 and 2.
-func resident(stats map[string]uint64) uint64 {
-	if rss, ok := stats["rss"]; ok {
-		return rss
-	}
-	return stats["anon"]
-}
-
 // Update implements launcher.Process. Memory is only ever added, as with Mesos:
 // a container must not be killed because another task of its executor has ended.
-func (p *process) Update(may launcher.Resources) error {
+func (p *Process) Update(may launcher.Resources) error {
 	found, err := p.e.inspect(p.id)
 	if err != nil || !found.State.Running {
 		return ignoreGone(err)
@@ -183,4 +163,4 @@ func ignoreGone(err error) error {
 
 // Limitation implements launcher.Process: the Engine's containers are not killed
 // for limits but by the kernel, and that shows as their exit status.
-func (p *process) Limitation() *launcher.Limitation { return nil }
+func (p *Process) Limitation() *launcher.Limitation { return nil }

@@ -193,7 +193,7 @@ func (x *Executor) Step(now time.Time, in Input) {
 	case Started:
 		if m := x.where[in.Container]; m != nil {
 			m.pid = in.PID
-			m.Started(now)
+			m.Started(now, nil)
 		}
 	case StartFailed:
 		if m := x.where[in.Container]; m != nil {

@@ -91,7 +91,7 @@ const layers = `
 
 	# Test worlds. Only tests and the simulator see these.
 	NONE < internal/fakenet, internal/crashfs, internal/skip, internal/tidy;
-	internal/skip < internal/golden, internal/launcher/launchertest;
+	internal/skip < internal/golden, internal/launcher/launchertest, internal/docker/dockertest;
 	CORES, EDGES, internal/crashfs, internal/fakenet < internal/sim;
 	# Tests of whole binaries share no code with them, or both would agree on
 	# the same mistake.

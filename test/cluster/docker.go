@@ -3,6 +3,7 @@ package cluster
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -24,14 +25,18 @@ type Docker struct {
 	client *http.Client
 }
 
-// StartDocker starts a Docker Engine without networks of its own and returns when
-// it answers. Without Debian's docker.io and busybox-static, or root, the test is
-// skipped, or fails if $CI is set.
+// StartDocker starts a Docker Engine in a network of its own, with a bridge, and
+// returns when it answers. Without Debian's docker.io, iptables and busybox-static,
+// or root, the test is skipped, or fails if $CI is set.
 func StartDocker(t *testing.T) *Docker {
 	t.Helper()
 	program, err := exec.LookPath("dockerd")
-	if err != nil || os.Getuid() != 0 {
-		Unavailable(t, "no Docker Engine: become root and install Debian's package docker.io: %v", err)
+	if err == nil {
+		_, err = exec.LookPath("iptables")
+	}
+	unshare, missing := exec.LookPath("unshare")
+	if err = cmp.Or(err, missing); err != nil || os.Getuid() != 0 {
+		Unavailable(t, "no Docker Engine: become root and install Debian's packages docker.io and iptables: %v", err)
 	}
 	dir, err := os.MkdirTemp("", "docker") //nolint:usetesting // short: the paths of sockets below it may not be long
 	if err != nil {
@@ -43,7 +48,7 @@ func StartDocker(t *testing.T) *Docker {
 		return new(net.Dialer).DialContext(ctx, "unix", d.Socket)
 	}}}
 	t.Cleanup(d.client.CloseIdleConnections)
-	d.Process = Start(t, "dockerd", nil, program, "--iptables=false", "--ip6tables=false", "--bridge=none",
+	d.Process = Start(t, "dockerd", nil, unshare, "--net", "/bin/sh", "-c", `ip link set lo up && exec "$0" "$@"`, program, "--bip=10.213.0.1/24",
 		"--data-root="+filepath.Join(dir, "data"), "--exec-root="+filepath.Join(dir, "run"), "--pidfile="+filepath.Join(dir, "pid"),
 		"--host=unix://"+d.Socket, "--cgroup-parent=/"+filepath.Base(dir))
 	t.Cleanup(func() { d.stop(t) })

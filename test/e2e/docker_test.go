@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"encoding/base64"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,6 +49,7 @@ func TestDocker(t *testing.T) {
 	s := cluster.Subscribe(t, c.Master, durable("docker"))
 
 	t.Run("life", func(t *testing.T) { dockerLife(t, s, agent) })
+	t.Run("bridge", func(t *testing.T) { dockerBridge(t, s, agent, engine) })
 	t.Run("refused", func(t *testing.T) { dockerRefused(t, s) })
 	t.Run("killed", func(t *testing.T) { dockerKilled(t, s, agent) })
 	t.Run("recovered", func(t *testing.T) { dockerRecovered(t, s, agent) })
@@ -72,7 +77,7 @@ func dockerLife(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
 	task["command"].(J)["uris"] = []J{{"value": script}}
 	task["command"].(J)["environment"] = J{"variables": []J{{"name": "A", "value": "b"}}}
 	s.Launch(offer, 0, task)
-	if got := s.AwaitState("life", "TASK_FAILED").Text("message"); got != "Command exited with status 3" {
+	if got := s.AwaitState("life", "TASK_FAILED").Text("message"); got != "Container exited with status 3" {
 		t.Errorf("message %q", got)
 	}
 	if got := sandboxText(t, agent, "life", "stdout"); !strings.HasPrefix(got, "fetched\nb\nbox\n") {
@@ -81,6 +86,46 @@ func dockerLife(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
 	if got := sandboxText(t, agent, "life", "stderr"); !strings.HasSuffix(got, "oops\n") {
 		t.Errorf("stderr %q", got)
 	}
+}
+
+// dockerBridge runs a task with an address of its own, which its framework is told,
+// and which is reached at the port that was mapped.
+func dockerBridge(t *testing.T, s *cluster.Scheduler, agent *cluster.Node, engine *cluster.Docker) {
+	offer := s.AwaitOffer()
+	task := dockered(offer, "bridge", "while :; do echo hello | busybox nc -l -p 80; done", J{
+		"network": "BRIDGE", "port_mappings": []J{{"host_port": 31000, "container_port": 80}},
+	})
+	task["resources"] = append(cluster.Resources(0.1, 32), J{"name": "ports", "type": "RANGES", "ranges": J{"range": []J{{"begin": 31000, "end": 31000}}}})
+	s.Launch(offer, 0, task)
+	status := s.AwaitState("bridge", "TASK_RUNNING")
+	var address string
+	for _, network := range status.List("container_status.network_infos") {
+		for _, ip := range network.List("ip_addresses") {
+			address = ip.Text("ip_address")
+		}
+	}
+	if !strings.HasPrefix(address, "10.213.0.") {
+		t.Errorf("the status has address %q: %v", address, status)
+	}
+	inspected, err := base64.StdEncoding.DecodeString(status.Text("data"))
+	if err != nil || !strings.Contains(string(inspected), `"IPAddress": "`+address+`"`) {
+		t.Errorf("data %s, %v", inspected, err)
+	}
+	inside := func(address string, port string) error {
+		text, err := exec.Command("nsenter", "--net=/proc/"+strconv.Itoa(engine.Pid())+"/ns/net", "/bin/busybox", "nc", address, port).CombinedOutput()
+		if err == nil && string(text) != "hello\n" {
+			err = fmt.Errorf("it says %q", text)
+		}
+		return err
+	}
+	cluster.Eventually(t, cluster.Patience, func() error { return inside(address, "80") })
+	cluster.Eventually(t, cluster.Patience, func() error { return inside("127.0.0.1", "31000") })
+	containers := cluster.MustGet(t, agent.URL+"/containers").List("")
+	if len(containers) != 1 || containers[0].Number("statistics.net_rx_bytes") == 0 || containers[0].Number("statistics.mem_total_bytes") == 0 {
+		t.Errorf("containers %v", containers)
+	}
+	s.Kill("bridge")
+	s.AwaitState("bridge", "TASK_KILLED")
 }
 
 func dockerRefused(t *testing.T, s *cluster.Scheduler) {
