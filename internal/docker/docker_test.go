@@ -73,7 +73,7 @@ func TestKill(t *testing.T) {
 	b := e.box(t, "term", shell("trap 'exit 3' TERM; echo >/mnt/mesos/sandbox/ready; while :; do sleep 0.1; done"), nil)
 	p := b.launch(t)
 	b.writes(t, "ready")
-	if u := p.Usage(); u.Processes == 0 || u.RSS == 0 {
+	if u := b.uses(t, p); u.RSS == 0 {
 		t.Errorf("usage %+v", u)
 	}
 	if err := p.Signal(syscall.SIGTERM); err != nil {

@@ -122,6 +122,19 @@ func (b *box) writes(t *testing.T, file string) {
 	t.Fatalf("the container did not write %s", file)
 }
 
+// uses returns what a container uses, of which a busy Engine may know nothing yet.
+func (b *box) uses(t *testing.T, p *Process) launcher.Usage {
+	t.Helper()
+	for range 600 {
+		if u := p.Usage(); u.Processes > 0 {
+			return u
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("the Engine tells of no usage")
+	return launcher.Usage{}
+}
+
 func scalar(name string, v float64) *mesos.Resource {
 	return &mesos.Resource{Name: &name, Type: mesos.Value_SCALAR.Enum(), Scalar: &mesos.Value_Scalar{Value: &v}}
 }

@@ -307,7 +307,7 @@ func TestUsage(t *testing.T) {
 	b.writes(t, "ready")
 	v4, _ := addresses(t, p, nil)
 	reads(t, v4+":80")
-	u := p.Usage()
+	u := b.uses(t, p)
 	s := u.Cgroup
 	if u.Processes == 0 || u.RSS == 0 || s.GetThreads() < 2 || s.GetCpusUserTimeSecs()+s.GetCpusSystemTimeSecs() == 0 || s.GetCpusNrPeriods() == 0 ||
 		s.GetMemTotalBytes() < s.GetMemRssBytes() || s.GetMemRssBytes() == 0 || s.MemCacheBytes == nil || s.MemMappedFileBytes == nil ||
