@@ -15,21 +15,16 @@ func allowance(given resources.Resources, limits map[string]*mesos.Value_Scalar)
 	}
 }
 
-// taskAllowance returns what the container of a pod's task may use. Unless it is
-// not to share the pod's limits, it may take all that the pod has.
-func taskAllowance(pod launcher.Resources, task *mesos.TaskInfo) launcher.Resources {
-	own := allowance(resources.Trusted(task.GetResources()), task.GetLimits())
-	if !task.GetContainer().GetLinuxInfo().GetShareCgroups() {
-		return own
-	}
-	own.MemLimit = max(own.Mem, own.MemLimit, pod.Mem, pod.MemLimit)
-	own.CPULimit = pod.CPULimit
+// nestedAllowance returns what a container in another may use: all that the other may,
+// unless it is to have limits of its own.
+func nestedAllowance(own launcher.Resources, c *mesos.ContainerInfo) launcher.Resources {
+	own.Shared = c.GetLinuxInfo().GetShareCgroups() || own == launcher.Resources{}
 	return own
 }
 
-// update sets what a container may use and see. Volumes are there when it
-// returns: a task that has them is told to begin next. A runtime may take its
-// time for the rest, in which only the last of several updates counts.
+// update sets what a container may use and see. Volumes, and what a pod may use, are
+// there when it returns: a task that has them is told to begin next. The Docker Engine
+// may take its time for the rest, in which only the last of several updates counts.
 func (c *container) update(a agent.Update) {
 	c.setDisk(a.Resources)
 	if err := c.limitDisks(); err != nil {
@@ -37,8 +32,14 @@ func (c *container) update(a agent.Update) {
 	}
 	c.setVolumes(a.Resources)
 	c.setPorts(a.Resources)
-	if _, started := c.s.processes.Load(c.id()); !started {
-		return // of a built-in executor, or over
+	c.latest.Store(&a)
+	process, started := c.s.processes.Load(c.id())
+	if !started {
+		return // over, or will be told when it has
+	}
+	if c.spec.Builtin == agent.PodBuiltin {
+		c.allowNow(process.(launcher.Process), &a)
+		return
 	}
 	if c.allowed.Swap(&a) == nil {
 		c.s.spawn(c.allow)
@@ -51,13 +52,25 @@ func (c *container) allow() {
 	for {
 		a := c.allowed.Load()
 		if process, ok := c.s.processes.Load(c.id()); ok {
-			if err := process.(launcher.Process).Update(allowance(a.Resources, a.Limits)); err != nil {
-				c.s.log.Warn("cannot update what a container may use", attr("container", c.id()), attrErr(err))
-			}
+			c.allowNow(process.(launcher.Process), a)
 		}
 		if c.allowed.CompareAndSwap(a, nil) {
 			return
 		}
+	}
+}
+
+func (c *container) allowNow(process launcher.Process, a *agent.Update) {
+	if err := process.Update(allowance(a.Resources, a.Limits)); err != nil {
+		c.s.log.Warn("cannot update what a container may use", attr("container", c.id()), attrErr(err))
+	}
+}
+
+// started makes a container's process known, and tells it what was said meanwhile.
+func (c *container) started(process launcher.Process) {
+	c.s.running(c.id(), process)
+	if a := c.latest.Load(); a != nil {
+		c.allowNow(process, a)
 	}
 }
 

@@ -169,7 +169,7 @@ func (h *commandHost) endProbes() {
 func (h *commandHost) watch(process launcher.Process) {
 	h.process = process
 	h.prober = h.c.newProber(h.c.make, h.c.environment(), h.c.spec.Command, process)
-	h.c.s.running(h.c.id(), process)
+	h.c.started(process)
 	go func() {
 		status, err := process.Wait()
 		h.exited <- exit{status, err == nil, process.Limitation()}

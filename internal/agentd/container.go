@@ -26,6 +26,7 @@ type container struct {
 	spec    *agent.ContainerSpec
 	make    *containerizer.Spec
 	allowed atomic.Pointer[agent.Update] // the last one, while it is carried out
+	latest  atomic.Pointer[agent.Update]
 	// volumes guards those of make, which change while the container runs.
 	volumes   sync.Mutex
 	disks     atomic.Pointer[[]held]              // the sandbox and the volumes
@@ -124,7 +125,7 @@ func (c *container) launch() {
 		return
 	}
 	if c.spec.Builtin == agent.PodBuiltin {
-		c.runPod(newPod(c))
+		c.launchPod()
 		return
 	}
 	process, err := c.start()
@@ -215,7 +216,7 @@ func (c *container) environment() []string {
 
 // waitFor stays with an executor's process until it is over.
 func (c *container) waitFor(process launcher.Process) {
-	c.s.running(c.id(), process)
+	c.started(process)
 	c.s.tell(agent.ContainerLaunched{Container: c.id(), PID: process.PID()})
 	stop := context.AfterFunc(c.ended, func() { c.kill(process) })
 	status, err := process.Wait()

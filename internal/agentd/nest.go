@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/containerizer"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/launcher"
@@ -41,13 +42,15 @@ type box struct {
 	ended  chan struct{}
 	status int
 	known  bool
+	// limited is the limit of its own for which it was killed, nil if for none.
+	limited *agent.Limitation
 }
 
 // A wish is what is asked for a new box.
 type wish struct {
 	command   *mesos.CommandInfo
 	container *mesos.ContainerInfo
-	may       launcher.Resources // none: as much as the executor that it is in
+	may       launcher.Resources // none: as much as the container that it is in
 	tethered  bool
 	session   bool
 }
@@ -169,10 +172,8 @@ func (n *nest) place(id ids.ContainerID, want *wish) (at containerizer.Box, err 
 		}
 		at.User, at.Within = c.spec.User, c.spec.Sandbox
 		want.tethered = !c.spec.Checkpoint
-		if want.may == (launcher.Resources{}) {
-			want.may = c.make.Resources
-		}
 	}
+	want.may = nestedAllowance(want.may, want.container)
 	above := n.boxes[parent]
 	_, task := n.s.processes.Load(parent)
 	switch {
@@ -251,6 +252,9 @@ func (n *nest) watch(b *box, process launcher.Process) {
 		n.s.log.Warn("cannot clean up after a container", attr("container", b.ID), attrErr(err))
 	}
 	b.status, b.known = status, err == nil
+	if l := process.Limitation(); l != nil && l.Of == string(b.ID) {
+		b.limited = limitation(l)
+	}
 	close(b.ended)
 }
 

@@ -98,7 +98,12 @@ func (v *view) waitNestedContainer(ctx context.Context, call *agentpb.Call) (*ag
 	if err != nil {
 		return nil, err
 	}
-	return &agentpb.Response{WaitNestedContainer: &agentpb.Response_WaitNestedContainer{ExitStatus: b.exitStatus()}}, nil
+	out := &agentpb.Response_WaitNestedContainer{ExitStatus: b.exitStatus()}
+	if l := b.limited; l != nil {
+		out.State, out.Reason, out.Message = mesos.TaskState_TASK_FAILED.Enum(), &l.Reason, &l.Message
+		out.Limitation = &mesos.TaskResourceLimitation{Resources: l.Resources}
+	}
+	return &agentpb.Response{WaitNestedContainer: out}, nil
 }
 
 func (v *view) waitContainer(ctx context.Context, call *agentpb.Call) (*agentpb.Response, error) {
@@ -106,7 +111,12 @@ func (v *view) waitContainer(ctx context.Context, call *agentpb.Call) (*agentpb.
 	if err != nil {
 		return nil, err
 	}
-	return &agentpb.Response{WaitContainer: &agentpb.Response_WaitContainer{ExitStatus: b.exitStatus()}}, nil
+	out := &agentpb.Response_WaitContainer{ExitStatus: b.exitStatus()}
+	if l := b.limited; l != nil {
+		out.State, out.Reason, out.Message = mesos.TaskState_TASK_FAILED.Enum(), &l.Reason, &l.Message
+		out.Limitation = &mesos.TaskResourceLimitation{Resources: l.Resources}
+	}
+	return &agentpb.Response{WaitContainer: out}, nil
 }
 
 // exitStatus returns the raw wait status of a box that is over, nil if nobody

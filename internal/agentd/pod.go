@@ -20,6 +20,7 @@ import (
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/pod"
 	"github.com/meseta-project/meseta/internal/probe"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // podHost plays the default executor of one container within this process. It
@@ -34,6 +35,10 @@ type podHost struct {
 	probers   map[ids.ContainerID]*prober          // likewise
 	probed    chan pod.Probed
 	alive     int // tasks' goroutines
+	// holder is what the tasks share, nil if they share nothing, and held how it ended.
+	holder  launcher.Process
+	holding bool
+	held    chan exit
 }
 
 // podNews is what the goroutine of a task's container has to tell. Its last word
@@ -44,7 +49,7 @@ type podNews struct {
 	prober    *prober          // of the process
 	input     pod.Input
 	end       bool
-	limited   *launcher.Limitation // for what limit it was killed, and with it the pod
+	limited   *launcher.Limitation // of the pod's own limits, for which it was killed, and with it the pod
 }
 
 // podSandbox is the mode of a pod's own sandbox: the agent's, so that no task
@@ -52,15 +57,64 @@ type podNews struct {
 // since tasks of any user have theirs below it.
 const podSandbox = fs.FileMode(0o751)
 
-func newPod(c *container) *podHost {
+// launchPod is the life of a new pod, once its container is prepared.
+func (c *container) launchPod() {
+	holder, err := c.s.containerizer.Hold(c.make)
+	if err != nil {
+		c.s.tell(agent.ContainerFailed{
+			Container: c.id(), Reason: mesos.TaskStatus_REASON_CONTAINER_LAUNCH_FAILED, Message: err.Error(),
+		})
+		return
+	}
 	h := podOf(c)
+	h.hold(holder)
 	h.core = pod.New(c.s.clock(), h.config(), h.c.s.random(), c.s.log)
-	return h
+	c.runPod(h)
+}
+
+// hold watches what the tasks share.
+func (h *podHost) hold(holder launcher.Process) {
+	if holder == nil {
+		return
+	}
+	h.holder, h.holding = holder, true
+	h.c.started(holder)
+	h.c.s.spawn(func() {
+		status, err := holder.Wait()
+		h.held <- exit{status, err == nil, holder.Limitation()}
+	})
+}
+
+// letGo ends what the tasks share, when they are over.
+func (h *podHost) letGo() {
+	if !h.holding {
+		return
+	}
+	h.c.kill(h.holder)
+	<-h.held
+	h.holding = false
+}
+
+// holdAgain takes up what the tasks share. Where it has ended meanwhile, so have they;
+// others may come.
+func (h *podHost) holdAgain() {
+	boxes, id := h.c.s.containerizer, h.c.id()
+	pid, known := boxes.PID(id)
+	holder, err := boxes.Adopt(id, pid)
+	if !known || err != nil {
+		holder, err = boxes.Hold(h.c.make)
+	}
+	if err != nil {
+		h.c.s.log.Warn("cannot hold what the tasks of a pod share", attr("container", id), attrErr(err))
+		return
+	}
+	h.hold(holder)
 }
 
 // recoverPod takes up the tasks that an earlier agent has started.
 func recoverPod(c *container) *podHost {
 	h, now := podOf(c), c.s.clock()
+	h.holdAgain()
 	var tasks []pod.Recovered
 	for _, t := range c.spec.Recovered {
 		launched, ok := c.s.containerizer.LaunchedAt(t.Container)
@@ -92,6 +146,7 @@ func podOf(c *container) *podHost {
 	return &podHost{
 		c: c, news: make(chan podNews), processes: map[ids.ContainerID]launcher.Process{},
 		probers: map[ids.ContainerID]*prober{}, probed: make(chan pod.Probed),
+		held: make(chan exit, 1),
 	}
 }
 
@@ -121,6 +176,10 @@ func (c *container) runPod(h *podHost) {
 				return
 			}
 			h.hear(n)
+		case e := <-h.held:
+			h.holding = false
+			h.destroy(e)
+			return
 		case r := <-h.probed:
 			h.core.Step(c.s.clock(), r)
 		case <-timer.C:
@@ -131,6 +190,7 @@ func (c *container) runPod(h *podHost) {
 		}
 	}
 	h.drain()
+	h.letGo()
 	c.exited(0, true)
 }
 
@@ -227,7 +287,7 @@ func (h *podHost) specOf(id ids.ContainerID, t *mesos.TaskInfo) *containerizer.S
 	spec := &containerizer.Spec{
 		ID: id, Sandbox: filepath.Join(c.spec.Sandbox, "containers", id.Value()), User: c.spec.User, URIs: t.GetCommand().GetUris(),
 		Tethered: !c.spec.Checkpoint, Volumes: c.s.volumes(t.GetResources()...),
-		Container: t.GetContainer(), Resources: taskAllowance(c.make.Resources, t),
+		Container: t.GetContainer(), Resources: nestedAllowance(allowance(resources.Trusted(t.GetResources()), t.GetLimits()), t.GetContainer()),
 		Progress: c.progress.of(ids.TaskID(t.GetTaskId().GetValue())),
 	}
 	if user := t.GetCommand().GetUser(); user != "" && c.spec.User != "" {
@@ -282,7 +342,16 @@ func (h *podHost) watch(p *prober) {
 	if err := h.c.s.containerizer.Release(id); err != nil {
 		h.c.s.log.Warn("cannot clean up after a task", attr("container", id), attrErr(err))
 	}
-	h.news <- podNews{container: id, input: pod.Exited{Container: id, Status: int32(status), Known: err == nil}, end: true, limited: process.Limitation()}
+	exited := pod.Exited{Container: id, Status: int32(status), Known: err == nil}
+	limited := process.Limitation()
+	if limited != nil && limited.Of == string(id) {
+		exited.Limited = &builtin.Limitation{Reason: limited.Reason, Message: limited.Message, Resources: limitation(limited).Resources}
+		limited = nil
+	}
+	if exited.Limited == nil && limited == nil && h.holder != nil {
+		limited = h.holder.Limitation() // it was ended with the pod
+	}
+	h.news <- podNews{container: id, input: exited, end: true, limited: limited}
 }
 
 // adopt stays with a process that an earlier agent started, if it is there.
@@ -314,6 +383,7 @@ func (h *podHost) destroy(e exit) {
 		}
 		h.hear(n)
 	}
+	h.letGo()
 	h.c.over(e)
 }
 

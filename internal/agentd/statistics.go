@@ -330,15 +330,22 @@ func megabytes(a float64) uint64 { return uint64(a * (1 << 20)) }
 // usage sums what the processes of a container, and of those within it, use.
 func (s *Server) usage(id ids.ContainerID) launcher.Usage {
 	var sum launcher.Usage
+	var own *mesos.ResourceStatistics
 	s.processes.Range(func(key, process any) bool {
 		if c := key.(ids.ContainerID); c == id || !id.Nested() && c.Root() == id {
 			u := process.(launcher.Process).Usage()
 			sum.Processes, sum.Threads = sum.Processes+u.Processes, sum.Threads+u.Threads
 			sum.User, sum.System, sum.RSS = sum.User+u.User, sum.System+u.System, sum.RSS+u.RSS
+			if c == id {
+				own = u.Cgroup
+			}
 			sum.Cgroup = addStatistics(sum.Cgroup, u.Cgroup)
 		}
 		return true
 	})
+	if own != nil {
+		sum.Cgroup = own // which counts those within it
+	}
 	return sum
 }
 

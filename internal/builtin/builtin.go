@@ -72,6 +72,14 @@ type Update struct {
 	Healthy *bool
 	Check   *mesos.CheckStatusInfo
 	Data    []byte // nil: none
+	Limited []*mesos.Resource // what the task used of that which it had too little of
+}
+
+// Limitation says for what limit of its own a task's process was killed.
+type Limitation struct {
+	Reason    mesos.TaskStatus_Reason
+	Message   string
+	Resources []*mesos.Resource
 }
 
 type state uint8
@@ -272,14 +280,34 @@ func (t *Task) Expire(now time.Time) {
 // Wake returns when something of the task will be due; zero: nothing is.
 func (t *Task) Wake() time.Time { return Earliest(t.escalateAt, t.completeBy, t.probes.Wake()) }
 
-// Exited ends the task as its exit status says; known tells whether there is
-// one. A process that ends before it was told to exist has existed all the same.
-func (t *Task) Exited(status int32, known bool) {
-	killed := t.Killed()
+// Limited ends the task that passed a limit of its own, whatever else was to become of
+// it.
+func (t *Task) Limited(status int32, l Limitation) {
+	t.begun()
+	if t.state == ended {
+		return
+	}
+	t.stop()
+	t.sink.Report(t, Update{
+		State: mesos.TaskState_TASK_FAILED, Reason: &l.Reason, Message: "Command " + describe(status) + ": " + l.Message,
+		Healthy: t.unhealth(), Check: probe.Empty(t.Info.GetCheck()), Limited: l.Resources,
+	})
+}
+
+// begun tells of a process that ended before it was told to exist: it has existed all
+// the same.
+func (t *Task) begun() {
 	if t.state == starting {
 		t.state = running
 		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
 	}
+}
+
+// Exited ends the task as its exit status says; known tells whether there is
+// one.
+func (t *Task) Exited(status int32, known bool) {
+	killed := t.Killed()
+	t.begun()
 	switch {
 	case t.state == ended:
 	case !known:
@@ -311,19 +339,26 @@ func (t *Task) unknown() string {
 }
 
 func (t *Task) end(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
+	t.stop()
+	t.report(s, reason, message)
+}
+
+func (t *Task) stop() {
 	t.state, t.escalateAt, t.completeBy = ended, time.Time{}, time.Time{}
 	t.probes.Stop()
-	t.report(s, reason, message)
 }
 
 // report tells a state. What probes have found is not told with it, but that lack
 // of health was the end.
 func (t *Task) report(s mesos.TaskState, reason *mesos.TaskStatus_Reason, message string) {
-	u := Update{State: s, Reason: reason, Message: message, Check: probe.Empty(t.Info.GetCheck())}
+	t.sink.Report(t, Update{State: s, Reason: reason, Message: message, Healthy: t.unhealth(), Check: probe.Empty(t.Info.GetCheck())})
+}
+
+func (t *Task) unhealth() *bool {
 	if t.state == ended && t.unhealthy {
-		u.Healthy = new(false)
+		return new(false)
 	}
-	t.sink.Report(t, u)
+	return nil
 }
 
 // due reports whether a time is set and has come.

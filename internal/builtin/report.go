@@ -67,6 +67,9 @@ func (r *Reporter) Update(now time.Time, task *mesos.TaskID, u Update, container
 	if u.Message != "" {
 		st.Message = &u.Message
 	}
+	if len(u.Limited) > 0 {
+		st.Limitation = &mesos.TaskResourceLimitation{Resources: u.Limited}
+	}
 	r.unacked = append(r.unacked, st)
 	c := r.call(executorpb.Call_UPDATE)
 	c.Update = &executorpb.Call_Update{Status: st}

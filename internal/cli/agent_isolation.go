@@ -54,6 +54,8 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Count(&f.Options.PidsMax, "cgroups_pids_max", 4096, "How many processes and threads a container can have, with the isolator cgroups/pids; 0 for any number.")
 	set.Duration(&f.Options.DestroyTimeout, "cgroups_destroy_timeout", time.Minute, "How long a container that was killed may take until its control groups are gone. After that its end counts as failed, and what is left of it is for the operator.")
 	set.Bytes(&f.Shm, "default_container_shm_size", 0, "Size of /dev/shm of containers that ask for none, with the isolator namespaces/ipc; 0: half the memory.")
+	set.Bool(&f.Options.PrivatePIDs, "disallow_sharing_agent_pid_namespace", false, "Refuse containers of executors that ask to share the machine's processes, and those that stand alone, with the isolator namespaces/pid.")
+	set.Bool(&f.Options.PrivateIPC, "disallow_sharing_agent_ipc_namespace", false, "Refuse such containers that ask to share the machine's System V objects, message queues and /dev/shm, with the isolator namespaces/ipc.")
 	set.Bool(&f.Quota.Enforce, "enforce_container_disk_quota", false, "Hold containers to the disk that they were given: with the isolator disk/du end those whose sandboxes or volumes take more, with disk/xfs let them find the disk full.")
 	set.Duration(&f.Quota.Every, "container_disk_watch_interval", 15*time.Second, "How often sandboxes and volumes are measured, or looked up for --xfs_kill_containers.")
 	set.String(&f.projects, "xfs_project_range", "[5000-10000]", "The projects of XFS that sandboxes and persistent volumes have, with the isolator disk/xfs; one for each.")

@@ -213,10 +213,36 @@ func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []stri
 	if dropped != nil {
 		return process, errors.Join(dropped, process.Kill())
 	}
-	if err := os.WriteFile(filepath.Join(runtime, "pid"), strconv.AppendInt(nil, int64(process.PID()), 10), 0o600); err != nil {
-		return process, errors.Join(fmt.Errorf("remember the container's pid: %w", err), process.Kill())
+	return process, c.rememberPID(spec, process)
+}
+
+// rememberPID is for the agent's next life. A container that it would not find is killed.
+func (c *Containerizer) rememberPID(spec *Spec, process launcher.Process) error {
+	if err := os.WriteFile(filepath.Join(c.runtimeDir(spec.ID), "pid"), strconv.AppendInt(nil, int64(process.PID()), 10), 0o600); err != nil {
+		return errors.Join(fmt.Errorf("remember the container's pid: %w", err), process.Kill())
 	}
-	return process, nil
+	return nil
+}
+
+// Hold starts a prepared container that others are to be in, and no program. There is no
+// process where containers share nothing.
+func (c *Containerizer) Hold(spec *Spec) (launcher.Process, error) {
+	holder, ok := c.launcher.(launcher.Holder)
+	if !ok {
+		return nil, nil //nolint:nilnil // none is as good
+	}
+	runtime := c.runtimeDir(spec.ID)
+	if err := os.MkdirAll(runtime, 0o755); err != nil {
+		return nil, fmt.Errorf("make the runtime folder: %w", err)
+	}
+	process, err := holder.Hold(&launcher.Spec{
+		ID: string(spec.ID), Dir: spec.Sandbox, Tethered: spec.Tethered, Status: filepath.Join(runtime, "status"),
+		Container: spec.Container, Resources: spec.Resources,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return process, c.rememberPID(spec, process)
 }
 
 // fork starts the first process of a container, or a session in another.

@@ -98,10 +98,14 @@ type Mount struct {
 type Resources struct {
 	CPUs, CPULimit float64
 	Mem, MemLimit  float64 // megabytes
+	// Shared is for a container in another: its limits are the other's, and what it is
+	// given is its part of that, where it is known.
+	Shared bool
 }
 
 // Limitation is a limit that a container ran into, for which it was killed.
 type Limitation struct {
+	Of       string // the container whose limit it is: itself, or one that it is nested in
 	Reason   mesos.TaskStatus_Reason
 	Message  string
 	Resource string                   // "mem", "disk", "ports"; "" when it is not about one
@@ -128,6 +132,14 @@ type Launcher interface {
 	Release(id string) error
 }
 
+// Holder is a launcher of containers that share something with those in them.
+type Holder interface {
+	// Hold starts a container that no program is to run in, but others: it has its
+	// resources for all of them, and the namespaces that they may share with it. It
+	// runs until it is killed, or is out of memory; those in it are to be ended first.
+	Hold(spec *Spec) (Process, error)
+}
+
 // Process is a running container, or a process in one. Wait is called once; the
 // rest may be called by many goroutines.
 type Process interface {
@@ -148,7 +160,7 @@ type Process interface {
 	// Update sets what the container may use from now on.
 	Update(r Resources) error
 	// Limitation says for what limit the container was killed, nil if for none. It
-	// is asked after Wait.
+	// is asked after Wait, or when another container that is in this one has ended.
 	Limitation() *Limitation
 }
 

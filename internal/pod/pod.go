@@ -89,6 +89,7 @@ type (
 		Container ids.ContainerID
 		Status    int32
 		Known     bool
+		Limited   *builtin.Limitation // the container's own limit for which it was killed, or nil
 	}
 	// Probed says what came of a probe.
 	Probed struct {
@@ -201,7 +202,7 @@ func (x *Executor) Step(now time.Time, in Input) {
 		}
 	case Exited:
 		if m := x.where[in.Container]; m != nil {
-			m.Exited(in.Status, in.Known)
+			exited(m.Task, in)
 		}
 	case Probed:
 		if m := x.where[in.Container]; m != nil {
@@ -216,6 +217,14 @@ func (x *Executor) Step(now time.Time, in Input) {
 	if !x.giveUpAt.IsZero() && !x.giveUpAt.After(now) {
 		x.giveUpAt, x.out.Done = time.Time{}, true
 	}
+}
+
+func exited(t *builtin.Task, in Exited) {
+	if in.Limited != nil && in.Known {
+		t.Limited(in.Status, *in.Limited)
+		return
+	}
+	t.Exited(in.Status, in.Known)
 }
 
 // Effects returns what is to be done about the steps since the last call.

@@ -44,14 +44,14 @@ func (c *config) text() ([]byte, error) { return c.lines.Bytes(), c.wrong }
 func (c *config) orders() []byte { return append(c.first.Bytes(), c.mounts.Bytes()...) }
 
 // common is what is set for every process that lxc-start starts.
-func (c *config) common(p *specs.Process, groups string) {
+func (c *config) common(p *specs.Process, groups, monitor string) {
 	c.set("lxc.console.path", "none")
 	c.set("lxc.tty.max", "0")
 	c.set("lxc.monitor.signal.pdeath", "0")
 	c.set("lxc.keyring.session", "0")
 	c.set("lxc.apparmor.profile", "unconfined") // as with a runtime; else that of lxc-start would stay
 	c.set("lxc.cgroup.dir.container", groups)
-	c.set("lxc.cgroup.dir.monitor", groups+monitor)
+	c.set("lxc.cgroup.dir.monitor", monitor)
 	c.set("lxc.init.cwd", p.Cwd)
 	c.set("lxc.init.uid", strconv.FormatUint(uint64(p.User.UID), 10))
 	c.set("lxc.init.gid", strconv.FormatUint(uint64(p.User.GID), 10))
@@ -146,7 +146,10 @@ func (c *config) share(in *inside) {
 // join has a process be in the groups of a container.
 func (c *config) join(m oci.Machine, groups string) {
 	for _, dir := range m.Hierarchies {
-		file := filepath.Join(dir, groups, "cgroup.procs")
+		file := filepath.Join(dir, groups, oci.Leaf, "cgroup.procs")
+		if _, err := os.Stat(file); err != nil {
+			file = filepath.Join(dir, groups, "cgroup.procs")
+		}
 		if _, err := os.Stat(file); err == nil {
 			fmt.Fprintf(&c.first, "group %s\n", file)
 		}

@@ -49,7 +49,7 @@ func TestConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &launcher.Spec{
-		Path: "/bin/sh", Args: []string{"sh"}, Env: []string{"A= b 'c'\" ", "NONE"}, Dir: "/tmp", User: &launcher.User{UID: 7, GID: 8, Groups: []uint32{9, 10}},
+		ID: "c", Path: "/bin/sh", Args: []string{"sh"}, Env: []string{"A= b 'c'\" ", "NONE"}, Dir: "/tmp", User: &launcher.User{UID: 7, GID: 8, Groups: []uint32{9, 10}},
 		Resources: launcher.Resources{CPUs: 2, Mem: 64}, Network: &launcher.Network{Hostname: "box"},
 		Mounts: []launcher.Mount{{Source: source, Target: "/mnt", ReadOnly: true}},
 	}

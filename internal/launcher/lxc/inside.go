@@ -60,7 +60,8 @@ func (i *inside) open(process *os.File, s *specs.Spec) error {
 	}
 	defer groups.Close()
 	text, err := io.ReadAll(groups)
-	if err == nil && !bytes.Contains(text, []byte(":"+s.Linux.CgroupsPath+"\n")) {
+	group := ":" + s.Linux.CgroupsPath
+	if err == nil && !bytes.Contains(text, []byte(group+"\n")) && !bytes.Contains(text, []byte(group+"/"+oci.Leaf+"\n")) {
 		err = errors.New("its first process has ended")
 	}
 	return err

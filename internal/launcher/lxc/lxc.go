@@ -111,7 +111,7 @@ func (t *Tools) Name() string { return "lxc-start" }
 // Run implements [oci.Starter].
 func (t *Tools) Run(id, bundle string, s *specs.Spec) (*oci.Command, error) {
 	c := &config{}
-	c.common(s.Process, t.groups(id))
+	c.common(s.Process, strings.TrimPrefix(s.Linux.CgroupsPath, "/"), t.groups(id)+monitor)
 	c.rights(s.Process)
 	c.namespaces(s)
 	if err := c.root(s, bundle, filepath.Join(t.dir, "init")); err != nil {
@@ -142,7 +142,7 @@ func (t *Tools) Exec(id, bundle string, p *specs.Process, in oci.Running) (*oci.
 		return nil, err
 	}
 	c := &config{}
-	c.common(p, t.groups(id))
+	c.common(p, t.groups(id), t.groups(id)+monitor)
 	c.rights(p)
 	c.share(inside)
 	c.join(t.machine, in.Spec.Linux.CgroupsPath)
@@ -211,6 +211,7 @@ func (t *Tools) name(id string) string {
 	return fmt.Sprintf("%08x-%s", sum.Sum32(), id)
 }
 
+// groups are those that are there while something is started, beside the containers'.
 func (t *Tools) groups(id string) string { return filepath.Join(t.root, id) }
 
 // noise is what lxc-start takes for errors and is none.

@@ -25,7 +25,7 @@ type cgroups struct {
 }
 
 func (g cgroups) dir(controller, id string) string {
-	return filepath.Join(g.machine.Controllers[controller], g.root, id)
+	return filepath.Join(g.machine.Controllers[controller], groupOf(g.root, id))
 }
 
 // text returns the content of a file of a group, "" if there is none.
@@ -61,12 +61,27 @@ func parseFields(text string) map[string]uint64 {
 	return out
 }
 
-// oomKills returns how many processes of a group were killed for want of memory.
+// oomKills returns how many processes of a group were killed for want of memory, be it
+// the group's, or that of one above, or the machine's. With version 2 those of groups
+// below count too.
 func (g cgroups) oomKills(id string) uint64 {
 	if g.machine.Unified {
 		return g.fields("memory", id, "memory.events")["oom_kill"]
 	}
 	return g.fields("memory", id, "memory.oom_control")["oom_kill"]
+}
+
+// full reports whether a group was at its own limit of memory.
+func (g cgroups) full(id string) bool {
+	if !g.machine.Unified {
+		n, _ := g.number("memory", id, "memory.failcnt")
+		return n > 0
+	}
+	local := g.fields("memory", id, "memory.events.local")
+	if len(local) == 0 { // of an older kernel
+		local = g.fields("memory", id, "memory.events")
+	}
+	return local["oom"] > 0
 }
 
 // oomEvents returns a file that can be read when a group may have run out of
@@ -127,14 +142,15 @@ const (
 	lastPause  = 100 * time.Millisecond
 )
 
-// remove kills what is in a container's groups and removes them.
+// remove kills what is in a container's groups and removes them, with those of the
+// containers in it.
 func (g cgroups) remove(ctx context.Context, id string) error {
-	return RemoveGroup(ctx, g.machine, filepath.Join(g.root, id))
+	return RemoveGroup(ctx, g.machine, groupOf(g.root, id))
 }
 
-// RemoveGroup kills what is in a group, of every hierarchy, and removes it. Where
-// there is none there is nothing to do. ctx bounds how long the processes may take
-// to be gone.
+// RemoveGroup kills what is in a group and below, of every hierarchy, and removes it.
+// Where there is none there is nothing to do. ctx bounds how long the processes may
+// take to be gone.
 func RemoveGroup(ctx context.Context, m Machine, path string) error {
 	var failed error
 	for _, root := range m.Hierarchies {
@@ -151,6 +167,18 @@ func removeGroup(ctx context.Context, dir string) error {
 			return nil
 		case !errors.Is(err, unix.EBUSY):
 			return fmt.Errorf("remove %s: %w", dir, err)
+		}
+		inner, err := os.ReadDir(dir)
+		if err != nil {
+			continue // it is gone
+		}
+		for _, entry := range inner {
+			if !entry.IsDir() {
+				continue
+			}
+			if err := removeGroup(ctx, filepath.Join(dir, entry.Name())); err != nil {
+				return err
+			}
 		}
 		killGroup(dir)
 		select {
@@ -230,7 +258,7 @@ func (g cgroups) statisticsV2(id string, out *mesos.ResourceStatistics) {
 
 // counts processes and threads.
 func (g cgroups) counts(id string, out *mesos.ResourceStatistics) {
-	if n := len(strings.Fields(g.text("pids", id, "cgroup.procs"))); n > 0 {
+	if n := processesIn(g.dir("pids", id)); n > 0 {
 		out.Processes = new(uint32(n))
 	}
 	if n, ok := g.number("pids", id, "pids.current"); ok && n > 0 {

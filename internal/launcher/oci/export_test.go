@@ -2,6 +2,7 @@ package oci
 
 import (
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -52,4 +53,14 @@ func OwnerOf(t *testing.T, path string) uint32 {
 		t.Fatal(err)
 	}
 	return info.Sys().(*syscall.Stat_t).Uid
+}
+
+// HasGroup reports whether there is a group of a container, in any hierarchy.
+func (l *Launcher) HasGroup(id string) bool {
+	for _, root := range l.cfg.Machine.Hierarchies {
+		if _, err := os.Stat(filepath.Join(root, groupOf(l.cfg.CgroupRoot, id))); err == nil {
+			return true
+		}
+	}
+	return false
 }

@@ -144,13 +144,16 @@ func cpu(c *container, s *specs.Spec) error {
 }
 
 func cpuOf(r launcher.Resources, cfs bool) *specs.LinuxCPU {
+	if r.Shared && r.CPUs == 0 {
+		return nil
+	}
 	shares := max(uint64(sharesPerCPU*r.CPUs), minShares)
 	out := &specs.LinuxCPU{Shares: &shares}
 	limit := r.CPULimit
 	if limit == 0 && cfs {
 		limit = r.CPUs
 	}
-	if limit == 0 || math.IsInf(limit, 1) {
+	if limit == 0 || math.IsInf(limit, 1) || r.Shared {
 		return out
 	}
 	quota, every := max(int64(limit*period), minQuota), uint64(period)
@@ -162,16 +165,21 @@ func cpuOf(r launcher.Resources, cfs bool) *specs.LinuxCPU {
 // container that may burst is the first to go when the machine has no memory left.
 func memory(c *container, s *specs.Spec) error {
 	s.Linux.Resources.Memory = memoryOf(c.Resources, c.options.LimitSwap)
-	if c.Resources.MemLimit > c.Resources.Mem {
+	if !c.Resources.Shared && c.Resources.MemLimit > c.Resources.Mem {
 		s.Process.OOMScoreAdj = new(oomScoreAdj(uint64(*s.Linux.Resources.Memory.Reservation), c.options.Machine.Memory))
 	}
 	return nil
 }
 
 func memoryOf(r launcher.Resources, swap bool) *specs.LinuxMemory {
+	if r.Shared && r.Mem == 0 {
+		return nil
+	}
 	soft := max(int64(r.Mem*(1<<20)), minMemory)
 	hard := soft
 	switch {
+	case r.Shared:
+		return &specs.LinuxMemory{Reservation: &soft}
 	case math.IsInf(r.MemLimit, 1):
 		hard = -1
 	case r.MemLimit != 0:
@@ -201,37 +209,68 @@ func pids(c *container, s *specs.Spec) error {
 	return nil
 }
 
-// pidNamespace gives a container processes of its own only; its first is not the
-// namespace's init, see package posix.
+// sharesPIDs reports whether a container sees the processes of the one that it is in,
+// or of the machine, as its own.
+func sharesPIDs(c *launcher.Spec) bool { return c.Container.GetLinuxInfo().GetSharePidNamespace() }
+
+// pidNamespace gives a container processes of its own only, or those of the container
+// that it is in; its first is not the namespace's init, see package posix.
 func pidNamespace(c *container, s *specs.Spec) error {
-	if !c.Container.GetLinuxInfo().GetSharePidNamespace() {
+	switch {
+	case !sharesPIDs(c.Spec) || nested(c.ID):
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: filepath.Join(c.bundle, "pidns")})
+	case c.options.PrivatePIDs:
+		return errors.New("Sharing agent pid namespace with top-level container is not allowed") //nolint:staticcheck // Mesos's words
 	}
 	return nil
 }
 
 // ipcNamespace gives a container System V objects, message queues and a /dev/shm
-// of its own, unless it is to share those of the machine.
+// of its own, or those of the container that it is in, or of the machine. What is in
+// a user namespace can enter none of another.
 func ipcNamespace(c *container, s *specs.Spec) error {
 	linux := c.Container.GetLinuxInfo()
-	if linux.GetIpcMode() == mesos.LinuxInfo_SHARE_PARENT {
-		if linux.GetShmSize() != 0 {
-			return errors.New("the size of /dev/shm can only be set with a private IPC mode")
-		}
+	mode := linux.GetIpcMode()
+	share, users := mode == mesos.LinuxInfo_SHARE_PARENT, c.options.has("namespaces/user")
+	switch {
+	case linux != nil && linux.ShmSize != nil && mode != mesos.LinuxInfo_PRIVATE:
+		return errors.New("Only support specifying the size of /dev/shm when the IPC mode is `PRIVATE`") //nolint:staticcheck // Mesos's words
+	case linux != nil && linux.IpcMode != nil && mode == mesos.LinuxInfo_UNKNOWN:
+		return errors.New("Unknown IPC mode") //nolint:staticcheck // Mesos's words
+	case share && !nested(c.ID) && c.options.PrivateIPC:
+		return errors.New("Sharing agent IPC namespace with top-level container is not allowed") //nolint:staticcheck // Mesos's words
+	case share && !nested(c.ID):
+		return nil
+	case share && users:
+		return errors.New("a container in a user namespace cannot share another's IPC namespace")
+	case nested(c.ID) && mode != mesos.LinuxInfo_PRIVATE && !users:
+		parentsIPC(c, s)
 		return nil
 	}
 	options := []string{"nosuid", "noexec", "nodev", "mode=1777"}
 	if size := cmp.Or(uint64(linux.GetShmSize())<<20, c.options.ShmSize); size > 0 {
 		options = append(options, "size="+strconv.FormatUint(size, 10))
 	}
+	inIPC(s, specs.LinuxNamespace{Type: specs.IPCNamespace}, specs.Mount{Type: "tmpfs", Source: "shm", Options: options})
+	return nil
+}
+
+// parentsIPC is what the shim takes of the container that one is in.
+func parentsIPC(c *container, s *specs.Spec) {
+	inIPC(s, specs.LinuxNamespace{Type: specs.IPCNamespace, Path: filepath.Join(c.bundle, "ipcns")},
+		specs.Mount{Type: "bind", Source: filepath.Join(c.bundle, "shm"), Options: []string{"bind", "nosuid", "noexec", "nodev"}})
+}
+
+// inIPC puts a container into an IPC namespace, with what is to be at /dev/shm.
+func inIPC(s *specs.Spec, n specs.LinuxNamespace, shm specs.Mount) {
+	shm.Destination = "/dev/shm"
 	for i, m := range s.Mounts {
-		if m.Destination == "/dev/shm" {
-			s.Mounts[i] = specs.Mount{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: options}
+		if m.Destination == shm.Destination {
+			s.Mounts[i] = shm
 		}
 	}
 	s.Mounts = append(s.Mounts, specs.Mount{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}})
-	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.IPCNamespace})
-	return nil
+	s.Linux.Namespaces = append(s.Linux.Namespaces, n)
 }
 
 // noNewPrivileges keeps programs from gaining rights, as by setuid.

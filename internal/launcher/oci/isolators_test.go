@@ -95,7 +95,7 @@ func TestAllIsolatorsTogether(t *testing.T) {
 	for version, machine := range all() {
 		o := &Options{Machine: machine, Isolation: isolatorNames(), CgroupRoot: "mesos", PidsMax: 10, UserIDs: UserIDs{1 << 20, 1 << 16}}
 		s := build(t, o, &launcher.Spec{ID: "c1", Path: "sh", Args: []string{"sh"}, Dir: "/box", Resources: launcher.Resources{CPUs: 1, Mem: 64}})
-		if s.Linux.CgroupsPath != "/mesos/c1" || !privatePIDs(s) || *s.Linux.Resources.Pids.Limit != 10 {
+		if _, pids := namespace(s, specs.PIDNamespace); s.Linux.CgroupsPath != "/mesos/c1" || !pids || *s.Linux.Resources.Pids.Limit != 10 {
 			t.Errorf("%s: %+v", version, s.Linux)
 		}
 		private := slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
@@ -188,11 +188,15 @@ func TestRefusedContainers(t *testing.T) {
 		"effective, unbound": {"linux/capabilities", linux(&mesos.LinuxInfo{EffectiveCapabilities: caps(mesos.CapabilityInfo_KILL), BoundingCapabilities: caps(mesos.CapabilityInfo_CHOWN)}), "not among"},
 		"half a limit":       {"posix/rlimits", &mesos.ContainerInfo{RlimitInfo: &mesos.RLimitInfo{Rlimits: []*mesos.RLimitInfo_RLimit{{Type: mesos.RLimitInfo_RLimit_RLMT_CORE.Enum(), Hard: &one}}}}, "give both"},
 		"no limit":           {"posix/rlimits", &mesos.ContainerInfo{RlimitInfo: &mesos.RLimitInfo{Rlimits: []*mesos.RLimitInfo_RLimit{{}}}}, "unknown resource limit"},
-		"shared shm's size":  {"namespaces/ipc", linux(&mesos.LinuxInfo{IpcMode: mesos.LinuxInfo_SHARE_PARENT.Enum(), ShmSize: new(uint32(1))}), "private"},
+		"shared shm's size":  {"namespaces/ipc", linux(&mesos.LinuxInfo{IpcMode: mesos.LinuxInfo_SHARE_PARENT.Enum(), ShmSize: new(uint32(1))}), "when the IPC mode is `PRIVATE`"},
+		"no mode with size":  {"namespaces/ipc", linux(&mesos.LinuxInfo{ShmSize: new(uint32(1))}), "when the IPC mode is `PRIVATE`"},
+		"unknown IPC mode":   {"namespaces/ipc", linux(&mesos.LinuxInfo{IpcMode: mesos.LinuxInfo_UNKNOWN.Enum()}), "Unknown IPC mode"},
+		"the machine's IPC":  {"namespaces/ipc", linux(&mesos.LinuxInfo{IpcMode: mesos.LinuxInfo_SHARE_PARENT.Enum()}), "Sharing agent IPC namespace with top-level container is not allowed"},
+		"the machine's pids": {"namespaces/pid", linux(&mesos.LinuxInfo{SharePidNamespace: new(true)}), "Sharing agent pid namespace with top-level container is not allowed"},
 		"a path":             {"linux/seccomp", linux(&mesos.LinuxInfo{Seccomp: &mesos.SeccompInfo{ProfileName: new("../shadow")}}), "name a file"},
 		"both":               {"linux/seccomp", linux(&mesos.LinuxInfo{Seccomp: &mesos.SeccompInfo{ProfileName: new("p"), Unconfined: new(true)}}), "exclude"},
 	} {
-		o := &Options{Machine: all()["v1"], Isolation: []string{test.isolator}, Bounding: []string{"CAP_KILL", "CAP_CHOWN"}}
+		o := &Options{Machine: all()["v1"], Isolation: []string{test.isolator}, Bounding: []string{"CAP_KILL", "CAP_CHOWN"}, PrivatePIDs: true, PrivateIPC: true}
 		if _, err := Build(&launcher.Spec{Container: test.info}, "/b", o); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}

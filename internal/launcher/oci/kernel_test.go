@@ -73,7 +73,8 @@ func (m *testMachine) fork(command string, change func(*launcher.Spec)) (launche
 	}
 	p, err := m.Fork(spec)
 	if err != nil {
-		m.t.Fatal(err)
+		text, _ := os.ReadFile(filepath.Join(spec.Dir, "out"))
+		m.t.Fatalf("%v: %s", err, text)
 	}
 	m.t.Cleanup(func() {
 		if err := m.Release(spec.ID); err != nil {
@@ -298,7 +299,9 @@ func TestMemoryPressure(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		m.prints("cd /proc; set -- [0-9]*; echo $#; tr '\\0' ' ' < /proc/1/cmdline | cut -d' ' -f1", "2\ninit", nil) // the shell, and the init
-		m.prints("ls -A /dev/shm; df -B1M --output=size /dev/shm | tail -1 | tr -d ' '", "5", func(s *launcher.Spec) { s.Container = oci.Linux(&mesos.LinuxInfo{ShmSize: new(uint32(5))}) })
+		m.prints("ls -A /dev/shm; df -B1M --output=size /dev/shm | tail -1 | tr -d ' '", "5", func(s *launcher.Spec) {
+			s.Container = oci.Linux(&mesos.LinuxInfo{ShmSize: new(uint32(5)), IpcMode: mesos.LinuxInfo_PRIVATE.Enum()})
+		})
 		pid := strconv.Itoa(os.Getpid())
 		m.fails("kill -0 "+pid, nil)
 		m.prints("kill -0 "+pid+" && echo ok", "ok", func(s *launcher.Spec) {

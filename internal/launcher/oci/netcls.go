@@ -107,8 +107,10 @@ func (c *classes) leave(id string) {
 // classify makes the group of a container that is to be launched, with a class, if
 // classes are ours to give. The runtime, which finds it, would ask for a hierarchy
 // of net_prio too if it were to do that.
+//
+// One in another is in the other's class, which its group has from the beginning.
 func (l *Launcher) classify(id string) error {
-	if l.cfg.NetCls == nil || !l.cfg.has("cgroups/net_cls") {
+	if l.cfg.NetCls == nil || !l.cfg.has("cgroups/net_cls") || nested(id) {
 		return nil
 	}
 	class, err := l.classes.take(id)

@@ -22,6 +22,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -37,6 +38,7 @@ type Launcher struct {
 	cfg     Config
 	cgroups cgroups
 	classes *classes
+	running sync.Map // containers by id, *process
 }
 
 // Config is what all containers of a launcher share.
@@ -130,12 +132,18 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err := l.classify(spec.ID); err != nil {
 		return nil, errors.Join(fmt.Errorf("give container %s a class: %w", spec.ID, err), l.Release(spec.ID))
 	}
+	leave, err := l.enterParent(spec.ID, bundle)
+	if err != nil {
+		return nil, errors.Join(err, l.Release(spec.ID))
+	}
+	defer leave()
 	command, err := l.cfg.Starter.Run(spec.ID, bundle, config)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("specify container %s to %s: %w", spec.ID, l.cfg.Starter.Name(), err), l.Release(spec.ID))
 	}
 	how := &command.How
-	how.PrivatePIDs, how.UserIDs, how.HostRoot = privatePIDs(config), users, spec.Rootfs == ""
+	share(how, spec, config)
+	how.UserIDs, how.HostRoot = users, spec.Rootfs == ""
 	how.Network, how.Inside, how.Both, how.Drop = spec.Network != nil && !inside, inside, shared, l.cfg.Drop != ""
 	return l.start(spec, bundle, spec.ID, command)
 }
@@ -254,6 +262,11 @@ func makeBundle(dir string, config *specs.Spec) error {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "pidns"), nil, 0o600); err != nil {
 		return err
+	}
+	if ipc, ok := namespace(config, specs.IPCNamespace); ok && ipc.Path != "" {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "shm"), 0o711), os.WriteFile(ipc.Path, nil, 0o600)); err != nil {
+			return err
+		}
 	}
 	return writeJSON(filepath.Join(dir, "config.json"), config)
 }

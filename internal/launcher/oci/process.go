@@ -37,6 +37,7 @@ func (l *Launcher) watch(shim launcher.Process, id, container string) *process {
 	if counted, err := l.cgroups.pressureEvents(id); err == nil {
 		p.pressure = counted // kernels may be built without
 	}
+	l.running.Store(id, p)
 	events, err := l.cgroups.oomEvents(id)
 	if err != nil {
 		return p
@@ -54,9 +55,10 @@ func (p *process) listen() {
 		if _, err := p.events.Read(buffer); err != nil {
 			return // closed by Wait
 		}
-		// The event of version 1 comes before the kernel counts what it kills.
-		if !p.l.cfg.Machine.Unified || p.l.cgroups.oomKills(p.id) > 0 {
-			p.outOfMemory()
+		// The event of version 1 comes before the kernel counts what it kills, and when a
+		// group above is out of memory too; that of version 2 when one below is.
+		if g := p.l.cgroups; g.full(p.id) && (!g.machine.Unified || g.oomKills(p.id) > 0) {
+			p.outOfMemory(p.id)
 			_ = p.Kill() // Wait tells, and the agent kills again what it destroys
 			return
 		}
@@ -93,21 +95,39 @@ func (p *process) Signal(sig syscall.Signal) error {
 // Wait implements [launcher.Process].
 func (p *process) Wait() (int, error) {
 	status, err := p.Process.Wait()
+	if p.id == p.container {
+		p.l.running.CompareAndDelete(p.id, p)
+		if nested(p.id) {
+			p.l.cgroups.endStrays(p.id)
+		}
+	}
 	if p.events != nil {
 		p.events.Close()
 	}
 	p.pressure.close()
 	if p.id == p.container && p.l.cgroups.oomKills(p.id) > 0 {
-		p.outOfMemory()
+		p.blame()
 	}
 	return status, err
 }
 
-// outOfMemory notes that the container has run out of memory.
-func (p *process) outOfMemory() {
-	limit, most := p.l.cgroups.memory(p.id)
-	stat := p.l.cgroups.text("memory", p.id, "memory.stat")
+// blame finds out whose memory it was for want of which processes were killed: the
+// container's, or that of one that it is in. Else it was the machine's.
+func (p *process) blame() {
+	for id, more := p.id, true; more; id, more = parentOf(id) {
+		if p.l.cgroups.full(id) {
+			p.outOfMemory(id)
+			return
+		}
+	}
+}
+
+// outOfMemory notes that a container has run out of memory.
+func (p *process) outOfMemory(of string) {
+	limit, most := p.l.cgroups.memory(of)
+	stat := p.l.cgroups.text("memory", of, "memory.stat")
 	p.limited.CompareAndSwap(nil, &launcher.Limitation{
+		Of:       of,
 		Reason:   mesos.TaskStatus_REASON_CONTAINER_LIMITATION_MEMORY,
 		Message:  fmt.Sprintf("Memory limit exceeded: Requested: %s Maximum Used: %s\n\nMEMORY STATISTICS: \n%s\n", bytesText(limit), bytesText(most), stat),
 		Resource: "mem", Amount: float64(most) / (1 << 20),
@@ -148,7 +168,7 @@ func (p *process) Usage() launcher.Usage {
 func (p *process) Update(r launcher.Resources) error {
 	o := &p.l.cfg.Options
 	resources := update(o.Isolation, r, o)
-	if m := resources.Memory; m != nil {
+	if m := resources.Memory; m != nil && m.Limit != nil {
 		now, _ := p.l.cgroups.memory(p.id)
 		if *m.Limit >= 0 && now != 0 && uint64(*m.Limit) < now && now < math.MaxInt64 {
 			m.Limit, m.Swap = nil, nil

@@ -30,10 +30,13 @@ type Options struct {
 	SeccompDir          string // --seccomp_config_dir
 	SeccompProfile      string // --seccomp_profile_name: "" for none by default
 	Devices             []Device
-	UserIDs             UserIDs  // --user_namespace_ids, with the isolator namespaces/user
-	NetCls              *NetCls  // --cgroups_net_cls_…; nil: containers' packets are in no class of ours
-	ShmSize             uint64   // --default_container_shm_size, bytes; 0: half the memory
-	Hidden              []string // folders of the machine that containers do not see, but for their sandbox
+	UserIDs             UserIDs // --user_namespace_ids, with the isolator namespaces/user
+	NetCls              *NetCls // --cgroups_net_cls_…; nil: containers' packets are in no class of ours
+	ShmSize             uint64  // --default_container_shm_size, bytes; 0: half the memory
+	// PrivatePIDs and PrivateIPC keep containers from sharing those namespaces with the
+	// machine: --disallow_sharing_agent_pid_namespace and …_ipc_namespace.
+	PrivatePIDs, PrivateIPC bool
+	Hidden                  []string // folders of the machine that containers do not see, but for their sandbox
 }
 
 // Build returns the specification of a container in a bundle. It looks at
@@ -44,7 +47,7 @@ func Build(c *launcher.Spec, bundle string, o *Options) (*specs.Spec, error) {
 		Root:    &specs.Root{Path: cmp.Or(c.Rootfs, filepath.Join(bundle, "rootfs"))},
 		Process: firstProcess(c),
 		Linux: &specs.Linux{
-			CgroupsPath: filepath.Join("/", o.CgroupRoot, c.ID),
+			CgroupsPath: filepath.Join("/", groupOf(o.CgroupRoot, c.ID)),
 			Resources:   &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}},
 			Namespaces:  []specs.LinuxNamespace{{Type: specs.MountNamespace}},
 			MaskedPaths: slices.Clone(masked), ReadonlyPaths: slices.Clone(readOnly),
@@ -120,7 +123,7 @@ func mounts(c *launcher.Spec, bundle string, o *Options, s *specs.Spec) {
 		// without what is mounted below, which are the cgroups.
 		{Destination: "/sys", Type: "bind", Source: "/sys", Options: []string{"bind", "nosuid", "noexec", "nodev", "ro"}},
 	}
-	if !o.has("namespaces/pid") || c.Container.GetLinuxInfo().GetSharePidNamespace() {
+	if !o.has("namespaces/pid") || sharesPIDs(c) && !nested(c.ID) {
 		s.Mounts[0].Type, s.Mounts[0].Source, s.Mounts[0].Options = "bind", "/proc", []string{"bind", "nosuid", "noexec", "nodev"}
 	}
 	if c.Rootfs == "" {
@@ -194,7 +197,11 @@ func bind(m launcher.Mount) specs.Mount {
 	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: options}
 }
 
-// privatePIDs reports whether a container has a pid namespace of its own.
-func privatePIDs(s *specs.Spec) bool {
-	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace })
+// namespace returns a container's namespace of that type, if it is not the machine's.
+func namespace(s *specs.Spec, kind specs.LinuxNamespaceType) (n specs.LinuxNamespace, ok bool) {
+	i := slices.IndexFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind })
+	if i < 0 {
+		return n, false
+	}
+	return s.Linux.Namespaces[i], true
 }

@@ -92,6 +92,15 @@ type Bundle struct {
 	// it has started executes a program. That is dealt with as Dir/orders says.
 	Monitor   bool
 	Terminals bool // make Dir/pts, a folder, an instance of devpts
+	// Hold says that there is no program: what is made is held by an init, which is
+	// what PrivatePIDs makes if that is set. With HoldIPC that is a System V IPC
+	// namespace too, with a /dev/shm that is mounted with the options that the spec
+	// names in place of the program.
+	Hold, HoldIPC bool
+	// Dir/parent links to the folder in /proc of a process. JoinPIDs makes Dir/pidns its
+	// pid namespace, or with PrivatePIDs a new one in that. JoinIPC makes Dir/ipcns, a
+	// file, its IPC namespace, and Dir/shm, a folder, its /dev/shm.
+	JoinPIDs, JoinIPC bool
 }
 
 // ErrNotStarted says that a runtime has started nothing.
@@ -274,6 +283,10 @@ func (b Bundle) how() string {
 		{'d', b.Drop},
 		{'m', b.Monitor},
 		{'t', b.Terminals},
+		{'h', b.Hold},
+		{'s', b.HoldIPC},
+		{'P', b.JoinPIDs},
+		{'I', b.JoinIPC},
 	} {
 		if want.set {
 			how = append(how, want.letter)

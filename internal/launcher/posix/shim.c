@@ -43,6 +43,13 @@
 //	mount FLAGS PATH        add flags, a number, to a mount that it sees; these come last
 // With "t" there is an instance of devpts at BUNDLE/pts; the terminal of a
 // task is made there.
+// With "h" there is no program: the task is an init that only holds what is made, its
+// pid goes to BUNDLE/pid, and with "s" it has an IPC namespace of its own, with a /dev/shm
+// mounted with the options that PATH is.
+// BUNDLE/parent links to the folder in /proc of a process of the container that this
+// one is in. With "P" the pid namespace of "p" is one in that process's, and without
+// "p" BUNDLE/pidns is that process's. With "I" BUNDLE/ipcns is its IPC namespace, and
+// BUNDLE/shm what is at its /dev/shm.
 // All that is in a mount namespace of the shim's, so nobody has to undo it.
 // Descriptors: 0, 1, 2 are the task's, or the board's where there is one; 3 is the status file; 4 holds the
 // task's environment, each variable ended by a NUL (the shim has none itself);
@@ -302,14 +309,101 @@ static void enter_network(char **argv) {
 		fail("Failed to mount a sysfs at", path);
 }
 
-// prepare makes what HOW asks for.
-static void prepare(char **argv) {
-	static char stack[64 * 1024] __attribute__((aligned(16)));
+// open_parents opens a file in the folder in /proc of the parent's process.
+static int open_parents(char **argv, const char *name) {
+	char path[4096];
+	int fd;
+	snprintf(path, sizeof path, "%s/parent/%s", argv[6], name);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		fail("Failed to look at the parent of", argv[1]);
+	return fd;
+}
+
+static void bind_parents(char **argv, const char *name, const char *at) {
 	char from[4096], to[4096];
-	pid_t init;
+	snprintf(from, sizeof from, "%s/parent/%s", argv[6], name);
+	snprintf(to, sizeof to, "%s/%s", argv[6], at);
+	if (mount(from, to, NULL, MS_BIND, NULL) != 0)
+		fail("Failed to bind what is the parent's to", to);
+}
+
+// copy_shm is the life of a child that looks at what the parent sees, with our files:
+// its exit status is the one that it has opened, a copy of the mount at /dev/shm.
+static int copy_shm(void *argument) {
+	char **argv = argument;
+	int fd;
+	if (setns(open_parents(argv, "ns/mnt"), CLONE_NEWNS) != 0)
+		fail("Failed to enter the mounts of the parent of", argv[1]);
+	if ((fd = (int)syscall(SYS_open_tree, AT_FDCWD, "/dev/shm", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)) < 0)
+		fail("Failed to share the /dev/shm of the parent of", argv[1]);
+	return fd;
+}
+
+static char stack[64 * 1024] __attribute__((aligned(16)));
+
+// join_ipc makes the parent's IPC namespace and its /dev/shm ours to give.
+static void join_ipc(char **argv) {
+	char to[4096];
+	int status;
+	pid_t child;
+	bind_parents(argv, "ns/ipc", "ipcns");
+	child = clone(copy_shm, stack + sizeof stack, CLONE_FILES | SIGCHLD, argv);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) <= LAST_FD)
+		fail("Failed to share /dev/shm with", argv[1]);
+	snprintf(to, sizeof to, "%s/shm", argv[6]);
+	if (syscall(SYS_move_mount, WEXITSTATUS(status), "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+		fail("Failed to mount what is shared at", to);
+	close(WEXITSTATUS(status));
+}
+
+// own_ipc makes an IPC namespace and a /dev/shm to be shared.
+static void own_ipc(char **argv) {
+	if (unshare(CLONE_NEWIPC) != 0 || mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, argv[10]) != 0)
+		fail("Failed to make an IPC namespace for", argv[1]);
+}
+
+// begin_below makes a pid namespace in the one that it was begun in. Its init becomes
+// the child of our parent.
+static int begin_below(void *argument) {
+	// The upper half of the stack is what this runs on.
+	return clone(idle, stack + sizeof stack / 2, CLONE_NEWPID | CLONE_PARENT | SIGCHLD, argument) < 0;
+}
+
+// begin_pids makes a pid namespace, in the parent's if it is to be, and returns its
+// init, which is our only child then.
+static pid_t begin_pids(char **argv, int flags) {
+	char path[64];
+	int own, parents, status, init = -1;
+	pid_t child;
+	FILE *f;
+	if (!strchr(argv[7], 'P'))
+		return clone(idle, stack + sizeof stack, CLONE_NEWPID | flags | SIGCHLD, argv);
+	own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	parents = open_parents(argv, "ns/pid");
+	if (own < 0 || setns(parents, CLONE_NEWPID) != 0 || (child = clone(begin_below, stack + sizeof stack, SIGCHLD, argv)) < 0)
+		return -1;
+	if (waitpid(child, &status, 0) < 0 || status != 0 || setns(own, CLONE_NEWPID) != 0)
+		return -1;
+	close(own);
+	close(parents);
+	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+	if ((f = fopen(path, "re"))) {
+		if (fscanf(f, "%d", &init) != 1)
+			init = -1;
+		fclose(f);
+	}
+	return init;
+}
+
+// prepare makes what HOW asks for, and returns the init of a pid namespace if that is.
+static pid_t prepare(char **argv) {
+	char from[4096], to[4096];
+	pid_t init = 0;
 	int shared[BOTH_MAX], n = 0;
 	if (strcmp(argv[7], "-") == 0)
-		return;
+		return 0;
 	if (unshare(CLONE_NEWNS) != 0)
 		fail("Failed to make a mount namespace for", argv[1]);
 	if (strchr(argv[7], 'b'))
@@ -321,11 +415,17 @@ static void prepare(char **argv) {
 		put_shared(argv, i, shared[i]);
 	if (strchr(argv[7], 'u'))
 		umount2("/sys/fs/cgroup/unified", MNT_DETACH);
+	if (strchr(argv[7], 's'))
+		own_ipc(argv);
+	if (strchr(argv[7], 'I'))
+		join_ipc(argv);
+	if (strchr(argv[7], 'P') && !strchr(argv[7], 'p'))
+		bind_parents(argv, "ns/pid", "pidns");
 	if (strchr(argv[7], 'p')) {
 		int users = strchr(argv[7], 'i') ? CLONE_NEWUSER : 0;
 		if (users && pipe2(mapped, O_CLOEXEC) != 0)
 			fail("Failed to make a pipe for", argv[1]);
-		init = clone(idle, stack + sizeof stack, CLONE_NEWPID | users | SIGCHLD, argv);
+		init = begin_pids(argv, users);
 		if (init < 0)
 			fail("Failed to make a pid namespace for", argv[1]);
 		if (users)
@@ -350,6 +450,20 @@ static void prepare(char **argv) {
 	snprintf(to, sizeof to, "%s/pts", argv[6]);
 	if (strchr(argv[7], 't') && mount("devpts", to, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620") != 0)
 		fail("Failed to mount terminals at", to);
+	return init;
+}
+
+// hold returns the process that holds what is made: init, if there is one.
+static pid_t hold(char **argv, pid_t init) {
+	char path[4096];
+	FILE *f;
+	if (init == 0)
+		init = clone(idle, stack + sizeof stack, SIGCHLD, argv);
+	snprintf(path, sizeof path, "%s/pid", argv[6]);
+	f = fopen(path, "we");
+	if (init < 0 || !f || fprintf(f, "%d", (int)init) < 0 || fclose(f) != 0)
+		fail("Failed to hold what is shared by", argv[1]);
+	return init;
 }
 
 // started waits for the runtime and returns the first process of the container,
@@ -473,6 +587,20 @@ static pid_t released(char **argv, pid_t monitor) {
 	return task;
 }
 
+// start starts the task and returns it, or 0 if there is none.
+static pid_t start(char **argv, pid_t init) {
+	pid_t self = getpid(), task;
+	if (strchr(argv[7], 'h'))
+		return hold(argv, init);
+	if ((task = fork()) < 0)
+		fail("Failed to fork for", argv[10]);
+	if (task == 0)
+		run_task(argv, self);
+	if (strcmp(argv[6], "-") == 0)
+		return task;
+	return strchr(argv[7], 'm') ? released(argv, task) : started(argv, task);
+}
+
 static void close_all_but_status(void) {
 	for (int fd = 0; fd <= FORKED_FD; fd++)
 		if (fd != STATUS_FD)
@@ -480,7 +608,7 @@ static void close_all_but_status(void) {
 }
 
 static void shim(char **argv) {
-	pid_t self, task;
+	pid_t init, task;
 	int status = 0;
 
 	setsid();
@@ -489,16 +617,9 @@ static void shim(char **argv) {
 		fail("Failed to become the reaper of", argv[1]);
 	signals(SIG_IGN);
 	signal(SIGUSR1, board_hurry);
-	self = getpid();
-	prepare(argv);
+	init = prepare(argv);
 	board_make(argv[8], strcmp(argv[6], "-") == 0 ? OF_MACHINE : strchr(argv[7], 'm') ? OF_BUNDLE : OF_RUNTIME, argv[2]);
-	task = fork();
-	if (task < 0)
-		fail("Failed to fork for", argv[10]);
-	if (task == 0)
-		run_task(argv, self);
-	if (strcmp(argv[6], "-") != 0)
-		task = strchr(argv[7], 'm') ? released(argv, task) : started(argv, task);
+	task = start(argv, init);
 	if (task == 0 || board_begin() != 0) {
 		kill_children();
 		_exit(1); // with the status file empty: nothing has run
