@@ -52,10 +52,11 @@ func streamable(call agentpb.Call_Type, m httpd.Media) error {
 // serveSession runs a command in a container for as long as the client is there.
 func (s *Server) serveSession(w http.ResponseWriter, call *agentpb.Call_LaunchNestedContainerSession, m httpd.Media) error {
 	id := dotted(call.GetContainerId())
-	if err := launchable(call.GetContainer()); err != nil {
+	want := wish{command: call.GetCommand(), container: call.GetContainer(), session: true}
+	if err := launchable(want); err != nil {
 		return err
 	}
-	fresh, err := s.nest.launch(id, wish{command: call.GetCommand(), container: call.GetContainer(), session: true})
+	fresh, err := s.nest.launch(id, want)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (s *Server) serveBox(w http.ResponseWriter, call *agentpb.Call) (served boo
 }
 
 func (n *nest) serveLaunch(id *mesos.ContainerID, want wish) (int, error) {
-	if err := launchable(want.container); err != nil {
+	if err := launchable(want); err != nil {
 		return 0, err
 	}
 	fresh, err := n.launch(dotted(id), want)
@@ -67,12 +67,12 @@ func (n *nest) serveLaunch(id *mesos.ContainerID, want wish) (int, error) {
 }
 
 // launchable refuses what containers launched by calls cannot have.
-func launchable(c *mesos.ContainerInfo) error {
-	switch {
+func launchable(want wish) error {
+	switch c := want.container; {
 	case c != nil && c.GetType() == mesos.ContainerInfo_DOCKER:
 		return refusal.Invalidf("The provided ContainerInfo is not supported: a container in another is of type MESOS")
-	case c.GetMesos().GetImage() != nil:
-		return refusal.Invalidf("The provided ContainerInfo is not supported: images are for the containers of tasks")
+	case want.session && c.GetMesos().GetImage() != nil:
+		return refusal.Invalidf("The provided ContainerInfo is not supported: a session is in the root of the container that it is in")
 	}
 	return nil
 }

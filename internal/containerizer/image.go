@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -86,6 +87,9 @@ func (c *Containerizer) inRoot(spec *Spec, command *mesos.CommandInfo, process *
 	}
 	process.Path, process.Args = argv(command)
 	c.place(process, root)
+	if err := sandboxWithin(spec); err != nil {
+		return err
+	}
 	process.Mounts = append(process.Mounts, launcher.Mount{Source: spec.Sandbox, Target: c.cfg.Mapped})
 	for _, file := range hostFiles {
 		if _, err := os.Stat(file); err == nil && !c.ownFile(spec.ID, file) {
@@ -93,6 +97,23 @@ func (c *Containerizer) inRoot(spec *Spec, command *mesos.CommandInfo, process *
 		}
 	}
 	return nil
+}
+
+// sandboxWithin refuses a sandbox that a link in the place of one above has moved out of
+// the container that it is in: what is there is not to be shown in a root of its own.
+func sandboxWithin(spec *Spec) error {
+	if spec.Within == "" {
+		return nil
+	}
+	at, err := filepath.EvalSymlinks(spec.Sandbox)
+	if err != nil {
+		return err
+	}
+	top, err := filepath.EvalSymlinks(spec.Within)
+	if err == nil && !isBelow(at, top) {
+		err = fmt.Errorf("'%s' leads out of the sandbox of the container that it is in", spec.Sandbox)
+	}
+	return err
 }
 
 // beInRoot makes a further process one of the container's image, if it has one.

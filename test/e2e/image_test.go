@@ -134,6 +134,37 @@ func TestImagePod(t *testing.T) {
 	eachRoot(t, imagePod)
 }
 
+// TestImageOfContainer: containers that are asked for by calls can have an image, one that
+// stands alone and one in that, also when the agent has been killed; their roots go with them.
+func TestImageOfContainer(t *testing.T) {
+	t.Parallel()
+	eachRoot(t, imageOfContainer)
+}
+
+func imageOfContainer(t *testing.T, runtime string) {
+	t.Helper()
+	c := cluster.New(t, 0)
+	agent, alone := withImages(t, c.Master, runtime), J{"value": "alone"}
+	in := func(name string) J { return J{"value": name, "parent": alone} }
+	with := func(script string) J { return J{"command": J{"value": script}, "container": boxed("box:1")} }
+	containerCall(t, agent, 200, "LAUNCH_CONTAINER", alone, with("ls -d /etc/box; echo mine > /etc/new; exec sleep 1000"))
+	agent.Kill9()
+	agent.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, agent) })
+	containerCall(t, agent, 200, "LAUNCH_NESTED_CONTAINER", in("inner"), with("ls -d /etc/box; test ! -e /etc/new; echo $? > $MESOS_SANDBOX/found"))
+	containerCall(t, agent, 200, "WAIT_NESTED_CONTAINER", in("inner"), nil)
+	for file, want := range map[string]string{"stdout": "/etc/box\n", "containers/inner/stdout": "/etc/box\n", "containers/inner/found": "0\n"} {
+		if text, err := os.ReadFile(filepath.Join(agent.WorkDir, "containers/alone", file)); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", file, text, err)
+		}
+	}
+	containerCall(t, agent, 400, "LAUNCH_NESTED_CONTAINER", in("missing"), J{"command": J{"value": "true"}, "container": boxed("none:1")})
+	containerCall(t, agent, 200, "KILL_CONTAINER", alone, nil)
+	containerCall(t, agent, 200, "WAIT_CONTAINER", alone, nil)
+	containerCall(t, agent, 200, "REMOVE_CONTAINER", alone, nil)
+	unmounted(t, agent.WorkDir)
+}
+
 func imagePod(t *testing.T, runtime string) {
 	t.Helper()
 	c := cluster.New(t, 0)
