@@ -111,6 +111,11 @@ func (w *world) happen(f []string) {
 	case "exited":
 		status, err := strconv.Atoi(f[2])
 		w.x.Step(w.now, Exited{Container: w.at[f[1]], Status: int32(status), Known: err == nil})
+	case "limited":
+		w.x.Step(w.now, Exited{Container: w.at[f[1]], Status: 9, Known: true, Limited: &builtin.Limitation{
+			Reason: mesos.TaskStatus_REASON_CONTAINER_LIMITATION_MEMORY, Message: "Memory limit exceeded",
+			Resources: []*mesos.Resource{{Name: new("mem")}},
+		}})
 	case "probed":
 		r := probe.Result{Kind: map[string]probe.Kind{"check": probe.Check, "health": probe.Health}[f[2]]}
 		r.Status = &mesos.CheckStatusInfo{Type: mesos.CheckInfo_TCP.Enum(), Tcp: &mesos.CheckStatusInfo_Tcp{Succeeded: new(f[3] == "up")}}
@@ -138,6 +143,9 @@ func (w *world) effects() string {
 		}
 		if st.Message != nil {
 			fmt.Fprintf(&out, " %q", st.GetMessage())
+		}
+		for _, r := range st.GetLimitation().GetResources() {
+			fmt.Fprintf(&out, " of %s", r.GetName())
 		}
 		if st.Healthy != nil {
 			fmt.Fprintf(&out, " healthy %v", st.GetHealthy())
