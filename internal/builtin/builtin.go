@@ -71,7 +71,7 @@ type Update struct {
 	Message string // "": none
 	Healthy *bool
 	Check   *mesos.CheckStatusInfo
-	Data    []byte // nil: none
+	Data    []byte            // nil: none
 	Limited []*mesos.Resource // what the task used of that which it had too little of
 }
 
