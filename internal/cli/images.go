@@ -21,6 +21,7 @@ import (
 type imageFlags struct {
 	Providers []string
 	Registry  string
+	Mirrors   []string
 	StoreDir  string
 	Config    string
 	Backend   string
@@ -34,6 +35,7 @@ func (f *imageFlags) define(set *flags.Set) {
 	set.Strings(&f.Providers, "image_providers", nil, "Kinds of images that containers may have: DOCKER, which stands for OCI's as well. Without, none may.").Optional()
 	set.String(&f.Backend, "image_provisioner_backend", "", "How a root is made of an image's layers: overlay, or copy, which works everywhere. The default is overlay where that works.").Optional()
 	set.String(&f.Registry, "docker_registry", "https://registry-1.docker.io", "Where images are that name no registry: a registry's URL, or an absolute path of a folder with archives NAME:TAG.tar, as docker save makes them, or OCI layouts NAME:TAG.")
+	set.Strings(&f.Mirrors, "docker_registry_mirrors", nil, "Registries that are asked before the one that an image's name means, in this order: URLs, of mirrors of --docker_registry, or REGISTRY=URL for one of another. It is a flag of Meseta's own.").Optional()
 	set.Path(&f.StoreDir, "docker_store_dir", "/tmp/mesos/store/docker", "Folder of images.")
 	set.Path(&f.Config, dockerConfig, "", "Credentials for registries: the absolute path of a Docker configuration file, config.json or .dockercfg, or its text.").Optional()
 	set.JSON(f.gc, "image_gc_config", `When to remove images that nobody uses: {"image_disk_headroom": 0.1, "image_disk_watch_interval": {"nanoseconds": 3600000000000}, "excluded_images": []}. Without, only when an operator asks for it.`)
@@ -87,7 +89,7 @@ func (f *agentFlags) openImages(log *slog.Logger) (*image.Store, error) {
 	}
 	return image.Open(image.Config{
 		Dir: dir, Containers: filepath.Join(f.WorkDir, "provisioner"), Registry: strings.TrimPrefix(f.Images.Registry, "file://"),
-		Auth: auth, Backend: f.Images.Backend, Stall: f.FetcherStall, Log: log,
+		Mirrors: f.Images.Mirrors, Auth: auth, Backend: f.Images.Backend, Stall: f.FetcherStall, Log: log,
 	})
 }
 

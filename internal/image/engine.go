@@ -8,7 +8,7 @@ import (
 // EngineAuth returns what a Docker Engine takes as credentials for an image's
 // registry, from the text of a Docker configuration file; "" where there are none.
 func EngineAuth(config []byte) (func(image string) string, error) {
-	all, err := parseConfig(config)
+	all, err := parseConfig(config, true)
 	if err != nil {
 		return nil, err
 	}
@@ -17,9 +17,9 @@ func EngineAuth(config []byte) (func(image string) string, error) {
 		if err != nil {
 			return "" // the Engine says what is wrong with it
 		}
-		auth, ok := all[registryKey(orElse(ref.registry, "docker.io"))]
-		if !ok {
-			return ""
+		auth, ok, err := all.find(orElse(ref.registry, "docker.io"))
+		if !ok || err != nil {
+			return "" // the registry says that there are none
 		}
 		text, err := json.Marshal(struct {
 			Username      string `json:"username,omitempty"`

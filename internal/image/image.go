@@ -59,6 +59,9 @@ type Config struct {
 	// Registry is --docker_registry: the registry of images that name none, or an
 	// absolute path, which holds NAME:TAG.tar files, or OCI layouts NAME:TAG.
 	Registry string
+	// Mirrors is --docker_registry_mirrors: registries that are asked first, as URL for
+	// the one of names that have none, and as REGISTRY=URL for others.
+	Mirrors []string
 	// Auth is --docker_config: a Docker configuration file's text, or nil.
 	Auth    []byte
 	Backend string // --image_provisioner_backend: "overlay", "copy", or "" for the best that works
@@ -74,6 +77,7 @@ type Config struct {
 type Store struct {
 	cfg     Config
 	auth    keychain
+	mirrors []mirror
 	backend backend
 	images  flights[*Manifest]
 	layers  flights[struct{}]
@@ -134,7 +138,7 @@ type Root struct {
 
 // Open opens the store, and clears what an earlier life did not finish.
 func Open(cfg Config) (*Store, error) {
-	auth, err := parseConfig(cfg.Auth)
+	auth, err := parseConfig(cfg.Auth, true)
 	if err != nil {
 		return nil, fmt.Errorf("--docker_config: %w", err)
 	}
@@ -142,7 +146,13 @@ func Open(cfg Config) (*Store, error) {
 		cfg.Limits = DefaultLimits
 	}
 	cfg.Transport = bounded{orDefault(cfg.Transport), cmp.Or(cfg.Stall, time.Minute)}
-	s := &Store{cfg: cfg, auth: auth, pins: map[string]int{}}
+	cfg.Registry = orElse(cfg.Registry, "https://registry-1.docker.io")
+	host, _ := defaultRegistry(cfg.Registry)
+	mirrors, err := parseMirrors(cfg.Mirrors, host)
+	if err != nil {
+		return nil, fmt.Errorf("--docker_registry_mirrors: %w", err)
+	}
+	s := &Store{cfg: cfg, auth: auth, mirrors: mirrors, pins: map[string]int{}}
 	if err := s.folders(); err != nil {
 		return nil, err
 	}

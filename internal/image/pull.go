@@ -14,11 +14,9 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
@@ -40,7 +38,7 @@ const (
 // called.
 func (s *Store) get(ctx context.Context, ref reference, r *Request) (m *Manifest, unpin func(), err error) {
 	secret := r.Image.GetDocker().GetConfig().GetValue().GetData()
-	auth, err := parseConfig(secret)
+	auth, err := parseConfig(secret, false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,9 +109,9 @@ func (s *Store) complete(m *Manifest) bool {
 	return true
 }
 
-// pull gets an image and what is missing of its layers.
-func (s *Store) pull(ctx context.Context, ref reference, auth keychain, tell func(Progress)) (*Manifest, error) {
-	img, err := s.source(ctx, ref, auth)
+// pullFrom gets an image and what is missing of its layers.
+func (s *Store) pullFrom(ctx context.Context, from source, ref reference, tell func(Progress)) (*Manifest, error) {
+	img, err := from.open()
 	if err != nil {
 		return nil, err
 	}
@@ -166,21 +164,6 @@ func (s *Store) describe(img v1.Image, ref reference) (*Manifest, error) {
 		m.Layers = append(m.Layers, l.Hex)
 	}
 	return m, nil
-}
-
-// source finds an image where --docker_registry says, or where its name says.
-func (s *Store) source(ctx context.Context, ref reference, auth keychain) (v1.Image, error) {
-	if filepath.IsAbs(s.cfg.Registry) {
-		return s.local(ref)
-	}
-	host, insecure := defaultRegistry(orElse(s.cfg.Registry, "https://registry-1.docker.io"))
-	target, err := ref.resolve(host, insecure && ref.registry == "")
-	if err != nil {
-		return nil, err
-	}
-	return remote.Image(target,
-		remote.WithContext(ctx), remote.WithTransport(s.cfg.Transport), remote.WithPlatform(platform()),
-		remote.WithAuthFromKeychain(authn.NewMultiKeychain(auth, s.auth)))
 }
 
 func platform() v1.Platform { return v1.Platform{OS: "linux", Architecture: runtime.GOARCH} }

@@ -348,10 +348,11 @@ func FuzzReference(f *testing.F) {
 
 func FuzzConfig(f *testing.F) {
 	f.Add(`{"auths": {"r": {"auth": "dXNlcjpzZWNyZXQ="}}}`, "r")
+	f.Add(`{"credsStore": "x", "credHelpers": {"r": "../y"}}`, "r")
 	f.Add(`{"r": {"username": "u", "password": "p"}}`, "https://r/v1/")
 	f.Fuzz(func(t *testing.T, text, host string) {
-		if k, err := parseConfig([]byte(text)); err == nil {
-			for key := range k {
+		if k, err := parseConfig([]byte(text), false); err == nil {
+			for key := range k.auths {
 				if registryKey(key) != key {
 					t.Errorf("%q is not found by its own name", key)
 				}
