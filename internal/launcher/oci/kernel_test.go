@@ -158,9 +158,9 @@ func TestWithinMemoryThereIsNoLimitation(t *testing.T) {
 	}, nil)
 }
 
-// What a container used is compared with the periods that it was let run in, so
-// neither the machine's load nor its speed matters. What the runtime took to start it
-// is not held to the quota.
+// What a container used is compared with the periods that it was let run in, and with
+// those in which it had used all that it gets, so neither the machine's load nor its
+// speed matters. What the runtime took to start it is not held to the quota.
 func TestCPUQuota(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		p, spec := m.fork("echo up > ready; while :; do :; done", func(s *launcher.Spec) { s.Resources.CPUs = 0.2 })
@@ -176,8 +176,10 @@ func TestCPUQuota(t *testing.T) {
 			runtime.Gosched()
 		}
 		periods := after.GetCpusNrPeriods() - before.GetCpusNrPeriods()
-		if got, allowed := cpu(after)-cpu(before), float64(periods+1)*0.020; got > 1.1*allowed+0.02 {
-			m.t.Errorf("used %.3f s in %d periods; allowed are %.3f s", got, periods, allowed)
+		throttled := after.GetCpusNrThrottled() - before.GetCpusNrThrottled()
+		allowed, due := float64(periods+1)*0.020, float64(throttled)*0.020
+		if got := cpu(after) - cpu(before); got > 1.1*allowed+0.02 || got < 0.9*due-0.02 {
+			m.t.Errorf("used %.3f s in %d periods, throttled in %d; allowed are %.3f s, due %.3f s", got, periods, throttled, allowed, due)
 		}
 		m.end(p)
 	}, func(c *oci.Config) { c.CFS = true })
@@ -204,6 +206,26 @@ func TestForkBomb(t *testing.T) {
 			t.Errorf("wait status %#x, printed %q", int(status), got)
 		}
 	}, func(c *oci.Config) { c.PidsMax = 20 })
+}
+
+// A bomb that goes on to fork, whatever dies of it, is held, and can be killed.
+func TestForkBombThatGoesOn(t *testing.T) {
+	const most = 64
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork(`mkfifo said; echo 'while :; do sh ./bomb & done' > bomb
+			grep -m1 fork < said > ready &
+			sh ./bomb 2> said & exec sleep 1000`, nil)
+		if said, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil || !strings.Contains(string(said), "Cannot fork") {
+			t.Errorf("the bomb was not held: %q, %v", said, err)
+		}
+		if n, ok := m.Group("pids", spec.ID, "pids.current"); !ok || n > most {
+			t.Errorf("%d processes, %t", n, ok)
+		}
+		m.end(p)
+		if n := p.Usage().Cgroup.GetProcesses(); n != 0 {
+			t.Errorf("%d processes after the end", n)
+		}
+	}, func(c *oci.Config) { c.PidsMax = most })
 }
 
 func TestUpdate(t *testing.T) {
