@@ -27,6 +27,14 @@ func eachRoot(t *testing.T, test func(t *testing.T, runtime string)) {
 // withImages starts an agent that gets images from a folder with one, box:1.
 func withImages(t *testing.T, master *cluster.Node, runtime string, flags ...string) *cluster.Node {
 	t.Helper()
+	dir := t.TempDir()
+	cluster.WriteImage(t, dir, "box:1", J{"Cmd": []string{"sh", "-c", "echo from the image; pwd"}, "WorkingDir": "/tmp", "Env": []string{"A=image", "B=image"}})
+	return withRegistry(t, master, runtime, dir, flags...)
+}
+
+// withRegistry starts an agent that gets images from a registry, or a folder.
+func withRegistry(t *testing.T, master *cluster.Node, runtime, registry string, flags ...string) *cluster.Node {
+	t.Helper()
 	needRuntime(t, runtime)
 	dir := t.TempDir()
 	root := filepath.Base(filepath.Dir(dir))
@@ -36,9 +44,8 @@ func withImages(t *testing.T, master *cluster.Node, runtime string, flags ...str
 			_ = os.Remove(group) // a test that failed may have left containers in it
 		}
 	})
-	cluster.WriteImage(t, dir, "box:1", J{"Cmd": []string{"sh", "-c", "echo from the image; pwd"}, "WorkingDir": "/tmp", "Env": []string{"A=image", "B=image"}})
 	return cluster.StartAgent(t, master, slices.Concat([]string{
-		"--image_providers=DOCKER", "--docker_registry=" + dir, "--docker_store_dir=" + filepath.Join(dir, "store"), "--cgroups_root=" + root,
+		"--image_providers=DOCKER", "--docker_registry=" + registry, "--docker_store_dir=" + filepath.Join(dir, "store"), "--cgroups_root=" + root,
 	}, launcherFlags[runtime], flags)...)
 }
 
