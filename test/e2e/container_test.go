@@ -109,7 +109,7 @@ func (c *containers) left() error {
 	var left []string
 	patterns := []string{
 		filepath.Join(c.agent.WorkDir, "run/*/bundles/*"), filepath.Join(c.agent.WorkDir, "run/*/state/*"),
-		filepath.Join(c.agent.WorkDir, "run/containers/*"),
+		filepath.Join(c.agent.WorkDir, "run/containers/*"), filepath.Join(c.agent.WorkDir, "provisioner/containers/*"),
 	}
 	if c.root != "" {
 		patterns = append(patterns, "/sys/fs/cgroup/*/"+c.root+"/*", "/sys/fs/cgroup/"+c.root+"/*")
@@ -230,7 +230,10 @@ func TestContainersLeaveNothing(t *testing.T) {
 			c.agent = cluster.StartAgent(t, c.Master)
 			mistreat(t, c, nil)
 		})
-		eachRuntimeWith(t, n.flags(), func(t *testing.T, c *containers) {
+		images := t.TempDir()
+		cluster.WriteImage(t, images, "box:1", J{})
+		flags := append(n.flags(), "--image_providers=DOCKER", "--docker_registry="+images, "--docker_store_dir="+filepath.Join(images, "store"))
+		eachRuntimeWith(t, flags, func(t *testing.T, c *containers) {
 			mistreat(t, c, n)
 			cluster.Eventually(t, 3*soon, n.left)
 		})
@@ -250,8 +253,9 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 	s := cluster.Subscribe(t, c.Master, durable("messy"))
 	commands := []string{"true", "exec sleep 1000", "setsid sleep 1000 & sleep 1000", "trap '' TERM; sleep 1000 & wait; wait", "exit 3", "kill -9 $$"}
 	places := []J{nil, nil, inNetworks("net1"), inNetworks("net2", "net1"), inNetworks("nowhere")}
+	rooms := append(places, boxed("box:1"), boxed("none:1"), furnished(t.TempDir())) // which the executor of a pod cannot have
 	if n == nil {
-		places = places[:1]
+		places, rooms = nil, nil
 	}
 	inner := &nester{c: c, r: r, commands: commands}
 	const each, podded = 5, 2 // tasks, and those of them that are a pod
@@ -262,10 +266,9 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 			tasks = append(tasks, cluster.Task(offer, fmt.Sprintf("t%d", i+k), commands[r.IntN(len(commands))]))
 		}
 		pod := groupOf(s, fmt.Sprintf("pod%d", i), tasks[:podded]...)
-		for _, of := range append([]J{pod["launch_group"].(J)["executor"].(J)}, tasks[podded:]...) {
-			if place := places[r.IntN(len(places))]; place != nil {
-				of["container"] = place
-			}
+		contain(r, pod["launch_group"].(J)["executor"].(J), places)
+		for _, task := range tasks[podded:] {
+			contain(r, task, rooms)
 		}
 		s.Accept(offer, 0, J{"type": "LAUNCH", "launch": J{"task_infos": tasks[podded:]}}, pod)
 		listen(s, i, r.IntN(3*each), time.Duration(r.IntN(2000))*time.Millisecond, inner.running)
@@ -298,6 +301,29 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 	if inner.launched == 0 {
 		t.Error("no container was launched in another")
 	}
+}
+
+// contain gives a task or an executor a container at random.
+func contain(r *rand.Rand, of J, places []J) {
+	if len(places) == 0 {
+		return
+	}
+	if place := places[r.IntN(len(places))]; place != nil {
+		of["container"] = place
+	}
+}
+
+// furnished is a ContainerInfo with an image and volumes of all sorts.
+func furnished(dir string) J {
+	all := boxed("box:1")
+	all["network_infos"] = []J{{"name": "net1"}}
+	all["volumes"] = []J{
+		{"container_path": "/mnt/host", "mode": "RW", "host_path": dir},
+		{"container_path": "inside/own", "mode": "RW", "source": J{"type": "SANDBOX_PATH", "sandbox_path": J{"type": "SELF", "path": "own"}}},
+		{"container_path": "/mnt/secret", "mode": "RO", "source": J{"type": "SECRET", "secret": secretValue()}},
+		{"container_path": "/mnt/image", "mode": "RW", "image": boxed("box:1")["mesos"].(J)["image"]},
+	}
+	return all
 }
 
 // nester launches containers in those of tasks.
