@@ -60,10 +60,12 @@ func (r *request) defaultDNS(d *DNS, mode mesos.ContainerInfo_DockerInfo_Network
 		return
 	}
 	var use *resolver
-	if mode == mesos.ContainerInfo_DockerInfo_BRIDGE {
+	switch mode {
+	case mesos.ContainerInfo_DockerInfo_BRIDGE:
 		use = d.bridge
-	} else if mode == mesos.ContainerInfo_DockerInfo_USER {
+	case mesos.ContainerInfo_DockerInfo_USER:
 		use = cmp.Or(d.users[r.network], d.users[""])
+	case mesos.ContainerInfo_DockerInfo_HOST, mesos.ContainerInfo_DockerInfo_NONE: // have none to resolve with
 	}
 	if use != nil {
 		r.host.DNS, r.host.DNSSearch, r.host.DNSOptions = use.Servers, use.Search, use.Options

@@ -25,8 +25,11 @@ type Registry struct {
 	gate chan struct{} // no layer is sent to its end while it is open; nil: all are
 }
 
-// User and Password are what a registry wants to hear.
-const User, Password = "somebody", "of-no-secret"
+// What a registry wants to hear.
+const (
+	User     = "somebody"
+	Password = "of-no-secret"
+)
 
 // StartRegistry starts a registry on loopback, until the test ends.
 func StartRegistry(t *testing.T) *Registry {

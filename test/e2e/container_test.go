@@ -253,7 +253,7 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 	s := cluster.Subscribe(t, c.Master, durable("messy"))
 	commands := []string{"true", "exec sleep 1000", "setsid sleep 1000 & sleep 1000", "trap '' TERM; sleep 1000 & wait; wait", "exit 3", "kill -9 $$"}
 	places := []J{nil, nil, inNetworks("net1"), inNetworks("net2", "net1"), inNetworks("nowhere")}
-	rooms := append(places, boxed("box:1"), boxed("none:1"), furnished(t.TempDir())) // which the executor of a pod cannot have
+	rooms := slices.Concat(places, []J{boxed("box:1"), boxed("none:1"), furnished(t.TempDir())}) // which the executor of a pod cannot have
 	if n == nil {
 		places, rooms = nil, nil
 	}
@@ -319,7 +319,7 @@ func furnished(dir string) J {
 	all["network_infos"] = []J{{"name": "net1"}}
 	all["volumes"] = []J{
 		{"container_path": "/mnt/host", "mode": "RW", "host_path": dir},
-		{"container_path": "inside/own", "mode": "RW", "source": J{"type": "SANDBOX_PATH", "sandbox_path": J{"type": "SELF", "path": "own"}}},
+		{"container_path": "/mnt/own", "mode": "RW", "source": J{"type": "SANDBOX_PATH", "sandbox_path": J{"type": "SELF", "path": "own"}}},
 		{"container_path": "/mnt/secret", "mode": "RO", "source": J{"type": "SECRET", "secret": secretValue()}},
 		{"container_path": "/mnt/image", "mode": "RW", "image": boxed("box:1")["mesos"].(J)["image"]},
 	}
