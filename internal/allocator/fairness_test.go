@@ -207,18 +207,24 @@ func TestBudgets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		order := rapid.IntRange(0, 1).Draw(t, "random order")
-		whole := live(seed, 1_000_000, order)
+		whole := live(seed, func() int { return 1_000_000 }, order)
 		if !strings.Contains(whole, "->") {
 			t.Fatalf("nothing happens")
 		}
-		if cut := live(seed, rapid.IntRange(1, 9).Draw(t, "budget"), order); cut != whole {
+		most := rapid.IntRange(1, 9).Draw(t, "budget")
+		sizes := rand.New(rand.NewPCG(seed, 3))
+		budget := func() int { return most }
+		if rapid.Bool().Draw(t, "slices of many sizes") {
+			budget = func() int { return 1 + sizes.IntN(most) }
+		}
+		if cut := live(seed, budget, order); cut != whole {
 			t.Fatalf("in slices:\n%s\nat once:\n%s", cut, whole)
 		}
 	})
 }
 
 // live writes down a history that follows from the seed.
-func live(seed uint64, budget, order int) string {
+func live(seed uint64, budget func() int, order int) string {
 	cfg := DefaultConfig()
 	if order == 1 {
 		cfg.RoleOrder, cfg.FrameworkOrder = 1, 1
@@ -248,7 +254,7 @@ func live(seed uint64, budget, order int) string {
 	for range 10 {
 		for more := true; more; {
 			var offers []Offer
-			offers, more = a.Run(now, budget)
+			offers, more = a.Run(now, budget())
 			held = append(held, offers...)
 			for _, o := range offers {
 				fmt.Fprintf(&log, "%s -> %s: %s\n", o.Agent, o.Framework, o.Resources)
@@ -256,14 +262,43 @@ func live(seed uint64, budget, order int) string {
 		}
 		rng.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 		for _, o := range held[:len(held)/2] {
-			seconds := float64(rng.IntN(3))
-			a.Recover(now, o.Framework, o.Agent, o.Resources, &mesos.Filters{RefuseSeconds: &seconds})
+			answer(a, rng, now, o)
+		}
+		switch id := ids.FrameworkIDFor("m", uint64(rng.IntN(4))); rng.IntN(5) {
+		case 0:
+			a.Revive(id, nil)
+		case 1:
+			a.Suppress(id, nil)
+		case 2:
+			a.SetWeight([]string{"a", "a/b", "c"}[rng.IntN(3)], 1+float64(rng.IntN(4)))
 		}
 		held = held[len(held)/2:]
 		now = now.Add(time.Duration(rng.IntN(3)) * 700 * time.Millisecond)
 		fmt.Fprintf(&log, "%s\n", now.UTC())
 	}
 	return log.String()
+}
+
+// answer declines an offer, or launches of it, or reserves some of it, and returns
+// the rest.
+func answer(a *Allocator, rng *rand.Rand, now time.Time, o Offer) {
+	seconds, part := float64(rng.IntN(3)), resources.MustParse("cpus:1;mem:64").AllocatedTo(o.Role)
+	rest := o.Resources
+	switch kind := rng.IntN(3); {
+	case kind == 0 || !rest.Contains(part):
+	case kind == 1:
+		a.Accepted(o.Framework, o.Role)
+		rest = rest.Sub(part)
+	default:
+		reserved, err := part.PushReservation(&mesos.Resource_ReservationInfo{Role: &o.Role, Type: mesos.Resource_ReservationInfo_DYNAMIC.Enum()})
+		if err != nil {
+			panic(err)
+		}
+		a.Accepted(o.Framework, o.Role)
+		a.UpdateAllocation(o.Framework, o.Agent, o.Resources, []resources.Conversion{{Consumed: part, Converted: reserved}})
+		rest = rest.Sub(part).Add(reserved)
+	}
+	a.Recover(now, o.Framework, o.Agent, rest, &mesos.Filters{RefuseSeconds: &seconds})
 }
 
 // TestFiltersAreBounded declines ever other parts of one agent.

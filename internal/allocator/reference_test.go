@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
 	roles "github.com/meseta-project/meseta/internal/role"
 	"github.com/meseta-project/meseta/resources"
@@ -23,7 +24,12 @@ type reference struct {
 	now     time.Time
 	filters []refFilter
 	lent    map[ids.AgentID]resources.Resources
+	racks   map[ids.FrameworkID]refRack
+	listed  []string // hosts; nil: all
 }
+
+// A refRack is a constraint: in the role only agents of the rack.
+type refRack struct{ role, rack string }
 
 // A refFilter is a filter as Mesos has it.
 type refFilter struct {
@@ -98,6 +104,12 @@ func (r *reference) cap(rs resources.Resources, top string, given resources.Quan
 func (r *reference) decide(ag *agent, s *subscription, st stage) (none resources.Resources) {
 	f, top := s.framework, roles.Top(s.role.name)
 	rs := r.available(ag).Sub(r.lent[ag.id]).AllocatableTo(s.role.name)
+	if want, ok := r.racks[f.id]; ok && want.role == s.role.name && rackOf(ag) != want.rack {
+		return none
+	}
+	if region := ag.info.GetDomain().GetFaultDomain().GetRegion().GetName(); region == "there" && !f.can.regions {
+		return none
+	}
 	if ag.total.Scalar("gpus") > 0 && !f.can.gpus || !enough(rs, s.minimums) {
 		return none
 	}
@@ -124,6 +136,16 @@ func (r *reference) decide(ag *agent, s *subscription, st stage) (none resources
 	return offer
 }
 
+// rackOf returns the first attribute that is called rack.
+func rackOf(ag *agent) string {
+	for _, attr := range ag.info.GetAttributes() {
+		if attr.GetName() == "rack" {
+			return attr.GetText().GetValue()
+		}
+	}
+	return ""
+}
+
 func (r *reference) filtered(ag *agent, s *subscription, rs resources.Resources) bool {
 	return slices.ContainsFunc(r.filters, func(f refFilter) bool {
 		return f.framework == s.framework.id && f.role == s.role.name && f.agent == ag.id &&
@@ -133,7 +155,7 @@ func (r *reference) filtered(ag *agent, s *subscription, rs resources.Resources)
 
 // first returns the first offer of an agent, nil if there is none.
 func (r *reference) first(ag *agent, st stage) *Offer {
-	if !ag.active {
+	if !ag.active || r.listed != nil && !slices.Contains(r.listed, ag.info.GetHostname()) {
 		return nil
 	}
 	if offer := r.firstOf(ag, st, false); offer != nil {
@@ -243,8 +265,14 @@ var (
 		  {"name":"disk","type":"SCALAR","scalar":{"value":10},"shared":{},
 		   "reservations":[{"type":"DYNAMIC","role":"eng"}],
 		   "disk":{"persistence":{"id":"v"},"volume":{"container_path":"p","mode":"RW"}}}]`,
+		`[{"name":"cpus","type":"SCALAR","scalar":{"value":2}},{"name":"mem","type":"SCALAR","scalar":{"value":700}},
+		  {"name":"cpus","type":"SCALAR","scalar":{"value":1},
+		   "reservations":[{"type":"STATIC","role":"eng"},{"type":"DYNAMIC","role":"eng/web"}]}]`,
+		`[{"name":"cpus","type":"SCALAR","scalar":{"value":2}},
+		  {"name":"disk","type":"SCALAR","scalar":{"value":100},"disk":{"source":{"type":"MOUNT","mount":{"root":"/1"}}}},
+		  {"name":"disk","type":"SCALAR","scalar":{"value":30},"disk":{"source":{"type":"MOUNT","mount":{"root":"/2"}}}}]`,
 	}
-	someQuotas = []string{"", "cpus:2", "cpus:1;mem:1000", "mem:3000", "cpus:10;mem:10000"}
+	someQuotas = []string{"", "cpus:2", "cpus:1;mem:1000", "mem:3000", "cpus:10;mem:10000", "cpus:3;disk:50"}
 )
 
 func (h *history) framework(t *rapid.T, id ids.FrameworkID) Framework {
@@ -252,6 +280,7 @@ func (h *history) framework(t *rapid.T, id ids.FrameworkID) Framework {
 	for _, c := range []mesos.FrameworkInfo_Capability_Type{
 		mesos.FrameworkInfo_Capability_MULTI_ROLE, mesos.FrameworkInfo_Capability_GPU_RESOURCES,
 		mesos.FrameworkInfo_Capability_SHARED_RESOURCES, mesos.FrameworkInfo_Capability_REVOCABLE_RESOURCES,
+		mesos.FrameworkInfo_Capability_RESERVATION_REFINEMENT, mesos.FrameworkInfo_Capability_REGION_AWARE,
 	} {
 		if c == mesos.FrameworkInfo_Capability_MULTI_ROLE || rapid.Bool().Draw(t, c.String()) {
 			caps = append(caps, &mesos.FrameworkInfo_Capability{Type: c.Enum()})
@@ -262,7 +291,41 @@ func (h *history) framework(t *rapid.T, id ids.FrameworkID) Framework {
 	if rapid.Bool().Draw(t, "suppressed") {
 		f.Suppressed = own[:1]
 	}
+	if least := rapid.SampledFrom([]string{"none", "", "mem:600", "disk:30"}).Draw(t, "minimum"); least != "none" {
+		f.Info.OfferFilters = map[string]*mesos.OfferFilters{own[0]: {MinAllocatableResources: atLeast(least)}}
+	}
+	delete(h.ref.racks, id)
+	if rack := rapid.SampledFrom([]string{"", "", "r1", "r2"}).Draw(t, "constraint"); rack != "" {
+		h.ref.racks[id] = refRack{own[0], rack}
+		f.Constraints = inRack(own[0], rack)
+	}
 	return f
+}
+
+// atLeast returns minimums of which there is one, or none at all.
+func atLeast(text string) *mesos.OfferFilters_MinAllocatableResources {
+	m := &mesos.OfferFilters_MinAllocatableResources{}
+	if q, err := resources.ParseQuantities(text); err != nil {
+		panic(err)
+	} else if text != "" {
+		m.Quantities = []*mesos.OfferFilters_ResourceQuantities{{Quantities: q.Proto()}}
+	}
+	return m
+}
+
+// inRack returns constraints of which a role's is that agents are in a rack.
+func inRack(role, rack string) *Constraints {
+	c, err := CompileConstraints(&schedulerpb.OfferConstraints{
+		RoleConstraints: map[string]*schedulerpb.OfferConstraints_RoleConstraints{role: {
+			Groups: []*schedulerpb.OfferConstraints_RoleConstraints_Group{{
+				AttributeConstraints: []*schedulerpb.AttributeConstraint{attributeConstraint("rack:" + rack)},
+			}},
+		}},
+	}, DefaultRegexLimits())
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 func (h *history) refuse(t *rapid.T) *mesos.Filters {
@@ -315,6 +378,7 @@ func TestReference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := DefaultConfig()
 		cfg.Patience = 2
+		cfg.Domain = domain("here")
 		h := &history{world: &world{
 			Allocator: New(cfg, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))),
 			now:       time.Unix(1_000_000, 0),
@@ -322,7 +386,7 @@ func TestReference(t *testing.T) {
 		}}
 		h.tell(h.now)
 		h.slots.gather = 1
-		h.ref = &reference{Allocator: h.Allocator, lent: map[ids.AgentID]resources.Resources{}}
+		h.ref = &reference{Allocator: h.Allocator, lent: map[ids.AgentID]resources.Resources{}, racks: map[ids.FrameworkID]refRack{}}
 		actions := h.actions()
 		for range 3 {
 			actions["add agent"](t)
@@ -391,13 +455,21 @@ func (h *history) actions() map[string]func(*rapid.T) {
 			if !h.agents[id].used.IsEmpty() {
 				t.Skip("in use")
 			}
-			h.UpdateAgent(h.agentFor(t, id))
+			known := h.agentFor(t, id)
+			if !slices.EqualFunc(h.agents[id].info.GetAttributes(), known.Info.GetAttributes(), (*mesos.Attribute).EqualVT) {
+				h.ref.dropFilters(func(f refFilter) bool { return f.agent == id })
+			}
+			h.UpdateAgent(known)
 		},
 		"remove agent": func(t *rapid.T) {
 			id := pick(t, h.agents, "agent")
 			h.withdraw(func(k offerKey) bool { return k.agent == id })
 			h.RemoveAgent(id)
 			h.ref.dropFilters(func(f refFilter) bool { return f.agent == id })
+		},
+		"whitelist": func(t *rapid.T) {
+			h.ref.listed = rapid.SampledFrom([][]string{nil, {"h1"}, {"h1", "h2"}}).Draw(t, "hosts")
+			h.SetWhitelist(h.ref.listed)
 		},
 		"deactivate agent": func(t *rapid.T) { h.DeactivateAgent(pick(t, h.agents, "agent")) },
 		"activate agent":   func(t *rapid.T) { h.ActivateAgent(pick(t, h.agents, "agent")) },
@@ -458,7 +530,16 @@ func (h *history) actions() map[string]func(*rapid.T) {
 }
 
 func (h *history) agentFor(t *rapid.T, id ids.AgentID) Agent {
-	a := Agent{ID: id, Info: &mesos.AgentInfo{}, Total: resources.MustParse(rapid.SampledFrom(append(moreAmounts, someAmounts...)).Draw(t, "total"))}
+	host := rapid.SampledFrom([]string{"h1", "h2"}).Draw(t, "host")
+	a := Agent{ID: id, Info: &mesos.AgentInfo{Hostname: &host}, Total: resources.MustParse(rapid.SampledFrom(append(moreAmounts, someAmounts...)).Draw(t, "total"))}
+	for _, rack := range rapid.SampledFrom([][]string{nil, {"r1"}, {"r2", "r1"}}).Draw(t, "racks") {
+		a.Info.Attributes = append(a.Info.Attributes, &mesos.Attribute{
+			Name: new("rack"), Type: mesos.Value_TEXT.Enum(), Text: &mesos.Value_Text{Value: &rack},
+		})
+	}
+	if region := rapid.SampledFrom([]string{"", "here", "there"}).Draw(t, "region"); region != "" {
+		a.Info.Domain = domain(region)
+	}
 	if rapid.IntRange(0, 4).Draw(t, "old") > 0 {
 		a.Capabilities = []mesos.AgentInfo_Capability_Type{mesos.AgentInfo_Capability_MULTI_ROLE, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE}
 	}

@@ -58,6 +58,16 @@ func verify(t fataler, a *Allocator) {
 	verifyFull(t, a)
 }
 
+// noUse is what hopeless says, of one member only, and without remembering it.
+func noUse(a *Allocator, ag *agent, s *subscription) bool {
+	if len(a.least) == 0 || s.choosy || s.role.tree.limit == nil && !a.owing {
+		return false
+	}
+	return !slices.ContainsFunc(a.least, func(l amount) bool {
+		return a.left(s.role.tree, l.index) >= l.quantity && ag.open.At(l.index) >= l.quantity
+	})
+}
+
 // verifyFull tries to whom quota is remembered to leave nothing.
 func verifyFull(t fataler, a *Allocator) {
 	t.Helper()
@@ -69,7 +79,7 @@ func verifyFull(t fataler, a *Allocator) {
 			continue
 		}
 		for _, ag := range a.agents {
-			if ag.plain && !a.hopeless(ag, slot.sub.role) {
+			if ag.plain && !noUse(a, ag, slot.sub) {
 				t.Fatalf("agent %s: quota leaves something to %s", ag.id, slot.sub.framework.id)
 			}
 		}
