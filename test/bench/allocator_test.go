@@ -16,6 +16,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/sorter"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -36,6 +37,7 @@ type shape struct {
 	agents, frameworks int
 	roles              int    // 0: each framework has its own
 	resources          string // of an agent
+	random             bool   // the order, in place of shares
 }
 
 const plainAgent = "cpus:16;mem:65536;disk:1000000;ports:[31000-32000]"
@@ -43,9 +45,13 @@ const plainAgent = "cpus:16;mem:65536;disk:1000000;ports:[31000-32000]"
 func (s shape) String() string { return fmt.Sprintf("agents=%d/frameworks=%d", s.agents, s.frameworks) }
 
 func newCluster(s shape) *cluster {
+	cfg := allocator.DefaultConfig()
+	if s.random {
+		cfg.RoleOrder, cfg.FrameworkOrder = sorter.Random, sorter.Random
+	}
 	c := &cluster{
 		offers:    make([]allocator.Offer, 0, s.agents),
-		Allocator: allocator.New(allocator.DefaultConfig(), rand.New(rand.NewPCG(1, 2))),
+		Allocator: allocator.New(cfg, rand.New(rand.NewPCG(1, 2))),
 		now:       time.Unix(1_000_000, 0),
 	}
 	for i := range s.frameworks {
@@ -85,12 +91,16 @@ func (c *cluster) addAgent(i int, s shape) {
 	if s.resources == "" {
 		s.resources = plainAgent
 	}
+	c.addAgentOf(i, resources.MustParse(s.resources))
+}
+
+func (c *cluster) addAgentOf(i int, total resources.Resources) {
 	host := fmt.Sprintf("host%d", i)
 	c.AddAgent(allocator.Agent{
 		ID:           agentID(i),
 		Info:         &mesos.AgentInfo{Hostname: &host},
 		Capabilities: []mesos.AgentInfo_Capability_Type{mesos.AgentInfo_Capability_MULTI_ROLE, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE},
-		Total:        resources.MustParse(s.resources),
+		Total:        total,
 	}, nil)
 }
 
@@ -161,6 +171,14 @@ func run(b *testing.B, shapes []shape, f func(*testing.B, shape)) {
 			f(b, s)
 		})
 	}
+}
+
+// large adds the size of a large cluster, if it is wanted.
+func large(shapes []shape) []shape {
+	if full() {
+		shapes = append(shapes, shape{agents: 50_000, frameworks: 1000})
+	}
+	return shapes
 }
 
 // BenchmarkAddAgents adds agents to a cluster that has frameworks, and offers
@@ -250,7 +268,7 @@ func BenchmarkFreedAgent(b *testing.B) {
 // BenchmarkDeclineStorm is a round in which all agents are offered and all
 // offers declined, some of many.
 func BenchmarkDeclineStorm(b *testing.B) {
-	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}}, func(b *testing.B, s shape) {
+	run(b, large([]shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}}), func(b *testing.B, s shape) {
 		c := newCluster(s)
 		rounds := 0
 		for b.Loop() {
@@ -267,7 +285,7 @@ func BenchmarkDeclineStorm(b *testing.B) {
 
 // BenchmarkSuppress stops offers to all frameworks, one after the other.
 func BenchmarkSuppress(b *testing.B) {
-	run(b, []shape{{agents: 1000, frameworks: 1000}, {agents: 1000, frameworks: 6000}}, func(b *testing.B, s shape) {
+	run(b, large([]shape{{agents: 1000, frameworks: 1000}, {agents: 1000, frameworks: 6000}}), func(b *testing.B, s shape) {
 		c := newCluster(s)
 		c.cycle()
 		for b.Loop() {

@@ -31,27 +31,29 @@ func quotaOf(halves int) allocator.Quota {
 // cluster: for each five small ones, of half an agent, there is a large one, of
 // two.
 func BenchmarkQuotaCycle(b *testing.B) {
-	run(b, []shape{{agents: 30, frameworks: 30}, {agents: 300, frameworks: 300}, {agents: 3000, frameworks: 3000}}, func(b *testing.B, s shape) {
-		s.resources = smallAgent
-		c := newCluster(s)
-		for i := range s.frameworks {
-			halves := 1
-			if i%6 == 5 {
-				halves = 4
-			}
-			c.SetQuota(roleOf(i, s), quotaOf(halves))
+	run(b, []shape{{agents: 30, frameworks: 30}, {agents: 300, frameworks: 300}, {agents: 3000, frameworks: 3000}}, quotaCycle)
+}
+
+func quotaCycle(b *testing.B, s shape) {
+	s.resources = smallAgent
+	c := newCluster(s)
+	for i := range s.frameworks {
+		halves := 1
+		if i%6 == 5 {
+			halves = 4
 		}
-		for b.Loop() {
-			offers := c.cycle()
-			b.StopTimer()
-			if len(offers) < s.agents/2 {
-				b.Fatalf("%d offers", len(offers))
-			}
-			c.giveBack(offers, nil)
-			b.StartTimer()
+		c.SetQuota(roleOf(i, s), quotaOf(halves))
+	}
+	for b.Loop() {
+		offers := c.cycle()
+		b.StopTimer()
+		if len(offers) < s.agents/2 {
+			b.Fatalf("%d offers", len(offers))
 		}
-		c.report(b)
-	})
+		c.giveBack(offers, nil)
+		b.StartTimer()
+	}
+	c.report(b)
 }
 
 // BenchmarkQuotaHeldBack is a batch in which all that is left is held back for
