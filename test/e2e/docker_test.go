@@ -91,10 +91,11 @@ func dockerLife(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
 // dockerBridge runs a task with an address of its own, which its framework is told,
 // and which is reached at the port that was mapped.
 func dockerBridge(t *testing.T, s *cluster.Scheduler, agent *cluster.Node, engine *cluster.Docker) {
-	offer := s.AwaitOffer()
+	offer := (&probing{s, agent}).offer()
 	task := dockered(offer, "bridge", "while :; do echo hello | busybox nc -l -p 80; done", J{
 		"network": "BRIDGE", "port_mappings": []J{{"host_port": 31000, "container_port": 80}},
 	})
+	task["kill_policy"] = J{"grace_period": J{"nanoseconds": 200_000_000}}
 	task["resources"] = append(cluster.Resources(0.1, 32), J{"name": "ports", "type": "RANGES", "ranges": J{"range": []J{{"begin": 31000, "end": 31000}}}})
 	s.Launch(offer, 0, task)
 	status := s.AwaitState("bridge", "TASK_RUNNING")
@@ -137,7 +138,7 @@ func dockerRefused(t *testing.T, s *cluster.Scheduler) {
 }
 
 func dockerKilled(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
-	offer := s.AwaitOffer()
+	offer := (&probing{s, agent}).offer()
 	task := dockered(offer, "killed", "trap '' TERM; while :; do sleep 0.1; done", nil)
 	task["kill_policy"] = J{"grace_period": J{"nanoseconds": 200_000_000}}
 	s.Launch(offer, 0, task)
@@ -153,7 +154,7 @@ func dockerKilled(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
 // dockerRecovered kills the agent while two tasks run, of which one ends before
 // the agent is back.
 func dockerRecovered(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
-	offer := s.AwaitOffer()
+	offer := (&probing{s, agent}).offer()
 	await := "; while [ ! -e $MESOS_SANDBOX/go ]; do sleep 0.1; done; echo after; exit 0"
 	s.Launch(offer, 0, dockered(offer, "ends", "echo before"+await, nil), dockered(offer, "runs", "echo before"+await, nil))
 	awaitAll(t, s, "TASK_RUNNING", "ends", "runs")
