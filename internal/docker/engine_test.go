@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,28 +15,31 @@ import (
 	"github.com/meseta-project/meseta/internal/launcher"
 )
 
-// theEngine is the Docker Engine of all tests here: one takes a second to start.
+// theEngine is the Docker Engine of all tests here, since one takes a second to start:
+// the first that needs it starts it. nil: none has.
 var theEngine *dockertest.Engine
 
 func TestMain(m *testing.M) {
-	var err error
-	if theEngine, err = dockertest.Start(); err != nil {
-		panic(err)
-	}
-	if theEngine.Socket != "" {
-		if err := theEngine.Load(); err != nil {
-			theEngine.Stop()
-			panic(err)
-		}
-	}
 	status := m.Run()
-	theEngine.Stop()
+	if theEngine != nil {
+		theEngine.Stop()
+	}
 	os.Exit(status)
 }
+
+var startEngine = sync.OnceValue(func() (err error) {
+	if theEngine, err = dockertest.Start(); err != nil || theEngine.Socket == "" {
+		return err
+	}
+	return theEngine.Load()
+})
 
 // open returns an engine, which has the image "box:1".
 func open(t *testing.T, change func(*Config)) *Engine {
 	t.Helper()
+	if err := startEngine(); err != nil {
+		t.Fatal(err)
+	}
 	theEngine.Need(t)
 	cfg := Config{Socket: theEngine.Socket, Mapped: "/mnt/mesos/sandbox", RemoveDelay: time.Hour, KillOrphans: true, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {
