@@ -104,9 +104,9 @@ func (cfg Config) embed() (*embed.Config, error) {
 		return nil, err
 	}
 	c.ListenPeerUrls, c.AdvertisePeerUrls = []url.URL{*self}, []url.URL{*self}
-	// There are no clients elsewhere. That the member says where they would find
-	// it is how others know that it has run.
-	c.ListenClientUrls, c.AdvertiseClientUrls = nil, []url.URL{*self}
+	// There are no clients elsewhere, but for tools on this machine. That the member
+	// says where they would find it is how others know that it has run.
+	c.ListenClientUrls, c.AdvertiseClientUrls = cfg.socket(), []url.URL{*self}
 	members := make([]string, 0, len(cfg.Peers))
 	for _, peer := range cfg.Peers {
 		members = append(members, peer+"=http://"+peer)
@@ -126,6 +126,25 @@ func (cfg Config) embed() (*embed.Config, error) {
 	c.EnableGRPCGateway = false
 	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(bridge{cfg.Log}))
 	return c, nil
+}
+
+// SocketName is the file in the member's folder at which etcd's own tools reach it,
+// for backups: etcdctl --endpoints=unix://DIR/etcdctl.sock. Who may enter the folder
+// may use it.
+const SocketName = "etcdctl.sock"
+
+// maxSocket is how long the path of a socket can be on Linux.
+const maxSocket = 107
+
+// socket is what the member listens on for such tools: nothing where the path of the
+// folder is too long.
+func (cfg Config) socket() []url.URL {
+	path := filepath.Join(cfg.Dir, SocketName)
+	if len(path) > maxSocket {
+		cfg.Log.Warn("etcd's tools cannot reach the embedded etcd: its folder's path is too long for a socket", slog.String("path", path))
+		return nil
+	}
+	return []url.URL{{Scheme: "unix", Path: path}}
 }
 
 // Client returns a client of the member's. Closing it leaves the member alone.
