@@ -172,13 +172,9 @@ func (h *haFlags) etcd(log *slog.Logger) (*backend, error) {
 		return nil, fmt.Errorf("--etcd: %w", err)
 	}
 	dial := etcd.Dialer(url)
-	client, err := dial()
-	if err != nil {
-		return nil, err
-	}
 	return &backend{
 		elector: etcd.New(etcd.Config{Dial: dial, Prefix: url.Path, SessionTimeout: h.EtcdSession, Log: log}),
-		store:   storeetcd.Open(client, url.Path+"/registry", log),
+		store:   storeetcd.Open(dial, url.Path+"/registry", log),
 	}, nil
 }
 
@@ -206,14 +202,9 @@ func (f *masterFlags) embedded(info *mesos.MasterInfo, log *slog.Logger) (*backe
 	if err != nil {
 		return nil, err
 	}
-	client, err := member.Client()
-	if err != nil {
-		member.Close()
-		return nil, err
-	}
 	return &backend{
 		elector: etcd.New(etcd.Config{Dial: member.Client, Prefix: embeddedPrefix, SessionTimeout: f.ha.EtcdSession, Log: log}),
-		store:   storeetcd.Open(client, embeddedPrefix+"/registry", log),
+		store:   storeetcd.Open(member.Client, embeddedPrefix+"/registry", log),
 		member:  member, replace: f.ha.Replace, log: log,
 	}, nil
 }

@@ -29,9 +29,6 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CHAOS_SCHEDULER") != "" {
 		schedulerMain()
 	}
-	if at := os.Getenv("CHAOS_ETCD"); at != "" {
-		etcdMain(at, os.Getenv("CHAOS_DIR"))
-	}
 	flag.Parse()
 	os.Exit(m.Run())
 }

@@ -190,16 +190,12 @@ const (
 	etcd // outside
 )
 
-// etcd starts an etcd server and returns its address: this program, once more.
+// etcd starts an etcd server and returns its address.
 func (w *world) etcd() string {
 	m := w.place("store", 0)
-	self, err := os.Executable()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	m.Process = cluster.Start(w.t, m.dev, []string{"CHAOS_ETCD=" + m.ip, "CHAOS_DIR=" + m.work},
-		lookPath(w.t, "nsenter"), "--net="+m.hold, self)
-	return m.ip + ":2379"
+	e := cluster.StartEtcdAt(w.t, m.ip+":2379", m.ip+":2380", nil, lookPath(w.t, "nsenter"), "--net="+m.hold)
+	m.Process = e.Process
+	return e.Addr
 }
 
 // zookeeper starts a ZooKeeper and returns its address.

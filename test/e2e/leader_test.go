@@ -26,7 +26,9 @@ var backends = map[string]threeMasters{
 		return alike(t, "--zk="+where, "--zk_session_timeout=2secs"), where
 	},
 	"etcd": func(t *testing.T) ([]*cluster.Node, string) {
-		where := "etcd://" + etcdtest.Start(t).Addr + "/meseta"
+		server := cluster.StartEtcd(t)
+		etcdtest.Secure(t, server.Addr, "/meseta/")
+		where := "etcd://" + etcdtest.User + ":" + etcdtest.Password + "@" + server.Addr + "/meseta"
 		return alike(t, "--ha=etcd", "--etcd="+where), where
 	},
 	"embedded": func(t *testing.T) ([]*cluster.Node, string) {

@@ -13,11 +13,13 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -52,21 +54,44 @@ type Elector struct{ cfg Config }
 // New returns an elector.
 func New(cfg Config) *Elector { return &Elector{cfg} }
 
-// Dialer returns what makes clients of servers. It does not wait for them.
+// Dialer returns what makes clients of servers. One with a password waits for
+// them, for callTime.
 func Dialer(at flags.Servers) func() (*clientv3.Client, error) {
 	return func() (*clientv3.Client, error) { return dial(at) }
 }
 
 func dial(at flags.Servers) (*clientv3.Client, error) {
-	client, err := clientv3.New(clientv3.Config{
-		Endpoints: at.Addresses, Username: at.User, Password: at.Password, Logger: zap.NewNop(),
+	cfg := clientv3.Config{
+		Endpoints: at.Addresses, Logger: zap.NewNop(),
 		DialTimeout: callTime, DialKeepAliveTime: 2 * time.Second, DialKeepAliveTimeout: 2 * time.Second,
 		BackoffWaitBetween: 50 * time.Millisecond,
-	})
+	}
+	if at.User != "" {
+		cfg.DialOptions = []grpc.DialOption{grpc.WithChainUnaryInterceptor(apart(cfg))}
+		cfg.Username, cfg.Password = at.User, at.Password
+	}
+	client, err := clientv3.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", at, err)
 	}
 	return client, nil
+}
+
+// apart has a client authenticate by a connection of its own, without a token. An
+// etcd that was restarted has forgotten all tokens, and before 3.5 it refuses even
+// this to who shows one that it does not know; the client would try for ever.
+func apart(plain clientv3.Config) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if method != etcdserverpb.Auth_Authenticate_FullMethodName {
+			return invoke(ctx, method, req, reply, conn, opts...)
+		}
+		client, err := clientv3.New(plain)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return invoke(ctx, method, req, reply, client.ActiveConnection(), opts...)
+	}
 }
 
 // callTime is how long to wait for an answer.
@@ -89,9 +114,9 @@ func (e *Elector) Contend(ctx context.Context, info *mesos.MasterInfo) (lost <-c
 			break
 		}
 		if final(err) {
-			return nil, fmt.Errorf("%w: give a user that may write there, as etcd://user:password@…", err)
+			return nil, explain(err)
 		}
-		e.cfg.Log.Warn("standing for election again", slog.Any("error", err), slog.Duration("wait", wait))
+		e.cfg.Log.Warn("standing for election again", slog.Any("error", explain(err)), slog.Duration("wait", wait))
 	}
 	return nil, context.Cause(ctx)
 }
@@ -153,12 +178,17 @@ func (e *Elector) campaign(ctx context.Context, client *clientv3.Client, session
 	return err
 }
 
-var errOver = errors.New("the session with etcd is over")
+var (
+	errOver   = errors.New("the session with etcd is over")
+	errSilent = errors.New("etcd does not answer")
+)
 
-// hold returns when the session is over, the key is gone, or ctx is done.
+// hold returns when the session is over, the key is gone, or ctx is done. To
+// begin to watch may take as long as etcd is away: the session ends that too.
 func hold(ctx context.Context, client *clientv3.Client, session *concurrency.Session, election *concurrency.Election) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer context.AfterFunc(session.Ctx(), cancel)()
 	changes := client.Watch(ctx, election.Key(), clientv3.WithRev(election.Rev()+1), clientv3.WithFilterPut())
 	for {
 		select {
@@ -195,6 +225,17 @@ func final(err error) bool {
 	return false
 }
 
+// explain adds the way out.
+func explain(err error) error {
+	switch {
+	case final(err):
+		return fmt.Errorf("%w: give a user with the right to it, as etcd://user:password@…", err)
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return fmt.Errorf("%w: etcd is full; compact and defragment it or give it a larger quota, then disarm the alarm", err)
+	}
+	return err
+}
+
 // Detect yields who leads, each time that changes, until ctx is done; nil is
 // nobody, which is also so before the first, and when etcd does not answer for
 // a session's time.
@@ -213,7 +254,7 @@ func (e *Elector) Detect(ctx context.Context) iter.Seq[*mesos.MasterInfo] {
 			if !more || ctx.Err() != nil || !tell(nil) {
 				return
 			}
-			e.cfg.Log.Warn("cannot see who leads", slog.Any("error", err), slog.Duration("wait", wait))
+			e.cfg.Log.Warn("cannot see who leads", slog.Any("error", explain(err)), slog.Duration("wait", wait))
 		}
 	}
 }
@@ -226,16 +267,18 @@ func (e *Elector) follow(ctx context.Context, tell func(*mesos.MasterInfo) bool)
 		return true, err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var changes clientv3.WatchChan
 	for {
 		leader, revision, err := e.read(ctx, client)
 		if err != nil {
 			return true, err
 		}
-		if changes == nil {
+		if changes == nil { // it waits for etcd to answer
+			limit := time.AfterFunc(max(e.cfg.SessionTimeout, time.Second), func() { cancel(errSilent) })
 			changes = client.Watch(ctx, e.prefix()+"/", clientv3.WithPrefix(), clientv3.WithRev(revision+1))
+			limit.Stop()
 		}
 		if !tell(leader) {
 			return false, nil

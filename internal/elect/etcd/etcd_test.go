@@ -1,14 +1,19 @@
 package etcd
 
 import (
+	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/meseta-project/meseta/internal/etcdserver/etcdtest"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/masterd/electtest"
 	"github.com/meseta-project/meseta/internal/wire"
+	"github.com/meseta-project/meseta/test/cluster"
 )
 
 func dialer(server *etcdtest.Server) flags.Servers {
@@ -33,6 +38,95 @@ func TestConformance(t *testing.T) {
 			},
 		}
 	})
+}
+
+// outside returns how a user finds a secured etcd of Debian's.
+func outside(server *cluster.Etcd, user, password, prefix string) *Elector {
+	at := flags.Servers{Scheme: "etcd", Addresses: []string{server.Addr}, User: user, Password: password, Path: prefix}
+	return New(Config{Dial: Dialer(at), Prefix: prefix, SessionTimeout: time.Second, Log: slog.New(slog.DiscardHandler)})
+}
+
+// TestConformanceOutside is on an older etcd, as a user with no right that is not
+// needed.
+func TestConformanceOutside(t *testing.T) {
+	server := cluster.StartEtcd(t)
+	etcdtest.Secure(t, server.Addr, "/meseta/")
+	electtest.Run(t, func(t *testing.T) electtest.Group {
+		return electtest.Group{
+			Elector: func() electtest.Elector {
+				return outside(server, etcdtest.User, etcdtest.Password, "/meseta/"+t.Name())
+			},
+			Cut: func(f func()) {
+				server.Kill9()
+				defer server.Restart(t)
+				f()
+			},
+		}
+	})
+}
+
+// TestWrongCredentials stands for election without the right to it.
+func TestWrongCredentials(t *testing.T) {
+	server := cluster.StartEtcd(t)
+	etcdtest.Secure(t, server.Addr, "/meseta/")
+	for _, c := range []struct{ name, user, password, path string }{
+		{"none", "", "", "/meseta/x"},
+		{"wrong password", etcdtest.User, "wrong", "/meseta/x"},
+		{"wrong user", "nobody", etcdtest.Password, "/meseta/x"},
+		{"another's prefix", etcdtest.User, etcdtest.Password, "/other"},
+		{"may only read", etcdtest.Reader, etcdtest.Password, "/meseta/x"},
+	} {
+		_, err := outside(server, c.user, c.password, c.path).Contend(t.Context(), electtest.Master(1))
+		if err == nil || !strings.Contains(err.Error(), "etcd://user:password@") {
+			t.Errorf("%s: got %v, want a refusal with a way out", c.name, err)
+		}
+	}
+	all, err := etcdtest.As(t, server.Addr, etcdtest.Root).Get(t.Context(), "/", clientv3.WithPrefix())
+	if err != nil || len(all.Kvs) > 0 {
+		t.Errorf("there is %v, %v, want nothing", all, err)
+	}
+}
+
+// TestFull stands for election in an etcd that is full: it says so, and leads when
+// there is room.
+func TestFull(t *testing.T) {
+	server := cluster.StartEtcd(t, "--quota-backend-bytes=4194304")
+	etcdtest.Secure(t, server.Addr, "/meseta/")
+	root := etcdtest.As(t, server.Addr, etcdtest.Root)
+	etcdtest.Fill(t, root)
+	e := outside(server, etcdtest.User, etcdtest.Password, "/meseta/x")
+	said := make(full, 1)
+	e.cfg.Log = slog.New(slog.NewTextHandler(said, nil))
+	leads := make(chan error)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		lost, err := e.Contend(ctx, electtest.Master(1))
+		leads <- err
+		if err == nil {
+			<-lost
+		}
+		close(leads)
+	}()
+	<-said
+	etcdtest.Clear(t, server.Addr, root)
+	if err := <-leads; err != nil {
+		t.Error(err)
+	}
+	stop()
+	<-leads
+}
+
+// full is a log that tells when it says that etcd is full.
+type full chan struct{}
+
+func (f full) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "etcd is full") {
+		select {
+		case f <- struct{}{}:
+		default:
+		}
+	}
+	return len(line), nil
 }
 
 // TestDeletedKey takes leadership away from a master by hand.

@@ -1,13 +1,16 @@
-// Package etcdtest runs an etcd server with a client port, in tests.
+// Package etcdtest runs an etcd server with a client port, in tests: the one that
+// masters embed. It also sets up others, which [cluster.StartEtcd] starts.
 package etcdtest
 
 import (
+	"errors"
 	"net/url"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
@@ -25,6 +28,8 @@ type Server struct {
 	mu     sync.Mutex
 	etcd   *embed.Etcd
 }
+
+const patience = 5 * time.Second
 
 // Start starts a server that runs until the test ends.
 func Start(t *testing.T) *Server {
@@ -79,5 +84,94 @@ func (s *Server) Down() {
 
 // Client returns a new client.
 func (s *Server) Client() (*clientv3.Client, error) {
-	return clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, Logger: zap.NewNop(), DialTimeout: 5 * time.Second})
+	return clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, Logger: zap.NewNop(), DialTimeout: patience})
+}
+
+// The users of a server after [Secure].
+const (
+	Root     = "root"   // may everything
+	User     = "meseta" // may read and write beneath the prefix
+	Reader   = "reader" // may read beneath the prefix
+	Password = "s3cret" // of each
+)
+
+// As returns a new client of a server, as a user.
+func As(t *testing.T, addr, user string) *clientv3.Client {
+	t.Helper()
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{addr}, Username: user, Password: Password, Logger: zap.NewNop(), DialTimeout: patience,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// Secure turns on authentication at a server.
+func Secure(t *testing.T, addr, prefix string) {
+	t.Helper()
+	client := As(t, addr, "")
+	ctx, end := clientv3.WithRequireLeader(t.Context()), clientv3.GetPrefixRangeEnd(prefix)
+	try := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for user, kind := range map[string]clientv3.PermissionType{
+		User: clientv3.PermissionType(clientv3.PermReadWrite), Reader: clientv3.PermissionType(clientv3.PermRead),
+	} {
+		_, err := client.RoleAdd(ctx, user)
+		try(err)
+		_, err = client.RoleGrantPermission(ctx, user, prefix, end, kind)
+		try(err)
+	}
+	for _, user := range []string{Root, User, Reader} {
+		_, err := client.UserAdd(ctx, user, Password)
+		try(err)
+		_, err = client.UserGrantRole(ctx, user, user)
+		try(err)
+	}
+	_, err := client.AuthEnable(ctx)
+	try(err)
+}
+
+// Fill writes until a server is full, by history that compaction takes away.
+func Fill(t *testing.T, client *clientv3.Client) {
+	t.Helper()
+	for range 10000 {
+		_, err := client.Put(t.Context(), "/of-others", string(make([]byte, 256<<10)))
+		if errors.Is(err, rpctypes.ErrNoSpace) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("it has no quota")
+}
+
+// Clear makes room again at a server as its operator would.
+func Clear(t *testing.T, addr string, client *clientv3.Client) {
+	t.Helper()
+	now, err := client.Get(t.Context(), "/of-others")
+	if err == nil {
+		_, err = client.Compact(t.Context(), now.Header.GetRevision(), clientv3.WithCompactPhysical())
+	}
+	if err == nil {
+		_, err = client.Defragment(t.Context(), addr)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	Disarm(t, client)
+}
+
+// Disarm ends the alarm of a server that was full.
+func Disarm(t *testing.T, client *clientv3.Client) {
+	t.Helper()
+	if _, err := client.AlarmDisarm(t.Context(), &clientv3.AlarmMember{}); err != nil {
+		t.Fatal(err)
+	}
 }
