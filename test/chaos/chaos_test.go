@@ -29,6 +29,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv("CHAOS_SCHEDULER") != "" {
 		schedulerMain()
 	}
+	if os.Getenv(executorEnv) != "" {
+		executorMain()
+	}
 	flag.Parse()
 	os.Exit(m.Run())
 }

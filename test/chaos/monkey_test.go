@@ -61,8 +61,12 @@ func (m *monkey) heal(now time.Time) {
 	m.harmed = left
 }
 
-// strike does something to a member that is well.
+// strike does something to a member that is well, or to an executor.
 func (m *monkey) strike() {
+	if m.rand.IntN(5) == 0 {
+		m.harmTask("executor", m.w.executors())
+		return
+	}
 	to := m.w.members[m.rand.IntN(len(m.w.members))]
 	for _, h := range m.harmed {
 		if h.to == to {
@@ -84,7 +88,7 @@ func (m *monkey) strike() {
 		pid := to.Pid()
 		m.later(to, func() { _ = syscall.Kill(-pid, syscall.SIGCONT) }) // and what it was about to launch
 	case to.kind == "agent" && n < 7:
-		m.harmTask(to)
+		m.harmTask("task", cluster.Inside(to.work))
 	case to.hold == "":
 	case n < 9:
 		m.note("cut off " + to.kind)
@@ -96,18 +100,17 @@ func (m *monkey) strike() {
 }
 
 // harmTask kills or stops one of the processes that an agent runs.
-func (m *monkey) harmTask(agent *member) {
-	all := cluster.Inside(agent.work)
+func (m *monkey) harmTask(what string, all []int) {
 	if len(all) == 0 {
 		return
 	}
 	pid := all[m.rand.IntN(len(all))]
 	if m.rand.IntN(2) == 0 {
-		m.note("kill task")
+		m.note("kill " + what)
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		return
 	}
-	m.note("stop task")
+	m.note("stop " + what)
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
 	m.later(&member{}, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
 }

@@ -238,28 +238,36 @@ func (s *scheduler) call(call J) error {
 	return nil
 }
 
-// offer launches a task if there are not enough, and declines otherwise. The
-// task writes down that it has begun.
+// offer launches tasks if there are not enough, in one of the ways that there are,
+// and declines otherwise.
 func (s *scheduler) offer(offer cluster.Value) error {
 	if _, err := os.Stat(filepath.Join(s.dir, "enough")); err == nil || len(s.agent) >= alive {
 		return s.call(J{"type": "DECLINE", "decline": J{"offer_ids": []J{{"value": offer.Text("id.value")}}, "filters": J{"refuse_seconds": 0.5}}})
 	}
-	s.serial++
-	task, agent := fmt.Sprintf("%s-%d", s.name, s.serial), offer.Text("agent_id.value")
-	command := fmt.Sprintf("echo began >> %s; exec sleep %.1f", filepath.Join(s.dir, "starts", task), 0.2+2*rand.Float64())
-	s.note(record{Kind: "launch", Task: task, Agent: agent})
+	how, agent := kind(rand.IntN(int(pod)+1)), offer.Text("agent_id.value")
+	var tasks []string
+	for range 1 + int(how)/int(pod) { // a pod has two
+		s.serial++
+		tasks = append(tasks, fmt.Sprintf("%s-%d", s.name, s.serial))
+		s.note(record{Kind: "launch", Task: tasks[len(tasks)-1], Agent: agent})
+	}
 	err := s.call(J{"type": "ACCEPT", "accept": J{
 		"offer_ids": []J{{"value": offer.Text("id.value")}}, "filters": J{"refuse_seconds": 0.1},
-		"operations": []J{{"type": "LAUNCH", "launch": J{"task_infos": []J{cluster.Task(offer, task, command)}}}},
+		"operations": []J{s.launch(offer, how, tasks)},
 	}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.agent[task] = agent // only now: who asks before the master has heard of it is told that it is gone
+	for _, task := range tasks {
+		s.agent[task] = agent // only now: who asks before the master has heard of it is told that it is gone
+	}
 	if err != nil {
 		s.master = "" // and on this stream it may yet hear of it
 	}
 	return err
 }
+
+// moment is how long a task runs.
+func moment() time.Duration { return time.Duration(200+rand.IntN(2000)) * time.Millisecond }
 
 // update records a status, and answers it if it wants that. Without an answer,
 // it comes again; until then the master may be another.
