@@ -133,7 +133,7 @@ func TestDowngrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range []*cluster.Node{c.Agents[0], c.Master} {
+	for _, n := range []*cluster.Node{c.Master, c.Agents[0]} { // the old agent could miss that a master is another
 		n.Terminate()
 		n.Args[0] = old
 		n.Restart(t)
