@@ -52,7 +52,7 @@ func StartZooKeeperAt(t TB, tick time.Duration, addr string, by ...string) *ZooK
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	z.Process = Start(t, "zookeeper", nil, append(by, java, "-Xmx256m", "-XX:+UseSerialGC", "-Dzookeeper.4lw.commands.whitelist=*",
+	z.Process = Start(t, "zookeeper", nil, append(by, java, "-Xmx1g", "-XX:+UseSerialGC", "-Dzookeeper.4lw.commands.whitelist=*",
 		"-Dzookeeper.jmx.log4j.disable=true", "-cp", zookeeperJar, "org.apache.zookeeper.server.ZooKeeperServerMain", config)...)
 	z.Ready(t)
 	return z

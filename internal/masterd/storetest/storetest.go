@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"flag"
 	"iter"
 	"maps"
 	"strconv"
@@ -130,6 +131,40 @@ func RunShared(t *testing.T, fresh func(t *testing.T) (open func() Store)) {
 	t.Run("takes a large batch whole", func(t *testing.T) { largeBatch(t, fresh(t)) })
 	t.Run("stays small", func(t *testing.T) { folds(t, fresh(t)) })
 	t.Run("one of many writes", func(t *testing.T) { races(t, fresh(t)) })
+	t.Run("holds a large cluster", func(t *testing.T) { largeCluster(t, fresh(t)) })
+}
+
+// agents is how many a large cluster has. Meseta is for 100,000.
+var agents = flag.Int("store.agents", 20_000, "how many agents the registry of a large cluster has")
+
+// largeCluster admits very many agents, batch by batch as they come, and reads
+// them back as the next leader does. Their records are of the usual size.
+func largeCluster(t *testing.T, open func() Store) {
+	const batch = 500
+	s := open()
+	_, version := load(t, s)
+	all := map[string]string{}
+	for i := 0; i < *agents; i += batch {
+		var puts []registry.Put
+		for j := i; j < min(i+batch, *agents); j++ {
+			p := put("agents/"+strconv.Itoa(j), strings.Repeat(strconv.Itoa(j)+" ", 250)[:500])
+			puts, all[p.Key] = append(puts, p), string(p.Value)
+		}
+		version = store(t, s, version, puts...)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := open()
+	defer next.Close()
+	got, at := load(t, next)
+	if at != version || !maps.Equal(got, all) {
+		t.Errorf("version %d with %d agents, want %d with %d", at, len(got), version, len(all))
+	}
+	version = store(t, next, version, registry.Put{Key: "agents/0"}) // and goes on
+	if got, at := load(t, next); at != version || len(got) != len(all)-1 {
+		t.Errorf("version %d with %d agents, want %d with %d", at, len(got), version, len(all)-1)
+	}
 }
 
 // fences has a second leader take over while the first still writes.
