@@ -22,6 +22,13 @@ func masters(t cluster.TB, backend string) (all []*cluster.Node) {
 		}
 		return all
 	}
+	if backend == "etcd" {
+		where := "etcd://" + cluster.StartEtcd(t).Addr + "/meseta"
+		for range 3 {
+			all = append(all, cluster.StartStandby(t, "--etcd="+where, "--etcd_session_timeout="+*session))
+		}
+		return all
+	}
 	var peers []string
 	for range 3 {
 		peers = append(peers, "127.0.0.1:"+strconv.Itoa(cluster.FreePort(t)))

@@ -4,6 +4,7 @@
 //	go run ./test/bench/failover                                # all of them
 //	go run ./test/bench/failover -what embedded -agents 1000    # kill -9 of the leader to the first new offer
 //	go run ./test/bench/failover -what zookeeper -session 10secs
+//	go run ./test/bench/failover -what etcd                     # outside
 //	go run ./test/bench/failover -what zookeeper -stop          # until the session is over
 //	go run ./test/bench/failover -what recovery -tasks 500      # kill -9 of an agent to its return
 //
@@ -24,7 +25,7 @@ import (
 )
 
 var (
-	what    = flag.String("what", "all", "embedded, zookeeper, recovery or all")
+	what    = flag.String("what", "all", "embedded, zookeeper, etcd, recovery or all")
 	agents  = flag.Int("agents", 0, "number of simulated agents; 0 is 10, and then 1,000")
 	session = flag.String("session", "2secs", "how long the store waits for a leader")
 	stop    = flag.Bool("stop", false, "stop the leader instead of killing it: nobody can tell that from a machine that is cut off")
@@ -36,7 +37,7 @@ var (
 func main() {
 	flag.Parse()
 	err := cluster.Script(func(t cluster.TB) {
-		for _, backend := range []string{"embedded", "zookeeper"} {
+		for _, backend := range []string{"embedded", "zookeeper", "etcd"} {
 			if *what == backend || *what == "all" {
 				leaders(t, backend)
 			}
