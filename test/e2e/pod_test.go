@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meseta-project/meseta/test/cluster"
 )
@@ -108,4 +109,36 @@ func TestPodSurvivesAgent(t *testing.T) {
 	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.Agents[0]) })
 	s.Kill("runs")
 	s.AwaitState("runs", "TASK_KILLED")
+}
+
+// TestPodKillHangs: a first kill that gets nowhere holds up no other one in the
+// pod, and a later one of the same task with less patience ends it (MESOS-8679).
+func TestPodKillHangs(t *testing.T) {
+	t.Parallel()
+	c := cluster.New(t, 1)
+	s := cluster.Subscribe(t, c.Master, cluster.Framework("f", "*"))
+	offer := s.AwaitOffer()
+	var tasks []J
+	for _, id := range []string{"stuck", "too"} {
+		task := cluster.Task(offer, id, "trap '' TERM; echo ready >../"+id+"-ready; while :; do sleep 0.1; done")
+		task["kill_policy"] = J{"grace_period": J{"nanoseconds": int64(time.Hour)}}
+		tasks = append(tasks, task)
+	}
+	launchPod(s, offer, "pod", tasks...)
+	awaitAll(t, s, "TASK_RUNNING", "stuck", "too")
+	cluster.Eventually(t, cluster.Patience, func() error { // both turn TERM down
+		ready, _ := filepath.Glob(filepath.Join(c.Agents[0].WorkDir, "slaves/*/frameworks/*/executors/pod/runs/latest/containers/*-ready"))
+		if len(ready) != 2 {
+			return fmt.Errorf("ready are %v", ready)
+		}
+		return nil
+	})
+	s.Kill("stuck")
+	s.AwaitState("stuck", "TASK_KILLING")
+	for _, id := range []string{"too", "stuck"} {
+		s.Call(J{"type": "KILL", "kill": J{
+			"task_id": J{"value": id}, "kill_policy": J{"grace_period": J{"nanoseconds": 1_000_000}},
+		}})
+		s.AwaitState(id, "TASK_KILLED")
+	}
 }
