@@ -260,8 +260,10 @@ func TestTaskLimits(t *testing.T) {
 		})
 		defer m.end(p)
 		files := [][3]string{
-			{"cpu", "cpu.shares", "512"}, {"cpu", "cpu.cfs_quota_us", "150000"},
-			{"memory", "memory.soft_limit_in_bytes", "41943040"}, {"memory", "memory.limit_in_bytes", "83886080"},
+			{"cpu", "cpu.shares", "512"},
+			{"cpu", "cpu.cfs_quota_us", "150000"},
+			{"memory", "memory.soft_limit_in_bytes", "41943040"},
+			{"memory", "memory.limit_in_bytes", "83886080"},
 		}
 		if m.Config().Machine.Unified {
 			files = [][3]string{{"cpu", "cpu.weight", "20"}, {"cpu", "cpu.max", "150000 100000"}, {"memory", "memory.low", "41943040"}, {"memory", "memory.max", "83886080"}}
