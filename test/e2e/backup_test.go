@@ -47,7 +47,7 @@ func TestBackup(t *testing.T) {
 
 func etcdFolder(m *cluster.Node) string { return filepath.Join(m.WorkDir, "etcd") }
 
-// etcdTool returns one of etcd's tools, built at the version that tools/go.mod pins.
+// etcdTool returns one of etcd's tools, built at the version that tools/etcd.mod pins.
 func etcdTool(t *testing.T, name string) string {
 	t.Helper()
 	root, err := cluster.Root()
@@ -55,7 +55,7 @@ func etcdTool(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), name)
-	build := exec.Command("go", "build", "-modfile=tools/go.mod", "-o", path, "go.etcd.io/etcd/"+name+"/v3")
+	build := exec.Command("go", "build", "-modfile=tools/etcd.mod", "-o", path, "go.etcd.io/etcd/"+name+"/v3")
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
