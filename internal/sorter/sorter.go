@@ -53,6 +53,8 @@ type Tree[T any] struct {
 	order   Order
 	rng     *rand.Rand
 	clients int
+	changes uint64      // of which clients are active, and where
+	lottery *lottery[T] // what was drawn from last, at random
 }
 
 // A Client is a place in a Tree that is served if it is active.
@@ -108,6 +110,7 @@ func (t *Tree[T]) Add(path string, value T) *Client[T] {
 		n = t.child(n, self)
 	}
 	invariant.Check(n.client == nil, "a client is added to a sorter once", "path", path)
+	t.changes++
 	c := &Client[T]{Value: value, path: path, node: n}
 	n.client = c
 	if n.listed {
@@ -119,6 +122,7 @@ func (t *Tree[T]) Add(path string, value T) *Client[T] {
 
 // Remove takes the client away together with whatever it still has.
 func (t *Tree[T]) Remove(c *Client[T]) {
+	t.changes++
 	t.Deactivate(c)
 	t.change(c, slices.Clone(c.node.allocation), -1, 0)
 	n := c.node
@@ -139,6 +143,7 @@ func (t *Tree[T]) Activate(c *Client[T]) {
 	if c.active {
 		return
 	}
+	t.changes++
 	c.active = true
 	n := c.node
 	for p := n; p != nil; p = p.parent {
@@ -154,6 +159,7 @@ func (t *Tree[T]) Deactivate(c *Client[T]) {
 	if !c.active {
 		return
 	}
+	t.changes++
 	c.active = false
 	n := c.node
 	t.unlist(n.parent, n)

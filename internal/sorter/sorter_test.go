@@ -145,6 +145,57 @@ func TestRandom(t *testing.T) {
 	}
 }
 
+// TestRandomServesAll draws all clients, of whatever weights, and while they come and
+// go: each walk has those that are active once, one that is broken off, and one within
+// another, among them.
+func TestRandomServesAll(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		weights := &Weights{}
+		tree := New[int](cluster(1), weights, Random, rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2)))
+		clients := map[string]*Client[int]{}
+		names := rapid.SampledFrom([]string{"a", "b", "c", "a/x", "a/y", "b/x", "b/y/z", "d", "e", "f"})
+		weighs := rapid.SampledFrom([]float64{1, 2, 1e-300, 1e300, 5e-324})
+		t.Repeat(map[string]func(*rapid.T){
+			"add": func(t *rapid.T) {
+				if name := names.Draw(t, "name"); clients[name] == nil {
+					clients[name] = tree.Add(name, 0)
+					tree.Activate(clients[name])
+				}
+			},
+			"remove": func(t *rapid.T) {
+				if name := names.Draw(t, "name"); clients[name] != nil {
+					tree.Remove(clients[name])
+					delete(clients, name)
+				}
+			},
+			"turn off": func(t *rapid.T) {
+				if c := clients[names.Draw(t, "name")]; c != nil {
+					tree.Deactivate(c)
+				}
+			},
+			"weigh": func(t *rapid.T) { weights.Set(names.Draw(t, "name"), weighs.Draw(t, "weight")) },
+			"": func(t *rapid.T) {
+				var want []string
+				for name, c := range clients {
+					if c.Active() {
+						want = append(want, name)
+					}
+				}
+				slices.Sort(want)
+				for range tree.All() {
+					break
+				}
+				for range tree.All() {
+					got := paths(tree)
+					if slices.Sort(got); !slices.Equal(got, want) {
+						t.Fatalf("served are %q, active are %q", got, want)
+					}
+				}
+			},
+		})
+	})
+}
+
 // TestNames adds and removes many siblings that have nothing, so that their
 // names are their order: rising, falling and in between, until keys between two
 // of them are used up many times.
