@@ -18,13 +18,14 @@ func TestBackup(t *testing.T) {
 	ctl, utl := etcdTool(t, "etcdctl"), etcdTool(t, "etcdutl")
 	masters, _ := backends["embedded"](t)
 	leader := cluster.Leader(t, masters...)
-	quota := `{"role": "kept", "guarantee": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 3}}], "force": true}`
+	quota := `{"role": "served", "guarantee": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 3}}], "force": true}`
 	request(t, leader, "POST", "/quota", quota, 200, "")
+	request(t, leader, "PUT", "/weights", `[{"role":"greedy","weight":2.5}]`, 200, "")
 	before := quotas(t, leader)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	run(t, ctl, "--endpoints=unix://"+etcdFolder(leader)+"/etcdctl.sock", "snapshot", "save", backup)
 
-	request(t, leader, "DELETE", "/quota/kept", "", 200, "")
+	request(t, leader, "DELETE", "/quota/served", "", 200, "")
 	var members []string
 	for _, m := range masters {
 		m.Kill9()
