@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -195,6 +196,13 @@ func TestImageIsTheSandboxes(t *testing.T) {
 	}
 	d.Kill("in")
 	d.AwaitState("in", "TASK_KILLED")
+	cluster.Eventually(t, cluster.Patience, func() error {
+		roots, err := filepath.Glob(filepath.Join(d.agent.WorkDir, "provisioner/containers/*"))
+		if len(roots) > 0 {
+			return fmt.Errorf("there still is %v", roots)
+		}
+		return err
+	})
 }
 
 // TestMachine: inside is what tests are to have there.
