@@ -244,9 +244,9 @@ func (t *Tools) removeGroup(path string) error {
 }
 
 // Forget implements [oci.Starter]: a start that was cut off leaves the group of
-// lxc-start.
+// lxc-start, and that of the process that it was to start in another container.
 func (t *Tools) Forget(ctx context.Context, id string) error {
-	return oci.RemoveGroup(ctx, t.machine, t.groups(id)+monitor)
+	return errors.Join(oci.RemoveGroup(ctx, t.machine, t.groups(id)+monitor), oci.RemoveGroup(ctx, t.machine, t.groups(id)))
 }
 
 func link(to, at string) error {
