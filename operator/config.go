@@ -18,6 +18,7 @@ type Config struct {
 	Addresses []string
 	// Leader finds the leading master, in place of Addresses, at first and
 	// whenever the one in use fails. It waits until one leads, or ctx is done.
+	// Package leader has one for clusters that elect it in ZooKeeper or etcd.
 	Leader func(ctx context.Context) (address string, err error)
 	// JSON uses JSON on the wire in place of protocol buffers.
 	JSON bool

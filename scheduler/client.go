@@ -31,7 +31,8 @@ type Config struct {
 	// do: it tells the way to the leader. The others are for when it is down.
 	Masters []string
 	// Leader finds the leading master, in place of Masters, at first and whenever
-	// the one in use fails. It waits until one leads, or ctx is done.
+	// the one in use fails. It waits until one leads, or ctx is done. Package leader
+	// has one for clusters that elect it in ZooKeeper or etcd.
 	Leader func(ctx context.Context) (address string, err error)
 	// Framework describes the framework. Its user defaults to the one who runs
 	// this program, its hostname to this machine's, its principal to Principal.

@@ -11,8 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/meseta-project/meseta/internal/elect/etcd"
-	"github.com/meseta-project/meseta/internal/elect/zookeeper"
+	"github.com/meseta-project/meseta/leader"
 	"github.com/meseta-project/meseta/operator"
 )
 
@@ -47,15 +46,15 @@ type access struct {
 // the client, which follows masters that redirect.
 func (c *access) at(text string, log *slog.Logger) error {
 	c.where = shown(map[string]string{"master": text})["master"]
-	if !strings.HasPrefix(text, zookeeper.Scheme) && !strings.HasPrefix(text, etcd.Scheme) {
+	if !leader.InStore(text) {
 		c.masters = strings.Split(text, ",")
 		return nil
 	}
-	d, err := detector(text, sessionOf, log)
+	found, err := leader.New(leader.Config{Where: text, Log: log})
 	if err != nil {
 		return fmt.Errorf("--master: %w", err)
 	}
-	c.leader = func(ctx context.Context) (string, error) { return leaderOf(ctx, d) }
+	c.leader = found.Find
 	return nil
 }
 

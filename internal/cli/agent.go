@@ -19,6 +19,7 @@ import (
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/version"
+	"github.com/meseta-project/meseta/leader"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -60,7 +61,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, err
 	}
 	cfg.Authenticate = authentication.Credential != nil
-	leader, err := detector(f.Master, f.SessionTimeout, log.Logger)
+	found, err := leader.New(leader.Config{Where: f.Master, Session: f.SessionTimeout, Log: log.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("--master: %w", err)
 	}
@@ -96,7 +97,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, err
 	}
 	server, err := agentd.New(agentd.Config{
-		Agent: cfg, Logger: logger, Listener: listener, Detector: leader, Launcher: containers, CFS: f.Isolation.Options.CFS, Rlimits: f.Isolation.has("posix/rlimits"),
+		Agent: cfg, Logger: logger, Listener: listener, Detector: found, Launcher: containers, CFS: f.Isolation.Options.CFS, Rlimits: f.Isolation.has("posix/rlimits"),
 		Disk: checkpoint.Open(checkpoint.OS{}, f.WorkDir),
 		Fetcher: fetcher.New(fetcher.Config{
 			CacheDir: f.FetcherCacheDir, CacheSize: int64(f.FetcherCacheSize), StallTimeout: f.FetcherStall,

@@ -12,6 +12,7 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/validate"
+	"github.com/meseta-project/meseta/leader"
 )
 
 // agentFlags are what operators set of an agent, under Mesos's names.
@@ -56,7 +57,7 @@ func newAgentFlags() *agentFlags {
 func (f *agentFlags) place() {
 	f.Set.Group("Agent")
 	f.Set.String(&f.Master, "master", "", "The masters: host:port,…, zk://[user:password@]host:port,…/path or etcd://[user:password@]host:port,…/prefix, or file:// and a file with that.").Required()
-	f.Set.Duration(&f.SessionTimeout, "zk_session_timeout", sessionOf, "How long ZooKeeper, or etcd, may not answer before the agent takes itself to be cut off.")
+	f.Set.Duration(&f.SessionTimeout, "zk_session_timeout", leader.DefaultSession, "How long ZooKeeper, or etcd, may not answer before the agent takes itself to be cut off.")
 	f.Set.Path(&f.WorkDir, "work_dir", "", "Folder of sandboxes and of what the agent remembers. It must survive restarts.").Required()
 	f.Set.Path(&f.RuntimeDir, "runtime_dir", defaultRuntimeDir(), "Folder of what is known of running containers. It need not survive a reboot.")
 	f.Set.Path(&f.LauncherDir, "launcher_dir", "/usr/libexec/mesos", "Named in the executors that are made up for command tasks, as Mesos does; nothing is looked up there.")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/meseta-project/meseta/leader"
 	"github.com/meseta-project/meseta/operator"
 )
 
@@ -216,17 +216,16 @@ func (c *devMasters) agents(ctx context.Context) (int, error) {
 
 // follow tells who leads, whenever that changes.
 func (c *devMasters) follow(ctx context.Context) error {
-	d, err := detector(c.addresses(), sessionOf, c.log)
+	found, err := leader.New(leader.Config{Where: c.addresses(), Log: c.log})
 	if err != nil {
 		return err
 	}
-	for leader := range d.Detect(ctx) {
-		at := leader.GetAddress()
-		ip, err := netip.ParseAddr(at.GetIp())
+	for master := range found.Detect(ctx) {
+		at, err := leader.Address(master)
 		if err != nil {
 			continue // nobody leads
 		}
-		if m := c.at(netip.AddrPortFrom(ip, uint16(at.GetPort())).String()); m != nil {
+		if m := c.at(at); m != nil {
 			c.say("%s leads: http://%s\n  %-50s %s", m.name, m.address,
 				"kill -9 "+strconv.FormatInt(m.pid.Load(), 10), "make another lead; nothing that runs notices")
 		}

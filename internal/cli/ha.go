@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	"github.com/meseta-project/meseta/internal/agentd"
 	"github.com/meseta-project/meseta/internal/elect/etcd"
 	"github.com/meseta-project/meseta/internal/elect/standalone"
 	"github.com/meseta-project/meseta/internal/elect/zookeeper"
@@ -23,6 +21,7 @@ import (
 	storeetcd "github.com/meseta-project/meseta/internal/store/etcd"
 	"github.com/meseta-project/meseta/internal/store/memory"
 	storezk "github.com/meseta-project/meseta/internal/store/zookeeper"
+	"github.com/meseta-project/meseta/leader"
 )
 
 // haFlags are how several masters of a cluster agree on one that leads.
@@ -43,7 +42,7 @@ func (h *haFlags) define(set *flags.Set) {
 	set.Choice(&h.Mode, "ha", haNone, []string{haNone, haZooKeeper, haEtcd, haEmbedded},
 		"Where several masters elect a leader and keep the registry: in ZooKeeper (--zk), in an etcd that runs elsewhere (--etcd), or in one embedded in the masters (--peers).")
 	set.String(&h.ZK, "zk", "", "ZooKeeper: zk://[user:password@]host:port,…/path, or file:// and a file with that. Implies --ha=zookeeper.").Optional()
-	set.Duration(&h.ZKSession, "zk_session_timeout", sessionOf, "How long ZooKeeper waits for a leader that it does not hear of.")
+	set.Duration(&h.ZKSession, "zk_session_timeout", leader.DefaultSession, "How long ZooKeeper waits for a leader that it does not hear of.")
 	set.String(&h.Etcd, "etcd", "", "etcd: etcd://[user:password@]host:port,…/prefix, or file:// and a file with that. Implies --ha=etcd.").Optional()
 	set.Duration(&h.EtcdSession, "etcd_session_timeout", 2*time.Second, "How long etcd waits for a leader that it does not hear of, in whole seconds.")
 	set.String(&h.Peers, "peers", "", "All masters, the own one too: host:port,… on which their embedded etcds talk to each other. Implies --ha=embedded.").Optional()
@@ -226,46 +225,6 @@ func (h *haFlags) self(peers []string, info *mesos.MasterInfo) (string, error) {
 			len(own), info.GetHostname(), info.GetAddress().GetIp())
 	}
 	return own[0], nil
-}
-
-// sessionOf is, unless a flag says so, how long detectors wait before they take a store that does not
-// answer for cut off.
-const sessionOf = 10 * time.Second
-
-// detector returns what finds the leader that text names: zk://…, etcd://…,
-// file://… with one of these, or addresses of masters.
-func detector(text string, session time.Duration, log *slog.Logger) (agentd.Detector, error) {
-	switch {
-	case strings.HasPrefix(text, zookeeper.Scheme):
-		url, err := zookeeper.ParseURL(text)
-		if err != nil {
-			return nil, err
-		}
-		return zookeeper.New(zookeeper.Config{URL: url, SessionTimeout: session, Log: log}), nil
-	case strings.HasPrefix(text, etcd.Scheme):
-		url, err := etcd.ParseURL(text)
-		if err != nil {
-			return nil, err
-		}
-		return etcd.New(etcd.Config{Dial: etcd.Dialer(url), Prefix: url.Path, SessionTimeout: session, Log: log}), nil
-	}
-	return standalone.ParseMasters(text, log)
-}
-
-// leaderOf returns the address of the master that leads now, waiting for one.
-func leaderOf(ctx context.Context, d agentd.Detector) (string, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for leader := range d.Detect(ctx) {
-		if at := leader.GetAddress(); leader != nil {
-			ip, err := netip.ParseAddr(at.GetIp())
-			if err != nil {
-				return "", fmt.Errorf("the leader has no address: %w", err)
-			}
-			return netip.AddrPortFrom(ip, uint16(at.GetPort())).String(), nil
-		}
-	}
-	return "", fmt.Errorf("no master leads: %w", context.Cause(ctx))
 }
 
 // shown returns flags' values as they may be shown: without passwords.

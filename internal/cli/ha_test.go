@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -40,19 +39,6 @@ func TestSelf(t *testing.T) {
 		got, err := (&haFlags{}).self(strings.Split(text, ","), info)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
-		}
-	}
-}
-
-func TestDetector(t *testing.T) {
-	for _, text := range []string{"zk://a", "etcd://a:x/b", "", "host", "a:1,b", "a:0"} {
-		if _, err := detector(text, sessionOf, slog.New(slog.DiscardHandler)); err == nil {
-			t.Errorf("%q was taken", text)
-		}
-	}
-	for _, text := range []string{"zk://a,b:1/mesos", "etcd://u:p@a/x", "a:1,master@10.0.0.1:5050"} {
-		if _, err := detector(text, sessionOf, slog.New(slog.DiscardHandler)); err != nil {
-			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

@@ -87,7 +87,9 @@ const layers = `
 	internal/wire < internal/masterd/electtest;
 	test/cluster < internal/etcdserver/etcdtest;
 	EDGES < internal/webui;
-	ADAPTERS, PUBLIC, internal/agentd, internal/masterd, internal/webui < internal/cli < cmd/meseta;
+	# How others find the leader, which is made of adapters.
+	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd < leader;
+	leader, ADAPTERS, PUBLIC, internal/agentd, internal/masterd, internal/webui < internal/cli < cmd/meseta;
 
 	# Test worlds. Only tests and the simulator see these.
 	NONE < internal/fakenet, internal/crashfs, internal/skip, internal/tidy;
