@@ -21,6 +21,7 @@ import (
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/lxc"
 	"github.com/meseta-project/meseta/internal/launcher/oci"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 // TestSuite is what a task can rely on in whatever container it runs, and an agent
@@ -64,15 +65,7 @@ type world struct {
 // isolating returns the configuration for containers of an OCI runtime or of LXC.
 func isolating(name string) func(*testing.T, string) Config {
 	return func(t *testing.T, dir string) Config {
-		missing := func(err error) {
-			if os.Getenv("CI") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-		if os.Getuid() != 0 {
-			missing(errors.New("only root can make containers"))
-		}
+		skip.UnlessRoot(t)
 		machine, err := oci.LookAround("/sys/fs/cgroup")
 		if err != nil {
 			t.Fatal(err)
@@ -85,13 +78,13 @@ func isolating(name string) func(*testing.T, string) Config {
 				err = tools.Use(bundles, machine, root)
 			}
 			if err != nil {
-				missing(err)
+				skip.Lacking(t, err.Error())
 			}
 			starter = tools
 		} else {
 			runtime, err := oci.FindRuntime(t.Context(), name)
 			if err != nil {
-				missing(err)
+				skip.Lacking(t, err.Error())
 			}
 			runtime.State, runtime.HideUnified = filepath.Join(bundles, "state"), machine.Hybrid
 			starter = runtime

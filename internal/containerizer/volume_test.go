@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/meseta-project/meseta/internal/docker"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 func volumes(t *testing.T, at ...string) []Volume {
@@ -44,9 +45,7 @@ func TestVolumes(t *testing.T) {
 
 // TestDockerVolumes: what the Engine mounts is the user's, as the sandbox is.
 func TestDockerVolumes(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can switch users")
-	}
+	skip.UnlessRoot(t)
 	c, spec := prepared(t, nil)
 	spec.User, spec.Docker = "nobody", &docker.Spec{}
 	vs := volumes(t, "data")

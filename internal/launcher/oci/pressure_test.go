@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/meseta-project/meseta/internal/launcher"
+	"github.com/meseta-project/meseta/internal/skip"
 )
 
 const stallsText = "some avg10=92.95 avg60=91.14 avg300=94.89 total=18419466233\nfull avg10=0.00 avg60=1.50 avg300=0.00 total=12\n"
@@ -45,7 +46,7 @@ func TestStallsOfKernel(t *testing.T) {
 		}
 		return
 	}
-	t.Skip("this kernel tells of no pressure")
+	skip.Lacking(t, "a kernel that tells of pressure")
 }
 
 func FuzzParseStalls(f *testing.F) {
