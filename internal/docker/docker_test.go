@@ -109,18 +109,18 @@ func TestHungEngine(t *testing.T) {
 		t.Fatal("it does not run")
 	}
 	engine := theEngine.PID()
-	e.patience = 500 * time.Millisecond
+	// The one that waits for the end reads its own patience meanwhile.
+	hasty := &Process{e: &Engine{cfg: e.cfg, api: e.api, patience: 500 * time.Millisecond}, id: p.id, full: p.full, pid: p.pid}
 	if err := syscall.Kill(engine, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	killed := p.Kill()
+	killed := hasty.Kill()
 	for p.First() != 0 { // SIGKILL takes a moment
 		time.Sleep(10 * time.Millisecond)
 	}
 	if err := errors.Join(killed, syscall.Kill(engine, syscall.SIGCONT)); err != nil {
 		t.Fatal(err)
 	}
-	e.patience = patience
 	if status, _, _ := b.ends(t, p); status != 128+int(syscall.SIGKILL) {
 		t.Errorf("status %d", status)
 	}
