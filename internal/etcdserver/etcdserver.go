@@ -20,6 +20,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // How fast members notice that their leader is gone: they hear of it every
@@ -84,10 +85,34 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	etcd, err := embed.StartEtcd(c)
-	if err != nil {
-		return nil, fmt.Errorf("start the embedded etcd at %s with the files in %s: %w", cfg.Self, cfg.Dir, err)
+	var network *net.OpError
+	switch {
+	case errors.As(err, &network):
+		return nil, fmt.Errorf("start the embedded etcd at %s: %w", cfg.Self, err)
+	case err != nil:
+		return nil, fmt.Errorf("start the embedded etcd at %s: %w: %s", cfg.Self, err, cfg.wayOut())
 	}
 	return &Server{etcd}, nil
+}
+
+// wayOut says what to do about files that cannot be used.
+func (cfg Config) wayOut() string {
+	return fmt.Sprintf("if files in %s are damaged, move that folder away, restart one of the other masters with --replace_peer=%s,"+
+		" and then this one; if no majority of the masters has its files, bring a backup back", cfg.Dir, cfg.Self)
+}
+
+// end is what etcd does when it cannot go on. It panics in goroutines of its own,
+// where nobody can take it up, so the process ends here.
+type end struct{ cfg Config }
+
+// OnWrite ends the process.
+func (e end) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+	why := zapcore.NewMapObjectEncoder()
+	for _, f := range fields {
+		f.AddTo(why)
+	}
+	_, _ = fmt.Fprintf(os.Stderr, "meseta: the embedded etcd cannot go on: %s: %v: %s\n", entry.Message, why.Fields["error"], e.cfg.wayOut())
+	os.Exit(1)
 }
 
 func (cfg Config) embed() (*embed.Config, error) {
@@ -114,7 +139,8 @@ func (cfg Config) embed() (*embed.Config, error) {
 	slices.Sort(members)
 	c.InitialCluster = strings.Join(members, ",")
 	c.InitialClusterToken = "meseta-" + cfg.Cluster
-	if _, err := os.Stat(filepath.Join(cfg.Dir, "member")); errors.Is(err, os.ErrNotExist) {
+	// What a member has confirmed is in its log; without one it has forgotten.
+	if logs, _ := filepath.Glob(filepath.Join(cfg.Dir, "member", "wal", "*.wal")); len(logs) == 0 {
 		if c.ClusterState, err = cfg.state(); err != nil {
 			return nil, err
 		}
@@ -124,7 +150,7 @@ func (cfg Config) embed() (*embed.Config, error) {
 	c.SnapshotCount, c.SnapshotCatchUpEntries = snapshotAfter, catchUpEntries
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModeRevision, keepRevisions
 	c.EnableGRPCGateway = false
-	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(bridge{cfg.Log}))
+	c.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(bridge{cfg.Log}, zap.WithPanicHook(end{cfg}), zap.WithFatalHook(end{cfg})))
 	return c, nil
 }
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -175,6 +176,89 @@ func TestForeignEtcd(t *testing.T) {
 			}, func() { refusedStart(t, c.advice, t.TempDir(), "--etcd=etcd://"+c.user+server.Addr+c.path) })
 		})
 	}
+}
+
+// TestForeignEmbedded: files of a member that are damaged or gone, which have a way
+// out while the others run, and a registry that is none of ours.
+func TestForeignEmbedded(t *testing.T) {
+	t.Parallel()
+	masters, _ := backends["embedded"](t)
+	leader := cluster.Leader(t, masters...)
+	standby := cluster.Without(masters, leader)[0]
+	cluster.Eventually(t, cluster.Patience, func() error { return standsBy(standby, leader) })
+	files := filepath.Join(etcdFolder(standby), "member")
+	for name, spoil := range map[string]func() error{
+		"damaged log":      func() error { return scribble(t, filepath.Join(files, "wal", "*.wal")) },
+		"damaged database": func() error { return scribble(t, filepath.Join(files, "snap", "db")) },
+		"no log": func() error {
+			return errors.Join(os.RemoveAll(filepath.Join(files, "wal")), os.Mkdir(filepath.Join(files, "wal"), 0o700))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			standby.Kill9()
+			kept := filepath.Join(t.TempDir(), "kept")
+			run(t, "cp", "-r", files, kept)
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			before := len(standby.Log())
+			standby.Process.Start()
+			code := standby.Exit(cluster.Patience).ExitCode()
+			if said := standby.Log()[before:]; code != 1 || !strings.Contains(said, "--replace_peer") || strings.Contains(said, "goroutine") {
+				t.Errorf("it ended with %d:\n%s", code, said)
+			}
+			if err := os.RemoveAll(files); err != nil {
+				t.Fatal(err)
+			}
+			run(t, "cp", "-r", kept, files)
+			standby.Start()
+			cluster.Eventually(t, cluster.Patience, func() error { return standsBy(standby, leader) })
+		})
+	}
+
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{"unix://" + etcdFolder(leader) + "/etcdctl.sock"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Put(t.Context(), "/meseta/registry/head", otherContent); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range masters {
+		m.Kill9()
+	}
+	for _, m := range masters {
+		m.Start()
+	}
+	const advice = "not a registry of Meseta's"
+	cluster.Eventually(t, cluster.Patience, func() error {
+		for _, m := range masters {
+			if !m.Running() && m.Exit(cluster.Patience).ExitCode() == 1 && strings.Contains(m.Log(), advice) && strings.Contains(m.Log(), "another --work_dir") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no master ended and said %q", advice)
+	})
+}
+
+// scribble writes over what is near the beginning of files.
+func scribble(t *testing.T, pattern string) error {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("%s: %q, %v", pattern, found, err)
+	}
+	for _, path := range found {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte(strings.Repeat(otherContent, 600)), 64)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // TestEtcdFull: a leader that cannot write ends and says why. Nobody leads until

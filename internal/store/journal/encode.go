@@ -34,7 +34,10 @@ func encode(puts []registry.Put) []byte {
 	return b
 }
 
-var errDamaged = errors.New("the registry is damaged: restore the store from a backup, or begin a new cluster under another path")
+// elsewhere is where another registry can be.
+const elsewhere = "another path, or where etcd is embedded with another --work_dir"
+
+var errDamaged = errors.New("the registry is damaged: restore the store from a backup, or begin a new cluster under " + elsewhere)
 
 // apply makes the changes in b.
 func apply(records map[string][]byte, b []byte) error {

@@ -123,7 +123,7 @@ func (s *Store) Load(ctx context.Context) (iter.Seq2[string, []byte], uint64, er
 		}
 		// A leader before us may have folded the log while we read it.
 		if _, now, again := s.readHead(ctx); again != nil || now == revision {
-			return nil, 0, errors.Join(fmt.Errorf("the registry is damaged: restore the store from a backup, or begin a new cluster under another path: %w", err), again)
+			return nil, 0, errors.Join(fmt.Errorf("%w: %w", errDamaged, err), again)
 		}
 	}
 }
@@ -136,10 +136,10 @@ func (s *Store) readHead(ctx context.Context) (h head, revision int64, err error
 		return head{Format: format}, 0, err
 	}
 	if err := json.Unmarshal(data, &h); err != nil || h.Format < 1 || h.From > h.Version {
-		return h, 0, errors.New("what is there is not a registry of Meseta's: use another path")
+		return h, 0, errors.New("what is there is not a registry of Meseta's: use " + elsewhere)
 	}
 	if h.Format > format {
-		return h, 0, fmt.Errorf("the registry has format %d, and this Meseta knows up to %d: start a newer one, or begin a new cluster under another path", h.Format, format)
+		return h, 0, fmt.Errorf("the registry has format %d, and this Meseta knows up to %d: start a newer one, or begin a new cluster under %s", h.Format, format, elsewhere)
 	}
 	return h, revision, nil
 }
