@@ -29,9 +29,7 @@ func TestDev(t *testing.T) {
 	if resident > devMemory && os.Getenv("MESETA_E2E_RACE") == "" {
 		t.Errorf("%d MB are resident, more than %d", resident>>20, devMemory>>20)
 	}
-	if !strings.Contains(dev.Log(), dev.Addr) {
-		t.Errorf("the banner does not say where the master is:\n%s", dev.Log())
-	}
+	dev.WaitLog(dev.Addr, cluster.Patience) // in the banner, which waits for the agents
 	p := meseta(t, "run", "--master="+dev.Addr, "--", "sh", "-c", "echo ran here")
 	if status := p.Exit(time.Minute).ExitCode(); status != 0 || !strings.Contains(p.Log(), "ran here") {
 		t.Errorf("exit status %d", status)
