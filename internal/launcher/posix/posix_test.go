@@ -234,6 +234,21 @@ func TestTetheredContainersDieWithTheAgent(t *testing.T) {
 	wait(t, p)
 }
 
+// TestMonitorOfTheDead: what a monitor starts is killed before it has begun, as with the
+// pid namespace that it was to be in. A monitor that waits for it all the same is ended.
+func TestMonitorOfTheDead(t *testing.T) {
+	skip.UnlessRoot(t)
+	dir := t.TempDir()
+	spec := &Spec{
+		ID: "c1", Path: "/bin/bash", Args: []string{"bash", "-c", "(kill -KILL $BASHPID) & read -r line <forever"},
+		Dir: dir, Status: filepath.Join(dir, "status"),
+	}
+	mkfifo("forever")(spec)
+	if p, err := newLauncher(t).ForkBundle(spec, Bundle{Dir: dir, Monitor: true}); !errors.Is(err, ErrNotStarted) {
+		t.Fatal(p, err)
+	}
+}
+
 func TestAdopt(t *testing.T) {
 	p, spec := start(t, "echo up > ready; read x < go; exit 5", func(s *Spec) { mkfifo("ready")(s); mkfifo("go")(s) })
 	line(t, spec, "ready")

@@ -489,7 +489,9 @@ static pid_t started(char **argv, pid_t runtime) {
 
 // begun waits until something that a monitor has started executes a program, and
 // returns its pid, which is stopped then; or 0 if the monitor ends before. All that
-// the monitor starts is traced until then.
+// the monitor starts is traced until then. When any of it is killed, as all is with the
+// pid namespace that it is in, the monitor is too: LXC's would wait for ever for what the
+// dead has to say, and by not reaping it hold up the end of the namespace.
 static pid_t begun(pid_t monitor) {
 	const long all = PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
 	int status, signal;
@@ -497,6 +499,8 @@ static pid_t begun(pid_t monitor) {
 	while ((pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {
 		if (pid == monitor && !WIFSTOPPED(status))
 			return 0;
+		if (pid > 0 && WIFSIGNALED(status))
+			kill(monitor, SIGKILL);
 		if (pid <= 0 || !WIFSTOPPED(status))
 			continue;
 		if (status >> 16 == PTRACE_EVENT_EXEC && pid != monitor)
