@@ -21,12 +21,10 @@ type agent struct {
 	plain bool
 	sound bool // blocked is right
 
-	waiting                     bool
 	multiRole, hierarchicalRole bool
 	gpus                        bool
 	remote                      bool // in another region than the master
 
-	pending     uint64       // the turn in which it became a candidate last
 	checked     uint64       // the version of slots that blocked is right for
 	heldBack    uint64       // the epoch in which nothing but quota stood in the way
 	maintenance *maintenance // nil: it is not going to be unavailable
@@ -152,7 +150,7 @@ func (a *Allocator) number(ag *agent) {
 		return
 	}
 	ag.num = uint32(len(a.byNum))
-	a.byNum = append(a.byNum, ag)
+	a.byNum, a.everyone = append(a.byNum, ag), append(a.everyone, ag.num)
 }
 
 // describeAgent takes over what is known of an agent and reports whether

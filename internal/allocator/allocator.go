@@ -37,6 +37,7 @@ type Allocator struct {
 	slots    slots
 	patience patience
 	byNum    []*agent // by number, nil if free
+	everyone []uint32 // all numbers, free ones too, in some order
 	free     []uint32 // numbers to give to new agents
 	orphan   map[ids.FrameworkID][]*agent
 
@@ -50,13 +51,12 @@ type Allocator struct {
 	now        time.Time // of the last run
 	nextBatch  time.Time
 	expiries   expiries
-	waiting    []*agent // candidates at the next batch
-	ripe       int      // of these the first so many become candidates now,
-	ripened    int      // and of these so many have
-	allWaiting bool     // all agents are
-	pending    []*agent // candidates
-	turn       uint64   // counts the cycles, from 1 on
-	all        bool     // all agents are
+	waiting    queue // candidates at the next batch
+	ripe       int   // of these the first so many become candidates now,
+	ripened    int   // and of these so many have
+	allWaiting bool  // all agents are
+	pending    queue // candidates
+	all        bool  // all agents are
 	cycle      cycle
 	work       int    // what the run may still cost
 	fetched    uint64 // means nothing
@@ -71,7 +71,6 @@ func New(cfg Config, rng *rand.Rand) *Allocator {
 	a := &Allocator{
 		cfg:        cfg,
 		rng:        rng,
-		turn:       1,
 		frameworks: map[ids.FrameworkID]*framework{},
 		agents:     map[ids.AgentID]*agent{},
 		roles:      map[string]*role{},

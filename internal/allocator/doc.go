@@ -11,7 +11,7 @@
 //
 //	      AddFramework AddAgent Recover Revive …
 //	master ─────────────────────────────────────▶ candidates ──┐
-//	                                              (agents)     │ a cycle: shuffled,
+//	                                              (agents)     │ a cycle: drawn,
 //	filters that expire, refusals for 0 s,                     │ then visited
 //	what quota holds back ──▶ waiting ── every second ─────────┤
 //	                                                           ▼

@@ -211,6 +211,9 @@ func (h *history) settle(t *rapid.T) {
 			break
 		}
 		ag := a.nextAgent()
+		if ag == nil {
+			continue
+		}
 		want := h.ref.first(ag, a.cycle.stage)
 		offers := a.visit(ag)
 		switch {

@@ -5,14 +5,31 @@ import (
 	"time"
 )
 
-// A cycle visits the agents that were candidates when it began.
+// A cycle visits the agents that were candidates when it began, by their numbers.
+// These are in random order as far as it has been drawn: to before next, and a few
+// beyond.
 type cycle struct {
-	stage  stage
-	agents []*agent
-	next   int
+	stage stage
+	nums  []uint32
+	next  int
+	own   []uint32 // has nums, unless the cycle is over all agents
 }
 
-func (c *cycle) done() bool { return c.next == len(c.agents) && c.stage == fairShare }
+func (c *cycle) done() bool { return c.next == len(c.nums) && c.stage == fairShare }
+
+// A queue is agents that wait for something, each once, by their numbers. One that is
+// removed leaves its number to the next that has it.
+type queue struct {
+	nums []uint32
+	has  bitset
+}
+
+func (q *queue) add(num uint32) {
+	if !q.has.has(num) {
+		q.has.add(num)
+		q.nums = append(q.nums, num)
+	}
+}
 
 // tell makes the allocator know the time, from which its batches count. Those
 // for which nobody waited are over.
@@ -21,26 +38,16 @@ func (a *Allocator) tell(now time.Time) {
 		a.started = now
 		a.nextBatch = now.Add(a.cfg.Interval)
 	}
-	if len(a.waiting) == 0 && !a.allWaiting {
+	if len(a.waiting.nums) == 0 && !a.allWaiting {
 		a.nextBatch = a.batchAfter(now)
 	}
 }
 
 // suggest makes the agent a candidate of the next cycle.
-func (a *Allocator) suggest(ag *agent) {
-	if ag.pending != a.turn {
-		ag.pending = a.turn
-		a.pending = append(a.pending, ag)
-	}
-}
+func (a *Allocator) suggest(ag *agent) { a.pending.add(ag.num) }
 
 // wait makes the agent a candidate at the next batch.
-func (a *Allocator) wait(ag *agent) {
-	if !ag.waiting {
-		ag.waiting = true
-		a.waiting = append(a.waiting, ag)
-	}
-}
+func (a *Allocator) wait(ag *agent) { a.waiting.add(ag.num) }
 
 // waitAll makes all agents candidates at the next batch.
 func (a *Allocator) waitAll() { a.allWaiting = true }
@@ -56,7 +63,7 @@ func (a *Allocator) Wake(now time.Time) time.Time {
 		return a.holdOff.until
 	case a.hasWork():
 		return now
-	case len(a.waiting) > 0 || a.allWaiting:
+	case len(a.waiting.nums) > 0 || a.allWaiting:
 		return a.nextBatch
 	case len(a.expiries) > 0:
 		return a.batchAfter(a.started.Add(time.Duration(a.expiries[0].ends) * tick))
@@ -85,7 +92,7 @@ const (
 	fitCost    = 8  // to see whether a framework can be offered it
 	passCost   = 1  // to pass over a role or framework
 	filterCost = 1  // a filter that ends
-	turnCost   = 2  // an agent that becomes a candidate, or one of a cycle
+	turnCost   = 1  // an agent that becomes a candidate, or a number that none has
 )
 
 // Run visits at most budget agents, more than 0, and fewer if they are more work
@@ -111,15 +118,20 @@ func (a *Allocator) Run(now time.Time, budget int) (offers []Offer, more bool) {
 	}
 	a.visiting.offers = a.visiting.offers[:0]
 	for a.work > 0 && (!a.cycle.done() || a.begin()) {
+		ag := a.nextAgent()
+		if ag == nil {
+			a.work -= turnCost
+			continue
+		}
 		a.work -= visitCost
-		a.visit(a.nextAgent())
+		a.visit(ag)
 	}
 	return a.visiting.offers, a.hasWork()
 }
 
 // hasWork reports whether there are candidates.
 func (a *Allocator) hasWork() bool {
-	return !a.cycle.done() || len(a.pending) > 0 || a.all || a.ripe > 0
+	return !a.cycle.done() || len(a.pending.nums) > 0 || a.all || a.ripe > 0
 }
 
 // batch notes, when it is time, that those who wait are to become candidates.
@@ -128,89 +140,89 @@ func (a *Allocator) batch(now time.Time) {
 		return
 	}
 	a.nextBatch = a.batchAfter(now.Add(1))
-	a.ripe = len(a.waiting)
+	a.ripe = len(a.waiting.nums)
 	a.all, a.allWaiting = a.all || a.allWaiting, false
 }
 
 // ripen makes candidates of the agents for which it is time, and reports whether
 // it got through with them.
 func (a *Allocator) ripen() bool {
+	q := &a.waiting
 	for a.ripened < a.ripe && a.work > 0 {
-		ag := a.waiting[a.ripened]
-		ag.waiting = false
-		a.suggest(ag)
+		num := q.nums[a.ripened]
+		q.has.remove(num)
+		a.pending.add(num)
 		a.ripened++
 		a.work -= turnCost
 	}
 	if a.ripened < a.ripe {
 		return false
 	}
-	a.waiting = slices.Delete(a.waiting, 0, a.ripe)
+	q.nums = slices.Delete(q.nums, 0, a.ripe)
 	a.ripe, a.ripened = 0, 0
 	return true
 }
 
-// begin starts a cycle with the candidates, in random order. It reports
-// whether there are any.
+// begin starts a cycle with the candidates. It reports whether there are any.
 func (a *Allocator) begin() bool {
-	agents := a.cycle.agents
-	clear(agents)
-	if agents = agents[:0]; a.all {
-		for _, ag := range a.byNum {
-			if ag != nil {
-				agents = append(agents, ag)
-			}
-		}
-		clear(a.pending)
-		a.pending = a.pending[:0]
+	c, p := &a.cycle, &a.pending
+	if a.all {
+		c.nums, p.nums = a.everyone, p.nums[:0]
 	} else {
-		agents, a.pending = a.pending, agents
+		c.own, p.nums = p.nums, c.own[:0]
+		c.nums = c.own
 	}
-	a.turn++ // nobody is pending any more
+	clear(p.has)
 	a.all = false
-	a.work -= turnCost * len(agents)
-	a.cycle = cycle{agents: agents, stage: fairShare}
-	if a.owing && len(agents) > 0 {
-		a.cycle.stage = guarantees
+	c.next, c.stage = 0, fairShare
+	if a.owing && len(c.nums) > 0 {
+		c.stage = guarantees
 	}
-	a.shuffle()
-	return len(agents) > 0
-}
-
-// shuffle puts the cycle's agents in random order.
-func (a *Allocator) shuffle() {
-	agents := a.cycle.agents
-	a.rng.Shuffle(len(agents), func(i, j int) { agents[i], agents[j] = agents[j], agents[i] })
+	return len(c.nums) > 0
 }
 
 // nextAgent returns the agent that is to be visited next in a cycle that is
-// not done.
+// not done, or nil if nobody has its number.
 func (a *Allocator) nextAgent() *agent {
-	if a.cycle.next == len(a.cycle.agents) {
-		a.cycle.stage, a.cycle.next = fairShare, 0
-		a.shuffle()
+	c := &a.cycle
+	if c.next == len(c.nums) {
+		c.stage, c.next = fairShare, 0
 	}
-	if a.cycle.next%ahead == 0 {
-		a.fetch()
+	if c.next%ahead == 0 {
+		a.fetch(a.draw())
 	}
-	a.cycle.next++
-	return a.cycle.agents[a.cycle.next-1]
+	c.next++
+	return a.byNum[c.nums[c.next-1]]
 }
 
-// ahead is how many agents are fetched at a time.
+// ahead is how many agents are drawn at a time.
 const ahead = 16
 
-// fetch reads a word of each line of memory that the visits of the next agents
-// begin with. Visits are in random order, so each would wait for its agent; here
-// nothing waits for what is read, and it comes for all of them at once.
-func (a *Allocator) fetch() {
-	agents := a.cycle.agents[a.cycle.next:]
-	agents = agents[:min(ahead, len(agents))]
-	for _, ag := range agents {
-		a.fetched += uint64(ag.num) + ag.checked + uint64(len(ag.blocked)+len(ag.holdings)+len(ag.open)+len(ag.named)) + ag.swept
+// draw puts the next agents' numbers in random order, and returns them. To draw all
+// of them when a cycle begins would keep the master.
+func (a *Allocator) draw() []uint32 {
+	rest := a.cycle.nums[a.cycle.next:]
+	next := rest[:min(ahead, len(rest))]
+	for i := range min(ahead, len(rest)-1) { // the last is not drawn
+		j := len(rest) - 1 - a.rng.IntN(len(rest)-i)
+		rest[i], rest[j] = rest[j], rest[i]
 	}
-	for _, ag := range agents {
-		role, _ := ag.available.AllocationRole() // of the first and the last entry
-		a.fetched += uint64(len(role))
+	return next
+}
+
+// fetch reads a word of each line of memory that the visits of agents begin with.
+// Visits are in random order, so each would wait for its agent; here nothing waits
+// for what is read, and it comes for all of them at once.
+func (a *Allocator) fetch(nums []uint32) {
+	for _, num := range nums {
+		if ag := a.byNum[num]; ag != nil {
+			a.fetched += uint64(ag.num) + ag.checked + uint64(len(ag.blocked)+len(ag.holdings)+len(ag.open)+len(ag.named)) + ag.swept
+		}
+	}
+	for _, num := range nums {
+		if ag := a.byNum[num]; ag != nil {
+			role, _ := ag.available.AllocationRole() // of the first and the last entry
+			a.fetched += uint64(len(role))
+		}
 	}
 }

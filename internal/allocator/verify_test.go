@@ -56,6 +56,25 @@ func verify(t fataler, a *Allocator) {
 	verifyShares(t, a, own)
 	verifyQuota(t, a)
 	verifyFull(t, a)
+	verifyNumbers(t, a)
+}
+
+// verifyNumbers looks for agents' numbers that are missing, or there twice.
+func verifyNumbers(t fataler, a *Allocator) {
+	t.Helper()
+	all := slices.Sorted(slices.Values(a.everyone))
+	if len(slices.Compact(all)) != len(a.byNum) || len(a.everyone) != len(a.byNum) {
+		t.Fatalf("%v are not the numbers below %d", a.everyone, len(a.byNum))
+	}
+	for _, q := range []*queue{&a.pending, {nums: a.waiting.nums[a.ripened:], has: a.waiting.has}} {
+		var has bitset
+		for _, num := range q.nums {
+			has.add(num)
+		}
+		if n := len(slices.Compact(slices.Sorted(slices.Values(q.nums)))); n != len(q.nums) || !has.within(q.has) || !q.has.within(has) {
+			t.Fatalf("%v wait, as %v", q.nums, q.has)
+		}
+	}
 }
 
 // noUse is what hopeless says, of one member only, and without remembering it.
