@@ -120,7 +120,7 @@ func TestManySessions(t *testing.T) {
 				input := cluster.AttachInput(t, agent, id)
 				input.Send(fmt.Sprintf("word %d\n", i))
 				if err := o.End(); err != nil || !strings.Contains(o.Text(), fmt.Sprintf("word %d", i)) {
-					t.Errorf("session %d: %v, says %q", i, err, o.Text())
+					t.Errorf("session %d: %d %s, %v, says %q", i, o.Status, o.Body, err, o.Text())
 				}
 				input.Leave()
 			})

@@ -121,12 +121,24 @@ func dockerBridge(t *testing.T, s *cluster.Scheduler, agent *cluster.Node, engin
 	}
 	cluster.Eventually(t, cluster.Patience, func() error { return inside(address, "80") })
 	cluster.Eventually(t, cluster.Patience, func() error { return inside("127.0.0.1", "31000") })
-	containers := cluster.MustGet(t, agent.URL+"/containers").List("")
-	if len(containers) != 1 || containers[0].Number("statistics.net_rx_bytes") == 0 || containers[0].Number("statistics.mem_total_bytes") == 0 {
-		t.Errorf("containers %v", containers)
-	}
+	measured(t, agent, "net_rx_bytes", "mem_total_bytes")
 	s.Kill("bridge")
 	s.AwaitState("bridge", "TASK_KILLED")
+}
+
+// measured waits until the statistics of the only container have some figures, which a
+// busy Engine tells later.
+func measured(t *testing.T, agent *cluster.Node, figures ...string) {
+	t.Helper()
+	cluster.Eventually(t, cluster.Patience, func() error {
+		containers := cluster.MustGet(t, agent.URL+"/containers").List("")
+		for _, name := range figures {
+			if len(containers) != 1 || containers[0].Number("statistics."+name) == 0 {
+				return fmt.Errorf("no %s: %v", name, containers)
+			}
+		}
+		return nil
+	})
 }
 
 func dockerRefused(t *testing.T, s *cluster.Scheduler) {
@@ -143,10 +155,7 @@ func dockerKilled(t *testing.T, s *cluster.Scheduler, agent *cluster.Node) {
 	task["kill_policy"] = J{"grace_period": J{"nanoseconds": 200_000_000}}
 	s.Launch(offer, 0, task)
 	s.AwaitState("killed", "TASK_RUNNING")
-	containers := cluster.MustGet(t, agent.URL+"/containers").List("")
-	if len(containers) != 1 || containers[0].Number("statistics.mem_rss_bytes") == 0 {
-		t.Errorf("containers %v", containers)
-	}
+	measured(t, agent, "mem_rss_bytes")
 	s.Kill("killed")
 	s.AwaitState("killed", "TASK_KILLED")
 }

@@ -25,6 +25,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -42,6 +43,7 @@ type Tools struct {
 	init    string // LXC's static init, "" if there is none
 	machine oci.Machine
 	root    string // --cgroups_root
+	turns   turns
 }
 
 // oldest is the first version with lxc.init.groups.
@@ -137,6 +139,57 @@ func (t *Tools) Run(id, bundle string, s *specs.Spec) (*oci.Command, error) {
 
 // Exec implements [oci.Starter].
 func (t *Tools) Exec(id, bundle string, p *specs.Process, in oci.Running) (*oci.Command, error) {
+	leave := t.turns.take(in.ID)
+	command, err := t.exec(id, bundle, p, in)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	started := command.Started
+	command.Started = func() error {
+		defer leave()
+		return started()
+	}
+	return command, nil
+}
+
+// turns has one process at a time start in a container. Each adds a mount at /dev/pts
+// and takes the uppermost away: when two did so at once, both of what is there could go
+// with another's, and the container had no terminals any more.
+type turns struct {
+	mu sync.Mutex
+	of map[string]*turn
+}
+
+type turn struct {
+	mu    sync.Mutex
+	users int // who have it or wait for it
+}
+
+func (t *turns) take(container string) (leave func()) {
+	t.mu.Lock()
+	if t.of == nil {
+		t.of = map[string]*turn{}
+	}
+	mine := t.of[container]
+	if mine == nil {
+		mine = &turn{}
+		t.of[container] = mine
+	}
+	mine.users++
+	t.mu.Unlock()
+	mine.mu.Lock()
+	return func() {
+		mine.mu.Unlock()
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if mine.users--; mine.users == 0 {
+			delete(t.of, container)
+		}
+	}
+}
+
+func (t *Tools) exec(id, bundle string, p *specs.Process, in oci.Running) (*oci.Command, error) {
 	inside, err := enter(in)
 	if err != nil {
 		return nil, err

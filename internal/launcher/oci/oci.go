@@ -184,6 +184,9 @@ func (l *Launcher) Exec(container string, spec *launcher.Spec) (launcher.Process
 			command.How.Inside = true
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if command.Started != nil {
+				err = errors.Join(err, command.Started())
+			}
 			return nil, errors.Join(fmt.Errorf("enter the network of container %s: %w", container, err), l.Release(spec.ID))
 		}
 	}
