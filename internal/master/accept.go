@@ -6,6 +6,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/validate"
 	"github.com/meseta-project/meseta/resources"
 )
@@ -28,12 +29,11 @@ type acceptance struct {
 
 // accept answers ACCEPT. Wrong offers fail it as a whole; a wrong operation, or
 // a wrong task of a LAUNCH, fails alone. What is left is declined.
-func (m *Master) accept(f *framework, call *schedulerpb.Call_Accept) {
+func (m *Master) accept(f *framework, call *schedulerpb.Call_Accept) *refusal.Error {
 	m.countLaunches(call.Operations)
-	offers, why := m.offersFor(f, call.OfferIds)
+	offers, why := m.offersFor(f, m.enough(call.OfferIds))
 	if why != "" {
-		m.refuseAccept(f, call, why)
-		return
+		return m.refuseAccept(f, call, why)
 	}
 	x := m.acceptanceOf(f, offers)
 	var rest []*mesos.Offer_Operation
@@ -46,6 +46,21 @@ func (m *Master) accept(f *framework, call *schedulerpb.Call_Accept) {
 		m.perform(x, op)
 	}
 	m.finish(x, call.Filters)
+	return nil
+}
+
+// enough returns as many of the offers that an ACCEPT names as are to be looked at:
+// they must all be of one agent, so of more than that has, something is wrong with
+// the first of them.
+func (m *Master) enough(names []*mesos.OfferID) []*mesos.OfferID {
+	if len(names) <= m.cfg.AllocationBudget {
+		return names
+	}
+	most := 1
+	if first := m.offers[ids.OfferID(names[0].GetValue())]; first != nil {
+		most += len(first.agent.offers)
+	}
+	return names[:min(len(names), max(most, m.cfg.AllocationBudget))]
 }
 
 func (m *Master) countLaunches(ops []*mesos.Offer_Operation) {
@@ -108,17 +123,10 @@ func disagreement(f *framework, offers []*offer) string {
 	return ""
 }
 
-// returnOne takes an offer back from a framework.
-func (m *Master) returnOne(f *framework, id *mesos.OfferID, filters *mesos.Filters) {
-	if o := f.offer(id); o != nil {
-		m.discard(o, filters)
-	}
-}
-
 // refuseAccept gives back what there is of the offers, and fails every
 // operation.
-func (m *Master) refuseAccept(f *framework, call *schedulerpb.Call_Accept, why string) {
-	m.respond(response{f, call.OfferIds, nil, m.returnOne})
+func (m *Master) refuseAccept(f *framework, call *schedulerpb.Call_Accept, why string) *refusal.Error {
+	err := m.respond(response{f, call.OfferIds, nil, m.returnOne})
 	state := mesos.TaskState_TASK_DROPPED
 	if !f.caps.partitionAware {
 		state = mesos.TaskState_TASK_LOST
@@ -131,6 +139,7 @@ func (m *Master) refuseAccept(f *framework, call *schedulerpb.Call_Accept, why s
 		m.failTasks(f, tasksOf(op), state, mesos.TaskStatus_REASON_INVALID_OFFERS,
 			"Task launched with invalid offers: "+why)
 	}
+	return err
 }
 
 func isLaunch(op *mesos.Offer_Operation) bool {

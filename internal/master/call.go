@@ -59,9 +59,9 @@ func (m *Master) do(f *framework, in SchedulerCall) *refusal.Error {
 		m.counters.Messages.UnregisterFramework++
 		m.removeFramework(f)
 	case schedulerpb.Call_ACCEPT:
-		m.accept(f, call.Accept)
+		return m.accept(f, call.Accept)
 	case schedulerpb.Call_DECLINE:
-		m.decline(f, call.Decline)
+		return m.decline(f, call.Decline)
 	case schedulerpb.Call_REVIVE:
 		m.revive(f, call.Revive)
 	case schedulerpb.Call_SUPPRESS:
@@ -85,9 +85,9 @@ func (m *Master) do(f *framework, in SchedulerCall) *refusal.Error {
 	case schedulerpb.Call_RECONCILE_OPERATIONS:
 		m.reconcileOperations(f, call.ReconcileOperations.GetOperations())
 	case schedulerpb.Call_ACCEPT_INVERSE_OFFERS:
-		m.answerInverse(f, call.AcceptInverseOffers.GetInverseOfferIds(), allocatorpb.InverseOfferStatus_ACCEPT, call.AcceptInverseOffers.GetFilters())
+		return m.answerInverse(f, call.AcceptInverseOffers.GetInverseOfferIds(), allocatorpb.InverseOfferStatus_ACCEPT, call.AcceptInverseOffers.GetFilters())
 	case schedulerpb.Call_DECLINE_INVERSE_OFFERS:
-		m.answerInverse(f, call.DeclineInverseOffers.GetInverseOfferIds(), allocatorpb.InverseOfferStatus_DECLINE, call.DeclineInverseOffers.GetFilters())
+		return m.answerInverse(f, call.DeclineInverseOffers.GetInverseOfferIds(), allocatorpb.InverseOfferStatus_DECLINE, call.DeclineInverseOffers.GetFilters())
 	default:
 		return refusal.NotImplementedf("Call %s is not implemented", call.GetType())
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/refusal"
 )
 
 // An inverseOffer asks a framework to leave an agent. There is one for each
@@ -88,11 +89,11 @@ func (m *Master) rescindInverse(o *inverseOffer) {
 }
 
 // answerInverse takes a framework's answer to inverse offers.
-func (m *Master) answerInverse(f *framework, answered []*mesos.OfferID, answer allocatorpb.InverseOfferStatus_Status, filters *mesos.Filters) {
-	m.respond(response{f, answered, filtersOr(filters), func(f *framework, id *mesos.OfferID, filters *mesos.Filters) {
+func (m *Master) answerInverse(f *framework, answered []*mesos.OfferID, answer allocatorpb.InverseOfferStatus_Status, filters *mesos.Filters) *refusal.Error {
+	return m.respond(response{f, answered, filtersOr(filters), func(f *framework, id *mesos.OfferID, filters *mesos.Filters) bool {
 		o := f.inverse[ids.OfferID(id.GetValue())]
 		if o == nil || o.isWithdrawn() { // answered, rescinded, or another's
-			return
+			return false
 		}
 		m.removeInverse(o)
 		m.alloc.AnswerInverse(m.now, f.id, o.agent.id, filters)
@@ -101,6 +102,7 @@ func (m *Master) answerInverse(f *framework, answered []*mesos.OfferID, answer a
 			FrameworkId: frameworkID(f.id),
 			Timestamp:   &mesos.TimeInfo{Nanoseconds: new(m.now.UnixNano())},
 		})
+		return true
 	}})
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
+	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -213,16 +214,27 @@ func (m *Master) tellRescinded(o *offer) {
 func (m *Master) offerTimeout(o *offer) { m.rescind(o) }
 
 // decline answers DECLINE.
-func (m *Master) decline(f *framework, call *schedulerpb.Call_Decline) {
+func (m *Master) decline(f *framework, call *schedulerpb.Call_Decline) *refusal.Error {
 	m.counters.Messages.DeclineOffers++
-	m.respond(response{f, call.OfferIds, filtersOr(call.Filters), m.declineOne})
+	return m.respond(response{f, call.OfferIds, filtersOr(call.Filters), m.declineOne})
 }
 
-func (m *Master) declineOne(f *framework, id *mesos.OfferID, filters *mesos.Filters) {
-	if o := f.offer(id); o != nil { // else answered, rescinded, or another's
-		m.discard(o, filters)
+func (m *Master) declineOne(f *framework, id *mesos.OfferID, filters *mesos.Filters) bool {
+	there := m.returnOne(f, id, filters)
+	if there {
 		m.editFramework(f).Counters.OffersDeclined++
 	}
+	return there
+}
+
+// returnOne takes an offer back from a framework.
+func (m *Master) returnOne(f *framework, id *mesos.OfferID, filters *mesos.Filters) bool {
+	o := f.offer(id)
+	if o == nil { // answered, rescinded, or another's
+		return false
+	}
+	m.discard(o, filters)
+	return true
 }
 
 // filtersOr returns the filters of a call, or those that it has by default.

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"log/slog"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -18,7 +20,8 @@ type answer struct {
 
 // reconcile answers RECONCILE. There is one answer at most to each framework that
 // is not given in whole: another call for all tasks begins it anew, and one that
-// names many waits until those named before have been answered.
+// names many waits until those named before have been answered. Frameworks that get
+// no answer ask again, so what is too much is dropped.
 func (m *Master) reconcile(f *framework, tasks []*schedulerpb.Call_Reconcile_Task) {
 	m.counters.Messages.ReconcileTasks++
 	an := &f.answer
@@ -28,9 +31,11 @@ func (m *Master) reconcile(f *framework, tasks []*schedulerpb.Call_Reconcile_Tas
 	case len(tasks) <= m.cfg.AllocationBudget:
 		m.answerNamed(f, tasks)
 		return
+	case len(an.named) > len(f.tasks)+maxNamed:
+		m.log.Warn("dropping RECONCILE", slog.String("framework_id", string(f.id)), slog.Int("named_before", len(an.named)))
+		return
 	default:
-		m.answerNamed(f, an.named)
-		an.named = tasks
+		an.named = append(an.named, tasks...)
 	}
 	m.answerSome(f, m.cfg.AllocationBudget)
 	if !an.isWhole() && !an.waits {

@@ -2,7 +2,13 @@ package master
 
 import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/refusal"
 )
+
+// maxNamed is how many offers, and how many tasks, a framework may have named beyond
+// those that there are in calls that are not taken in whole. It may not have many
+// that it names twice, or are no more: more is nonsense, and would fill the memory.
+const maxNamed = 1 << 20
 
 // A response is a framework's to very many offers. It is taken a part at a time,
 // and nothing is offered before it is taken in whole.
@@ -10,31 +16,25 @@ type response struct {
 	framework *framework
 	offers    []*mesos.OfferID // that are left
 	filters   *mesos.Filters   // nil: there are none, or it has revived since
-	take      func(*framework, *mesos.OfferID, *mesos.Filters)
+	// take takes back an offer, and reports whether there is such a one.
+	take func(*framework, *mesos.OfferID, *mesos.Filters) bool
 }
 
-// respond takes a response: to few offers at once. So it is with one that together
-// with those before it names more offers than there are.
-func (m *Master) respond(r response) {
-	waiting := len(r.offers)
-	for _, before := range m.responses {
-		waiting += len(before.offers)
+// respond takes a response: to few offers at once.
+func (m *Master) respond(r response) *refusal.Error {
+	f := r.framework
+	if len(r.offers) <= m.cfg.AllocationBudget/4 {
+		for _, id := range r.offers {
+			r.take(f, id, r.filters)
+		}
+		return nil
 	}
-	few := len(r.offers) <= m.cfg.AllocationBudget/4
-	if few || len(m.responses) > 0 && waiting > len(m.offers)+len(m.inverse) {
-		m.takeResponse(&r, len(r.offers))
-		return
+	if f.responding > len(f.offers)+len(f.inverse)+maxNamed {
+		return refusal.Unavailablef("The master is busy with %d offers that the framework has named; try again in a moment", f.responding)
 	}
+	f.responding += len(r.offers)
 	m.responses = append(m.responses, &r)
-}
-
-// takeResponse takes what a response says to the next so many offers.
-func (m *Master) takeResponse(r *response, most int) {
-	next := r.offers[:min(most, len(r.offers))]
-	r.offers = r.offers[len(next):]
-	for _, id := range next {
-		r.take(r.framework, id, r.filters)
-	}
+	return nil
 }
 
 // respondSome goes on with responses, the first come first. It may cost as much as
@@ -43,9 +43,14 @@ func (m *Master) takeResponse(r *response, most int) {
 func (m *Master) respondSome(budget int) (left int) {
 	for budget > 0 && len(m.responses) > 0 {
 		r := m.responses[0]
-		before := len(r.offers)
-		m.takeResponse(r, (budget+3)/4)
-		if budget -= 4 * (before - len(r.offers)); len(r.offers) > 0 {
+		for ; budget > 0 && len(r.offers) > 0; r.offers = r.offers[1:] {
+			r.framework.responding--
+			budget--
+			if r.take(r.framework, r.offers[0], r.filters) {
+				budget -= 3
+			}
+		}
+		if len(r.offers) > 0 {
 			return 0
 		}
 		m.responses = m.responses[1:]

@@ -1,0 +1,165 @@
+package master
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/allocator"
+	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/internal/registry"
+)
+
+// A talker is a framework that names very much in its calls.
+type talker struct {
+	m *Master
+	f *framework
+}
+
+func newTalker(t *testing.T, budget int) *talker {
+	t.Helper()
+	cfg := DefaultConfig()
+	cfg.AllocationBudget = budget
+	rng := rand.New(rand.NewPCG(1, 1))
+	m := New(cfg, Deps{Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(allocator.DefaultConfig(), rng)})
+	m.Recover(start, registry.New(), &mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(5050))})
+	m.Step(start, Subscribe{Peer: Peer{Conn: 1, StreamID: "s"}, Call: &schedulerpb.Call_Subscribe{
+		FrameworkInfo: &mesos.FrameworkInfo{User: new("u"), Name: new("f"), Role: new("*")},
+	}})
+	m.Effects()
+	for _, f := range m.frameworks {
+		return &talker{m, f}
+	}
+	t.Fatal("there is no framework")
+	return nil
+}
+
+// call returns what comes of a call in its own step.
+func (k *talker) call(call *schedulerpb.Call) (err *refusal.Error, events []*schedulerpb.Event) {
+	call.FrameworkId = frameworkID(k.f.id)
+	k.m.Step(start, SchedulerCall{Request: 1, Peer: k.f.row.Peer, Call: call})
+	for _, sent := range k.m.out.Messages {
+		switch sent := sent.(type) {
+		case Reply:
+			err = sent.Err
+		case ToFramework:
+			events = append(events, sent.Event)
+		default:
+		}
+	}
+	k.m.out.Messages = nil
+	return err, events
+}
+
+func (k *talker) decline(names []*mesos.OfferID) *refusal.Error {
+	err, _ := k.call(&schedulerpb.Call{Type: schedulerpb.Call_DECLINE.Enum(), Decline: &schedulerpb.Call_Decline{OfferIds: names}})
+	return err
+}
+
+// TestNamesOffers: responses that name far more offers than there are, are taken
+// a part at a time, whatever waits already. What is nonsense beyond all measure is
+// refused until they are.
+func TestNamesOffers(t *testing.T) {
+	const budget = 500
+	k := newTalker(t, budget)
+	many := slices.Repeat([]*mesos.OfferID{{Value: new("no offer")}}, 3*budget)
+	for range 3 {
+		if err := k.decline(many); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for left := k.f.responding; left > 0; left = k.f.responding {
+		k.m.Effects()
+		if taken := left - k.f.responding; taken < 1 || taken > budget {
+			t.Fatalf("%d are taken at a time", taken)
+		}
+	}
+	if len(k.m.responses) > 0 {
+		t.Fatalf("%d responses are never taken", len(k.m.responses))
+	}
+	if err := k.decline(slices.Repeat(many[:1], maxNamed+1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.decline(many); err == nil || err.Reason != refusal.Unavailable {
+		t.Errorf("more is refused by %v", err)
+	}
+	if err := k.decline(many[:1]); err != nil {
+		t.Errorf("little is refused: %s", err)
+	}
+	k.m.Effects()
+	if err := k.decline(many); err != nil {
+		t.Errorf("there is room again, and it is refused: %s", err)
+	}
+}
+
+// TestAcceptsMany: of an ACCEPT that names far more offers than an agent has, no more
+// are looked at than show that something is wrong.
+func TestAcceptsMany(t *testing.T) {
+	const budget = 500
+	k := newTalker(t, budget)
+	for _, same := range []bool{true, false} {
+		names := make([]*mesos.OfferID, 10*budget)
+		for i := range names {
+			name := strings.Repeat("x", i)
+			if same {
+				name = "x"
+			}
+			names[i] = &mesos.OfferID{Value: &name}
+		}
+		if n := len(k.m.enough(names)); n != budget {
+			t.Errorf("%d are looked at", n)
+		}
+		_, events := k.call(&schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: &schedulerpb.Call_Accept{
+			OfferIds: names,
+			Operations: []*mesos.Offer_Operation{{Type: mesos.Offer_Operation_LAUNCH.Enum(), Launch: &mesos.Offer_Operation_Launch{
+				TaskInfos: []*mesos.TaskInfo{{TaskId: &mesos.TaskID{Value: new("t")}, AgentId: &mesos.AgentID{Value: new("a")}}},
+			}}},
+		}})
+		want := map[bool]string{true: "Duplicate offer x in offer list", false: "Offer  is no longer valid"}[same]
+		if len(events) != 1 || !strings.Contains(events[0].GetUpdate().GetStatus().GetMessage(), want) {
+			t.Errorf("%v, not: %s", events, want)
+		}
+	}
+}
+
+// TestNamesTasks: the tasks that RECONCILE names are answered a part at a time, also
+// if it is called again and again meanwhile.
+func TestNamesTasks(t *testing.T) {
+	const budget = 500
+	k := newTalker(t, budget)
+	one := &schedulerpb.Call_Reconcile_Task{TaskId: &mesos.TaskID{Value: new("t")}}
+	reconcile := func(n int) int {
+		_, events := k.call(&schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{
+			Tasks: slices.Repeat([]*schedulerpb.Call_Reconcile_Task{one}, n),
+		}})
+		return len(events)
+	}
+	answered, asked := 0, 0
+	for range 5 {
+		n := reconcile(3 * budget)
+		if n > budget {
+			t.Fatalf("%d are answered at once", n)
+		}
+		answered, asked = answered+n, asked+3*budget
+	}
+	for len(k.m.answers) > 0 {
+		n := len(k.m.Effects().Messages)
+		if n < 1 || n > budget {
+			t.Fatalf("%d are answered at once", n)
+		}
+		answered += n
+	}
+	if answered != asked {
+		t.Errorf("%d are answered of %d", answered, asked)
+	}
+	for range 2 {
+		reconcile(maxNamed + 10*budget)
+	}
+	if n := len(k.f.answer.named); n > maxNamed+10*budget {
+		t.Errorf("%d wait", n)
+	}
+}
