@@ -185,7 +185,8 @@ func (m *Master) announceLosses(budget int) (left int) {
 // removals are the agents that wait for --agent_removal_rate_limit to be given
 // up, first come first served.
 type removals struct {
-	queue []removal
+	queue []*removal
+	waits map[ids.AgentID]*removal // those of queue that are not canceled
 	// next is when the limit lets another go; it is in use while timer is set.
 	next  time.Time
 	timer *deadline
@@ -195,13 +196,14 @@ type removal struct {
 	agent     ids.AgentID
 	why       string
 	recovered bool
+	canceled  bool
 }
 
 // scheduleRemoval gives an agent up, when the rate limit lets it. The limit
 // is there to protect tasks: an agent whose frameworks are all
 // PARTITION_AWARE, and so lose nothing, does not wait.
 func (m *Master) scheduleRemoval(a *agent, why string) {
-	if m.leaving[a.id] || m.removalWaits(a.id) {
+	if m.leaving[a.id] || m.removals.waits[a.id] != nil {
 		return
 	}
 	m.counters.AgentUnreachableScheduled++
@@ -223,7 +225,8 @@ func losesTasks(a *agent) bool {
 }
 
 func (m *Master) queueRemoval(r removal) {
-	m.removals.queue = append(m.removals.queue, r)
+	m.removals.queue = append(m.removals.queue, &r)
+	m.removals.waits[r.agent] = &r
 	if m.removals.timer == nil {
 		wait := max(0, m.removals.next.Sub(m.now))
 		m.removals.timer = m.after(wait, deadline{kind: removalAllowed})
@@ -234,17 +237,21 @@ func (m *Master) queueRemoval(r removal) {
 func (m *Master) removalTurn() {
 	rs := &m.removals
 	rs.timer = nil
+	for len(rs.queue) > 0 && rs.queue[0].canceled {
+		rs.queue = rs.queue[1:]
+	}
 	if len(rs.queue) == 0 {
 		return
 	}
 	r := rs.queue[0]
 	rs.queue = rs.queue[1:]
+	delete(rs.waits, r.agent)
 	every := m.cfg.AgentRemovalRate.Per / time.Duration(m.cfg.AgentRemovalRate.Events)
 	rs.next = m.now.Add(every)
 	if len(rs.queue) > 0 {
 		rs.timer = m.after(every, deadline{kind: removalAllowed})
 	}
-	m.remove(r)
+	m.remove(*r)
 }
 
 func (m *Master) remove(r removal) {
@@ -254,22 +261,11 @@ func (m *Master) remove(r removal) {
 	m.markUnreachable(r.agent, r.why, r.recovered)
 }
 
-func (m *Master) removalWaits(id ids.AgentID) bool {
-	for _, r := range m.removals.queue {
-		if r.agent == id {
-			return true
-		}
-	}
-	return false
-}
-
 // cancelRemoval keeps an agent that was heard of in time.
 func (m *Master) cancelRemoval(a *agent) {
-	for i, r := range m.removals.queue {
-		if r.agent == a.id {
-			m.removals.queue = append(m.removals.queue[:i:i], m.removals.queue[i+1:]...)
-			m.counters.AgentUnreachableCanceled++
-			return
-		}
+	if r := m.removals.waits[a.id]; r != nil {
+		r.canceled = true
+		delete(m.removals.waits, a.id)
+		m.counters.AgentUnreachableCanceled++
 	}
 }

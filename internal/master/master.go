@@ -135,6 +135,7 @@ func New(cfg Config, deps Deps) *Master {
 		admitting:     map[ids.UPID]bool{},
 		returning:     map[ids.AgentID][]AgentMessage{},
 		leaving:       map[ids.AgentID]bool{},
+		removals:      removals{waits: map[ids.AgentID]*removal{}},
 		batch:         1,
 		agentRows:     newShelf[ids.AgentID, AgentRow](),
 		frameworkRows: newShelf[ids.FrameworkID, FrameworkRow](),

@@ -34,7 +34,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"agents that are away never given up", "master/agent_leave.go",
-		"if m.leaving[a.id] || m.removalWaits(a.id) {", "if a != nil {",
+		"if m.leaving[a.id] || m.removals.waits[a.id] != nil {", "if a != nil {",
 	},
 	{
 		"next update sent before the last is acknowledged", "status/status.go",
