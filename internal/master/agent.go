@@ -203,6 +203,7 @@ func (m *Master) reconnectAgent(a *agent) {
 	m.cancelRemoval(a)
 	row := m.editAgent(a)
 	row.Connected = true
+	m.lookAfter(a)
 	if a.ping == nil {
 		m.pingNow(a)
 	}

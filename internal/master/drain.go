@@ -128,6 +128,7 @@ func (m *Master) setAvailability(a *agent, drain *mesos.DrainInfo, deactivated b
 	row.Drain, row.Deactivated = drain, deactivated
 	if drain.GetState() == mesos.DrainState_DRAINING {
 		m.draining[a.id] = a
+		m.lookAfter(a)
 	} else {
 		delete(m.draining, a.id)
 	}
@@ -149,11 +150,21 @@ func (m *Master) askToDrain(a *agent) {
 	}
 }
 
+// lookAfter has it recorded that an agent is drained, if it was to be drained and
+// nothing runs on it any more.
+func (m *Master) lookAfter(a *agent) {
+	if a.isEmpty() && m.draining[a.id] == a {
+		m.emptied = append(m.emptied, a)
+	}
+}
+
+func (a *agent) isEmpty() bool { return len(a.tasks)+len(a.operations) == 0 }
+
 // lookAfterDraining records of agents on which nothing runs any more that they
 // are drained, or gone.
 func (m *Master) lookAfterDraining() {
-	for _, a := range inOrder(m.draining) {
-		if len(a.tasks) > 0 || len(a.operations) > 0 || !a.row.Connected || m.leaving[a.id] {
+	for _, a := range m.emptied {
+		if m.draining[a.id] != a || !a.isEmpty() || !a.row.Connected || m.leaving[a.id] {
 			continue
 		}
 		m.log.Info("agent is drained", slog.String("agent_id", string(a.id)))
@@ -167,6 +178,7 @@ func (m *Master) lookAfterDraining() {
 			m.log.Warn("agent is not in the registry", slog.String("agent_id", string(a.id)), slog.String("error", err.Message))
 		}
 	}
+	m.emptied = nil
 }
 
 // markGone answers MARK_AGENT_GONE.

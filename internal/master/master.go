@@ -36,6 +36,7 @@ type Master struct {
 	offers     map[ids.OfferID]*offer
 	inverse    map[ids.OfferID]*inverseOffer
 	draining   map[ids.AgentID]*agent
+	emptied    []*agent     // of draining: nothing has run on them for a moment
 	completed  []*framework // oldest first, bounded
 	departing  []*departure // frameworks that are over, and not yet completed
 

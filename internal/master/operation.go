@@ -70,6 +70,7 @@ func (m *Master) addOperation(a *agent, p *mesos.Operation) {
 
 func (m *Master) removeOperation(o *operation) {
 	delete(o.agent.operations, o.key())
+	m.lookAfter(o.agent)
 	m.operationRows.remove(o.row.Serial)
 }
 

@@ -303,6 +303,7 @@ func (m *Master) removeTask(t *task, to Place) {
 	invariant.Check(t.released, "task is removed with its resources", "task", t.row.ID)
 	t.framework.delist(t)
 	delete(t.agent.tasks, t.key())
+	m.lookAfter(t.agent)
 	m.editTask(t).Place = to
 	if to == Unreachable {
 		m.keepUnreachable(t.framework, t)
