@@ -96,15 +96,10 @@ func (a *Allocator) SetWeight(role string, weight float64) {
 }
 
 // SetWhitelist lets only agents on the hosts be offered; nil allows all
-// (--whitelist).
-func (a *Allocator) SetWhitelist(hosts []string) {
-	a.whitelist = nil
-	if hosts != nil {
-		a.whitelist = map[string]bool{}
-	}
-	for _, host := range hosts {
-		a.whitelist[host] = true
-	}
+// (--whitelist). Hosts must not be changed afterwards: there may be so many that to
+// copy them takes long.
+func (a *Allocator) SetWhitelist(hosts map[string]bool) {
+	a.whitelist = hosts
 	a.waitAll()
 }
 

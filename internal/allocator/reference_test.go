@@ -25,7 +25,7 @@ type reference struct {
 	filters []refFilter
 	lent    map[ids.AgentID]resources.Resources
 	racks   map[ids.FrameworkID]refRack
-	listed  []string // hosts; nil: all
+	listed  map[string]bool // hosts; nil: all
 }
 
 // A refRack is a constraint: in the role only agents of the rack.
@@ -155,7 +155,7 @@ func (r *reference) filtered(ag *agent, s *subscription, rs resources.Resources)
 
 // first returns the first offer of an agent, nil if there is none.
 func (r *reference) first(ag *agent, st stage) *Offer {
-	if !ag.active || r.listed != nil && !slices.Contains(r.listed, ag.info.GetHostname()) {
+	if !ag.active || r.listed != nil && !r.listed[ag.info.GetHostname()] {
 		return nil
 	}
 	if offer := r.firstOf(ag, st, false); offer != nil {
@@ -471,7 +471,7 @@ func (h *history) actions() map[string]func(*rapid.T) {
 			h.ref.dropFilters(func(f refFilter) bool { return f.agent == id })
 		},
 		"whitelist": func(t *rapid.T) {
-			h.ref.listed = rapid.SampledFrom([][]string{nil, {"h1"}, {"h1", "h2"}}).Draw(t, "hosts")
+			h.ref.listed = rapid.SampledFrom([]map[string]bool{nil, {"h1": true}, {"h1": true, "h2": true}}).Draw(t, "hosts")
 			h.SetWhitelist(h.ref.listed)
 		},
 		"deactivate agent": func(t *rapid.T) { h.DeactivateAgent(pick(t, h.agents, "agent")) },

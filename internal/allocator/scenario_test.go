@@ -158,11 +158,24 @@ func commands() map[string]func(*world, command) {
 		"deactivate": (*world).deactivate,
 		"remove":     (*world).remove,
 		"weight":     func(w *world, c command) { w.SetWeight(c.args[0], float(c.args[1])) },
-		"whitelist":  func(w *world, c command) { w.SetWhitelist(c.args) },
+		"whitelist":  (*world).listHosts,
 		"drain":      func(w *world, c command) { w.DeactivateAgent(c.agent(0)) },
 		"undrain":    func(w *world, c command) { w.ActivateAgent(c.agent(0)) },
 		"lose":       (*world).lose,
 	}
+}
+
+// listHosts sets the whitelist; no hosts are all.
+func (w *world) listHosts(c command) {
+	if len(c.args) == 0 {
+		w.SetWhitelist(nil)
+		return
+	}
+	hosts := map[string]bool{}
+	for _, host := range c.args {
+		hosts[host] = true
+	}
+	w.SetWhitelist(hosts)
 }
 
 func float(s string) float64 {

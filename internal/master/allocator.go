@@ -44,7 +44,7 @@ type Allocator interface {
 	InTheWay(role string, offered resources.Resources) bool
 	Taker(top string) *allocator.Taker
 	HoldOff(now time.Time, agents int)
-	SetWhitelist(hosts []string)
+	SetWhitelist(hosts map[string]bool)
 
 	Run(now time.Time, budget int) (offers []allocator.Offer, more bool)
 	Wake(now time.Time) time.Time

@@ -101,7 +101,7 @@ type Ranked struct {
 
 // Whitelist says on which hosts alone agents may be offered; nil is all
 // (--whitelist).
-type Whitelist struct{ Hosts []string }
+type Whitelist struct{ Hosts map[string]bool }
 
 // Committed says that the registry batch with this number is durable.
 type Committed struct{ Seq uint64 }

@@ -95,7 +95,10 @@ func parseWeights(pairs []string) map[string]float64 {
 }
 
 func whitelistCommand(w *world, l line) {
-	hosts := append([]string{}, l.rest(0)...)
+	hosts := map[string]bool{}
+	for _, host := range l.rest(0) {
+		hosts[host] = true
+	}
 	if l.HasArg("any") {
 		hosts = nil
 	}

@@ -28,7 +28,7 @@ type whitelist struct {
 
 // load returns the hosts in the file, and whether they are others than before.
 // An empty file names none.
-func (l *whitelist) load() (hosts []string, changed bool, err error) {
+func (l *whitelist) load() (hosts map[string]bool, changed bool, err error) {
 	f, err := os.Open(l.path)
 	if err != nil {
 		return nil, false, err
@@ -45,10 +45,10 @@ func (l *whitelist) load() (hosts []string, changed bool, err error) {
 		return nil, false, nil
 	}
 	l.text, l.read = string(data), true
-	hosts = []string{}
+	hosts = map[string]bool{}
 	for line := range strings.Lines(l.text) {
 		if host := strings.TrimSpace(line); host != "" {
-			hosts = append(hosts, host)
+			hosts[host] = true
 		}
 	}
 	return hosts, true, nil

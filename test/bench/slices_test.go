@@ -176,7 +176,7 @@ var situations = []struct {
 		}
 	}},
 	{"whitelist", false, func(w *watched) {
-		w.step("whitelist", master.Whitelist{Hosts: []string{"h"}})
+		w.step("whitelist", master.Whitelist{Hosts: map[string]bool{"h": true}})
 		w.now = w.now.Add(time.Second)
 		w.step("tick", master.Tick{})
 	}},
