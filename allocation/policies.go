@@ -22,7 +22,7 @@ type Priority map[string]int32
 
 // Rank returns the priorities as ranks, of those roles that are there.
 func (p Priority) Rank(d Demand) (Ranking, error) {
-	ranks := map[string]int32{}
+	ranks := make(map[string]int32, len(d.Roles))
 	for _, r := range d.Roles {
 		for name := r.Name; name != ""; name = name[:max(0, strings.LastIndexByte(name, '/'))] {
 			if priority, ok := p[name]; ok {
@@ -72,8 +72,8 @@ func (r Random) Rank(d Demand) (Ranking, error) {
 // Check returns an error if a ranking names who is not in the demand that it
 // answers. It takes time in proportion to the two.
 func Check(d Demand, r Ranking) error {
-	roles := map[string][]Framework{}
-	above := map[string]bool{}
+	roles := make(map[string][]Framework, len(d.Roles))
+	above := make(map[string]bool, len(d.Roles))
 	for _, role := range d.Roles {
 		roles[role.Name] = role.Frameworks
 		for name := role.Name; name != ""; name = name[:max(0, strings.LastIndexByte(name, '/'))] {

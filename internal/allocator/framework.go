@@ -132,9 +132,19 @@ func (f *framework) sorted() []*subscription {
 // named returns the subscriptions to the roles, or to all if there are none;
 // what the framework is not subscribed to is left out.
 func (f *framework) named(roles []string) []*subscription {
+	among := setOf(roles)
 	return slices.DeleteFunc(f.sorted(), func(s *subscription) bool {
-		return !s.wanted || len(roles) > 0 && !slices.Contains(roles, s.role.name)
+		return !s.wanted || len(roles) > 0 && !among[s.role.name]
 	})
+}
+
+// setOf returns the set of names, of which a framework may have thousands.
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // AddFramework adds a framework, with whatever agents were added with as its
@@ -175,10 +185,11 @@ func (a *Allocator) UpdateFramework(fw Framework) {
 func (a *Allocator) describe(f *framework, fw Framework) {
 	f.info, f.active, f.can = fw, fw.Active, capabilitiesOf(fw.Info)
 	roles := rolesOf(fw.Info, f.can)
+	own, suppressed := setOf(roles), setOf(fw.Suppressed)
 	for _, name := range roles {
 		s := a.subscription(f, name)
-		revived := s.wanted && s.suppressed && !slices.Contains(fw.Suppressed, name)
-		s.wanted, s.suppressed = true, slices.Contains(fw.Suppressed, name)
+		revived := s.wanted && s.suppressed && !suppressed[name]
+		s.wanted, s.suppressed = true, suppressed[name]
 		a.setMinimums(s)
 		if revived {
 			a.forget(s)
@@ -186,7 +197,7 @@ func (a *Allocator) describe(f *framework, fw Framework) {
 		a.refresh(s)
 	}
 	for _, s := range f.sorted() {
-		if !slices.Contains(roles, s.role.name) {
+		if !own[s.role.name] {
 			a.leave(s)
 		}
 	}

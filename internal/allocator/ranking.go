@@ -8,7 +8,10 @@ import (
 // Demand returns what policies are shown: all roles that frameworks are
 // subscribed to, and of their frameworks at most so many.
 func (a *Allocator) Demand(most int) allocation.Demand {
-	d := allocation.Demand{Total: a.amounts(a.total.Quantities()), Free: a.amounts(a.unallocated())}
+	d := allocation.Demand{
+		Total: a.amounts(a.total.Quantities()), Free: a.amounts(a.unallocated()),
+		Roles: make([]allocation.Role, 0, len(a.roles)),
+	}
 	for _, name := range sortedKeys(a.roles) {
 		r := a.roles[name]
 		role := allocation.Role{

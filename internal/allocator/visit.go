@@ -251,6 +251,7 @@ func (a *Allocator) hopeless(ag *agent, r *role) bool {
 		}
 	}
 	if !anywhere {
+		a.work -= len(r.members) / 16 * passCost
 		a.slots.fill(r.members, a.epoch)
 	}
 	return !here
