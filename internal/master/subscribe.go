@@ -197,8 +197,8 @@ func (m *Master) subscribeAgain(in Subscribe, w wishes) {
 // redescribe changes what is known of a framework. Offers in roles that it has
 // left are rescinded.
 func (m *Master) redescribe(f *framework, info *mesos.FrameworkInfo, w wishes) {
-	left := slices.DeleteFunc(slices.Clone(f.roles), func(r string) bool { return slices.Contains(rolesOf(info), r) })
-	if slices.ContainsFunc(f.row.Suppressed, func(r string) bool { return !slices.Contains(w.suppressed, r) }) {
+	left := without(f.roles, rolesOf(info))
+	if len(without(f.row.Suppressed, w.suppressed)) > 0 {
 		m.waive(f) // that revives it
 	}
 	m.describe(f, info, w)
