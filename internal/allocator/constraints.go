@@ -217,6 +217,17 @@ func compileRegex(expr string, limits RegexLimits) (*regexp.Regexp, error) {
 	return re, nil
 }
 
+// count returns how many constraints there are for a role.
+func (c *Constraints) count(role string) (n int) {
+	if c == nil {
+		return 0
+	}
+	for _, g := range c.roles[role] {
+		n += len(g)
+	}
+	return n
+}
+
 // Exclude reports whether an agent does not meet the constraints of a role.
 func (c *Constraints) Exclude(role string, info *mesos.AgentInfo) bool {
 	return c.unmet(role, info) != ""

@@ -1,12 +1,17 @@
 package allocator
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/refusal"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // constrain returns offer constraints of one group for a role.
@@ -53,6 +58,36 @@ func TestPredicates(t *testing.T) {
 			if c.unmet("another", info) != "" {
 				t.Errorf("%s counts in a role it is not for", tc.constraint)
 			}
+		}
+	}
+}
+
+// TestManyConstraints: agents are visited the fewer at a time the more constraints
+// there are to look at.
+func TestManyConstraints(t *testing.T) {
+	const agents, budget = 50, 50
+	for _, many := range []bool{false, true} {
+		cs := []*schedulerpb.AttributeConstraint{attributeConstraint("os!~win.*")}
+		if many {
+			cs = slices.Repeat(cs, 1000)
+		}
+		c, err := CompileConstraints(constrain(cs...), DefaultRegexLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := New(DefaultConfig(), rand.New(rand.NewPCG(1, 2)))
+		a.AddFramework(Framework{ID: "f", Info: &mesos.FrameworkInfo{Role: new("r")}, Constraints: c, Active: true})
+		for i := range agents {
+			a.AddAgent(Agent{ID: ids.AgentIDFor("m", uint64(i)), Info: &mesos.AgentInfo{}, Total: resources.MustParse("cpus:1;mem:64")}, nil)
+		}
+		runs, offers := 0, 0
+		for more := true; more; runs++ {
+			var made []Offer
+			made, more = a.Run(time.Unix(1, 0), budget)
+			offers += len(made)
+		}
+		if offers != agents || many != (runs > agents/2) {
+			t.Errorf("%d offers in %d runs, many constraints: %t", offers, runs, many)
 		}
 	}
 }

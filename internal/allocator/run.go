@@ -90,6 +90,7 @@ const (
 	visitCost  = 64 // an agent that is offered
 	offerCost  = 96 // an offer, with what it is to the master
 	fitCost    = 8  // to see whether a framework can be offered it
+	matchCost  = 16 // a constraint of the framework's, which may be a regular expression
 	passCost   = 1  // to pass over a role or framework
 	filterCost = 1  // a filter that ends
 	turnCost   = 1  // an agent that becomes a candidate, or a number that none has

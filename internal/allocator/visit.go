@@ -150,7 +150,7 @@ func (a *Allocator) offerRole(v *visit, r *role) {
 			v.waits = true // until it answers
 			continue
 		}
-		a.work -= fitCost
+		a.work -= fitCost + matchCost*s.framework.info.Constraints.count(s.role.name)
 		rs, why := a.fit(v.agent, s, available, v.stage, a.rng)
 		if why != fits {
 			v.remark(s, why)
