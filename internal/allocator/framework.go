@@ -49,6 +49,7 @@ type role struct {
 	client     *sorter.Client[*role]
 	members    []*subscription
 	choosy     int // members that have minimums of their own
+	seeking    int // members that want offers now
 	frameworks *sorter.Tree[*subscription]
 }
 
@@ -62,7 +63,9 @@ func (a *Allocator) subscription(f *framework, name string) *subscription {
 	if r == nil {
 		r = &role{name: name, tree: a.tree(name), frameworks: sorter.New[*subscription](&a.total, &sorter.Weights{}, a.cfg.FrameworkOrder, a.rng)}
 		r.client = a.order.Add(name, r)
-		a.order.Activate(r.client)
+		if a.cfg.RoleOrder == sorter.Random {
+			a.order.Activate(r.client) // for good: whoever is there counts for the chances of others
+		}
 		a.roles[name] = r
 		r.tree.roles++
 		a.claim(r.tree, 1)
@@ -98,14 +101,34 @@ func (a *Allocator) drop(s *subscription) {
 
 // refresh makes the sorter and the slots agree with whether s is to be served.
 func (a *Allocator) refresh(s *subscription) {
+	was := s.client.Active()
 	if s.wanted && !s.suppressed && s.framework.active {
 		s.role.frameworks.Activate(s.client)
+		if !was {
+			a.seek(s.role, 1)
+		}
 		a.epoch++
 		a.slots.active.add(s.slot)
 		return
 	}
 	s.role.frameworks.Deactivate(s.client)
+	if was {
+		a.seek(s.role, -1)
+	}
 	a.slots.active.remove(s.slot)
+}
+
+// seek counts how many members of a role want offers. A role of which none does
+// is not even passed over.
+func (a *Allocator) seek(r *role, by int) {
+	r.seeking += by
+	switch {
+	case a.cfg.RoleOrder == sorter.Random:
+	case r.seeking == 0:
+		a.order.Deactivate(r.client)
+	default:
+		a.order.Activate(r.client)
+	}
 }
 
 // forget drops the filters of s, by giving it a slot without any.
