@@ -33,15 +33,17 @@ func (b bitset) within(o bitset) bool { return b.withinEither(o, nil) }
 // withinEither reports whether all of b is in o or p.
 func (b bitset) withinEither(o, p bitset) bool {
 	for i, w := range b {
-		if i < len(o) {
-			w &^= o[i]
-		}
-		if i < len(p) {
-			w &^= p[i]
-		}
-		if w != 0 {
+		if w&^o.word(i)&^p.word(i) != 0 {
 			return false
 		}
 	}
 	return true
+}
+
+// word returns 64 of the bits.
+func (b bitset) word(i int) uint64 {
+	if i < len(b) {
+		return b[i]
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"math/bits"
 	"slices"
 
 	roles "github.com/meseta-project/meseta/internal/role"
@@ -112,12 +113,40 @@ func (a *Allocator) visit(ag *agent) []Offer {
 
 // offerAll offers the roles in their order what is left.
 func (a *Allocator) offerAll(v *visit) {
+	if s := a.sole(v); s != nil {
+		if v.stage != guarantees || a.claims > 0 {
+			a.offerRole(v, s.role)
+		}
+		return
+	}
 	for client := range a.order.All() {
 		if v.empty() || v.stage == guarantees && a.claims == 0 {
 			return
 		}
 		a.offerRole(v, client.Value)
 	}
+}
+
+// sole returns the subscription whose turn alone it is, because to all others the
+// agent is known to be no use: who comes back to a cluster that everybody has
+// declined is found without asking everybody. It is nil if there are several.
+func (a *Allocator) sole(v *visit) (s *subscription) {
+	for i, w := range a.slots.active {
+		w &^= v.agent.blocked.word(i)
+		if v.behind {
+			w &= a.slots.behind.word(i)
+		} else {
+			w &^= a.slots.behind.word(i)
+		}
+		switch {
+		case w == 0:
+		case s != nil || w&(w-1) != 0:
+			return nil
+		default:
+			s = a.slots.of[64*i+bits.TrailingZeros64(w)].sub
+		}
+	}
+	return s
 }
 
 // skips reports whether it is not the turn of the subscription, or the agent is
