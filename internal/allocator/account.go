@@ -161,7 +161,8 @@ func (a *Allocator) Allocate(id ids.FrameworkID, agent ids.AgentID, rs resources
 // candidate at once. With filters (a refusal, the rest of an ACCEPT) the
 // framework does not get what it refused for RefuseSeconds, by default and if
 // negative 5, at most 365 days, at least the interval; and if RefuseSeconds is
-// 0, nobody gets it before the next batch. Agent and framework may be unknown,
+// 0, nobody gets it before the next batch, or the framework alone does not if it has
+// used nothing since it declined last. Agent and framework may be unknown,
 // for what has been removed meanwhile.
 func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID, rs resources.Resources, filters *mesos.Filters) {
 	a.tell(now)
@@ -182,7 +183,10 @@ func (a *Allocator) Recover(now time.Time, id ids.FrameworkID, agent ids.AgentID
 	refuse := refuseFor(filters, a.cfg.Interval)
 	if f := a.frameworks[id]; f != nil {
 		if s := f.subs[role]; s != nil && s.wanted && f.active {
-			a.decline(s, now, refuse)
+			if refuse == 0 && s.declined > 0 {
+				refuse = a.nextBatch.Sub(now)
+			}
+			a.decline(ag, s, now, refuse)
 			if refuse > 0 {
 				a.refuse(ag, s, bare, now.Add(refuse))
 			}

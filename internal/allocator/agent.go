@@ -20,6 +20,8 @@ type agent struct {
 	// is the same for all roles and all frameworks.
 	plain bool
 	sound bool // blocked is right
+	// spurned: who is doubted has declined it, and nobody was offered it since.
+	spurned bool
 
 	multiRole, hierarchicalRole bool
 	gpus                        bool

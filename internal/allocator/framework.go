@@ -139,6 +139,9 @@ func (a *Allocator) forget(s *subscription) {
 		if !s.behind.IsZero() {
 			a.slots.behind.add(s.slot)
 		}
+		if a.doubts(s) {
+			a.slots.doubted.add(s.slot)
+		}
 	}
 	a.refresh(s)
 }
@@ -308,7 +311,7 @@ func (a *Allocator) Revive(id ids.FrameworkID, roles []string) {
 	f := a.framework(id)
 	for _, s := range f.named(roles) {
 		s.suppressed = false
-		a.takesPart(s)
+		a.trust(s)
 		a.forget(s)
 	}
 	f.revived++

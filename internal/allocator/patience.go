@@ -25,10 +25,23 @@ func (a *Allocator) Accepted(id ids.FrameworkID, role string) {
 	}
 }
 
-// takesPart has the subscription served in its turn.
+// takesPart has the subscription served in its turn, and doubts it no more.
 func (a *Allocator) takesPart(s *subscription) {
-	s.declined, s.behind = 0, time.Time{}
+	a.trust(s)
+	s.declined = 0
+	a.slots.doubted.remove(s.slot)
+}
+
+// trust has the subscription served in its turn: it says that it wants something. It
+// is doubted as before, since it may say that over and over.
+func (a *Allocator) trust(s *subscription) {
+	s.behind = time.Time{}
 	a.slots.behind.remove(s.slot)
+}
+
+// doubts reports whether it is doubted that the subscription wants anything.
+func (a *Allocator) doubts(s *subscription) bool {
+	return a.cfg.Patience > 0 && s.declined >= a.cfg.Patience
 }
 
 // A pastDecline is a call by which a framework refused something for some time.
@@ -53,18 +66,20 @@ func (a *Allocator) noteDecline(s *subscription, now time.Time, refuse time.Dura
 	s.declines = append(s.declines, d)
 }
 
-// decline counts a refusal that holds for some time.
-func (a *Allocator) decline(s *subscription, now time.Time, refuse time.Duration) {
+// decline counts a refusal, of something of the agent, that holds for some time.
+func (a *Allocator) decline(ag *agent, s *subscription, now time.Time, refuse time.Duration) {
 	s.declined++
+	ag.spurned = a.doubts(s)
 	if refuse > 0 {
 		a.noteDecline(s, now, refuse)
 	}
-	if a.cfg.Patience == 0 || s.declined < a.cfg.Patience {
+	if !a.doubts(s) {
 		return
 	}
 	p := &a.patience
 	s.behind = now.Add(min(max(refuse, a.cfg.Interval), maxBehind))
 	a.slots.behind.add(s.slot)
+	a.slots.doubted.add(s.slot)
 	if !s.queued {
 		s.queued = true
 		p.behind = append(p.behind, s)

@@ -172,7 +172,9 @@ func (r *reference) firstOf(ag *agent, st stage, behind bool) *Offer {
 			continue
 		}
 		for client := range role.Value.frameworks.All() {
-			if r.now.Before(client.Value.behind) != behind {
+			s := client.Value
+			after := r.now.Before(s.behind) || ag.spurned && r.cfg.Patience > 0 && s.declined >= r.cfg.Patience
+			if after != behind {
 				continue
 			}
 			if rs := r.decide(ag, client.Value, st); !rs.IsEmpty() {
@@ -341,8 +343,16 @@ func (h *history) refuse(t *rapid.T) *mesos.Filters {
 
 // recover gives resources back, to both.
 func (h *history) recover(k offerKey, rs resources.Resources, filters *mesos.Filters) {
+	again := false
+	if f := h.frameworks[k.framework]; f != nil && f.subs[k.role] != nil {
+		again = f.subs[k.role].declined > 0
+	}
 	h.Recover(h.now, k.framework, k.agent, rs, filters)
-	if by := refuseFor(filters, h.cfg.Interval); by > 0 && !rs.IsEmpty() {
+	by := refuseFor(filters, h.cfg.Interval)
+	if filters != nil && by == 0 && again {
+		by = h.nextBatch.Sub(h.now)
+	}
+	if by > 0 && !rs.IsEmpty() {
 		f := h.frameworks[k.framework]
 		if s := f.subs[k.role]; s != nil && s.wanted && f.active {
 			h.ref.filters = append(h.ref.filters, refFilter{k.framework, k.role, k.agent, rs.Unallocated(), h.now.Add(by)})

@@ -6,6 +6,7 @@ type slots struct {
 	of      []slot
 	active  bitset   // those of subscriptions that want offers now
 	behind  bitset   // those of subscriptions that are served after others
+	doubted bitset   // those that have declined so many offers in a row that they are or were
 	full    bitset   // those to whom quota leaves nothing of plain agents
 	filled  uint64   // the epoch in which full is right
 	free    []uint32 // named by no filter and in no bitset
@@ -47,6 +48,7 @@ func (s *slots) take(sub *subscription) uint32 {
 func (s *slots) retire(i uint32) {
 	s.active.remove(i)
 	s.behind.remove(i)
+	s.doubted.remove(i)
 	s.of[i].sub = nil
 	if s.of[i].filters > 0 {
 		s.retired++

@@ -18,7 +18,8 @@ type visit struct {
 	own     map[string]resources.Resources // what is left that is, by role
 	shared  resources.Resources            // shared volumes that were offered
 	waits   bool                           // quota stands in the way of more
-	behind  bool                           // it is the turn of those who are served after others
+	after   bitset                         // slots of those who are served after others
+	behind  bool                           // it is their turn
 	offers  []Offer                        // of the run, this visit's at the end
 	before  int                            // how many of them are of earlier visits
 	bare    []resources.Resources          // of this visit's, allocated to nobody
@@ -100,23 +101,25 @@ func (a *Allocator) visit(ag *agent) []Offer {
 		a.finish(v)
 		return nil
 	}
-	if !a.slots.active.withinEither(ag.blocked, a.slots.behind) {
-		a.offerAll(v)
+	if v.after = a.slots.behind; ag.spurned {
+		v.after = a.slots.doubted
 	}
-	if len(a.patience.behind) > 0 && !v.empty() {
-		v.behind = true
+	a.offerAll(v)
+	if v.behind = true; !v.empty() {
 		a.offerAll(v)
 	}
 	a.finish(v)
 	return v.offers[v.before:]
 }
 
-// offerAll offers the roles in their order what is left.
+// offerAll offers those whose turn it is, role by role in their order, what is left.
 func (a *Allocator) offerAll(v *visit) {
-	if s := a.sole(v); s != nil {
-		if v.stage != guarantees || a.claims > 0 {
-			a.offerRole(v, s.role)
-		}
+	s, several := a.served(v)
+	switch {
+	case s == nil || v.stage == guarantees && a.claims == 0:
+		return
+	case !several:
+		a.offerRole(v, s.role)
 		return
 	}
 	for client := range a.order.All() {
@@ -127,33 +130,33 @@ func (a *Allocator) offerAll(v *visit) {
 	}
 }
 
-// sole returns the subscription whose turn alone it is, because to all others the
-// agent is known to be no use: who comes back to a cluster that everybody has
-// declined is found without asking everybody. It is nil if there are several.
-func (a *Allocator) sole(v *visit) (s *subscription) {
+// served returns a subscription whose turn it is and that the agent is not known to
+// be no use to, nil if there is none, and whether there are several: who comes back
+// to a cluster that everybody has declined is found without asking everybody.
+func (a *Allocator) served(v *visit) (s *subscription, several bool) {
 	for i, w := range a.slots.active {
 		w &^= v.agent.blocked.word(i)
 		if v.behind {
-			w &= a.slots.behind.word(i)
+			w &= v.after.word(i)
 		} else {
-			w &^= a.slots.behind.word(i)
+			w &^= v.after.word(i)
 		}
 		switch {
 		case w == 0:
 		case s != nil || w&(w-1) != 0:
-			return nil
+			return a.slots.of[64*i+bits.TrailingZeros64(w)].sub, true
 		default:
 			s = a.slots.of[64*i+bits.TrailingZeros64(w)].sub
 		}
 	}
-	return s
+	return s, false
 }
 
 // skips reports whether it is not the turn of the subscription, or the agent is
 // known to be no use to it.
 func (a *Allocator) skips(v *visit, s *subscription) bool {
 	a.work -= passCost
-	return v.agent.blocked.has(s.slot) || a.slots.behind.has(s.slot) != v.behind
+	return v.agent.blocked.has(s.slot) || v.after.has(s.slot) != v.behind
 }
 
 // offerRole offers the frameworks of a role what is left.
@@ -242,6 +245,9 @@ func (a *Allocator) finish(v *visit) {
 		}
 		h.resources = h.resources.Add(o.Resources)
 		ag.used = ag.used.Add(v.bare[i])
+	}
+	if len(offers) > 0 {
+		ag.spurned = false
 	}
 	switch {
 	case len(offers) == 0:
