@@ -95,13 +95,17 @@ func (c *cluster) addAgent(i int, s shape) {
 }
 
 func (c *cluster) addAgentOf(i int, total resources.Resources) {
+	c.AddAgent(agentOf(i, total), nil)
+}
+
+func agentOf(i int, total resources.Resources) allocator.Agent {
 	host := fmt.Sprintf("host%d", i)
-	c.AddAgent(allocator.Agent{
+	return allocator.Agent{
 		ID:           agentID(i),
 		Info:         &mesos.AgentInfo{Hostname: &host},
 		Capabilities: []mesos.AgentInfo_Capability_Type{mesos.AgentInfo_Capability_MULTI_ROLE, mesos.AgentInfo_Capability_HIERARCHICAL_ROLE},
 		Total:        total,
-	}, nil)
+	}
 }
 
 // slice is how many agents one turn of the master's loop visits.
@@ -132,17 +136,6 @@ func (c *cluster) giveBack(offers []allocator.Offer, filters *mesos.Filters) {
 func forADay() *mesos.Filters {
 	seconds := 86400.0
 	return &mesos.Filters{RefuseSeconds: &seconds}
-}
-
-// declineAll lets every framework decline every agent.
-func (c *cluster) declineAll() {
-	for {
-		offers := c.cycle()
-		if len(offers) == 0 {
-			return
-		}
-		c.giveBack(offers, forADay())
-	}
 }
 
 // cpuTime returns what the thread has used so far. Unlike the time of the
@@ -222,25 +215,72 @@ func BenchmarkFirstCycle(b *testing.B) {
 	})
 }
 
-// BenchmarkDeclinedCycle visits all agents, of which everybody has declined
-// everything. The benchmark of the same name in internal/allocator has the large
-// sizes.
-func BenchmarkDeclinedCycle(b *testing.B) {
-	shapes := []shape{
-		{agents: 1000, frameworks: 1},
-		{agents: 1000, frameworks: 50},
-		{agents: 1000, frameworks: 100},
-	}
+// declinedShapes are the sizes of clusters in which everybody has declined
+// everything. The largest takes four gigabytes, for the filters of 300 million
+// pairs.
+func declinedShapes() []shape {
+	shapes := []shape{{agents: 1000, frameworks: 1}, {agents: 1000, frameworks: 50}, {agents: 1000, frameworks: 100}, {agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}}
 	if full() {
-		shapes = append(shapes, shape{agents: 1000, frameworks: 1000}, shape{agents: 10_000, frameworks: 1000})
+		shapes = append(shapes, shape{agents: 50_000, frameworks: 1000}, shape{agents: 50_000, frameworks: 6000})
 	}
-	run(b, shapes, func(b *testing.B, s shape) {
-		c := newCluster(s)
-		c.declineAll()
+	return shapes
+}
+
+// newDeclined returns a cluster in which everybody has declined everything, and
+// that knows of each agent whom it is no use to.
+func newDeclined(s shape) *cluster {
+	c := newCluster(s)
+	c.DeclineAll(c.now, forADay())
+	c.cycle()
+	c.cpu, c.slowest = 0, 0
+	return c
+}
+
+// BenchmarkDeclinedCycle visits all agents, of which everybody has declined
+// everything.
+func BenchmarkDeclinedCycle(b *testing.B) {
+	run(b, declinedShapes(), func(b *testing.B, s shape) {
+		c := newDeclined(s)
 		for b.Loop() {
 			c.ActivateFramework(frameworkID(0)) // active already: makes all agents candidates
 			if offers := c.cycle(); len(offers) != 0 {
 				b.Fatalf("%d offers", len(offers))
+			}
+		}
+		c.report(b)
+	})
+}
+
+// BenchmarkRelearntCycle is the same after every agent got something back, so that
+// whom it is no use to is found anew.
+func BenchmarkRelearntCycle(b *testing.B) {
+	run(b, declinedShapes(), func(b *testing.B, s shape) {
+		c := newDeclined(s)
+		part := resources.MustParse("cpus:1").AllocatedTo(roleOf(0, s))
+		for b.Loop() {
+			b.StopTimer()
+			for i := range s.agents {
+				c.Allocate(frameworkID(0), agentID(i), part)
+				c.Recover(c.now, frameworkID(0), agentID(i), part, nil)
+			}
+			b.StartTimer()
+			if offers := c.cycle(); len(offers) != 0 {
+				b.Fatalf("%d offers", len(offers))
+			}
+		}
+		c.report(b)
+	})
+}
+
+// BenchmarkExplore is one slice of an inquiry about frameworks that have declined
+// everything on all agents.
+func BenchmarkExplore(b *testing.B) {
+	run(b, []shape{{agents: 50_000, frameworks: 10}}, func(b *testing.B, s shape) {
+		c := newDeclined(s)
+		in := c.Inquire(allocator.Query{})
+		for b.Loop() {
+			if c.Explore(c.now, in, slice) {
+				in = c.Inquire(allocator.Query{})
 			}
 		}
 	})
@@ -305,9 +345,8 @@ func BenchmarkSuppress(b *testing.B) {
 // BenchmarkRevive is what follows when one framework of many that have
 // declined everything wants offers again: all agents, which it declines again.
 func BenchmarkRevive(b *testing.B) {
-	run(b, []shape{{agents: 1000, frameworks: 100}, {agents: 1000, frameworks: 1000}}, func(b *testing.B, s shape) {
-		c := newCluster(s)
-		c.declineAll()
+	run(b, declinedShapes(), func(b *testing.B, s shape) {
+		c := newDeclined(s)
 		i := 0
 		for b.Loop() {
 			c.Revive(frameworkID(i), nil)
@@ -318,6 +357,26 @@ func BenchmarkRevive(b *testing.B) {
 			c.giveBack(offers, forADay())
 			i = (i + 1) % s.frameworks
 		}
+		c.report(b)
+	})
+}
+
+// BenchmarkReviveBacklog is Mesos's AllocatorBacklog: all frameworks revive where
+// everything is offered already, and after each the allocator runs.
+func BenchmarkReviveBacklog(b *testing.B) {
+	run(b, large([]shape{{agents: 1000, frameworks: 1000}, {agents: 1000, frameworks: 6000}}), func(b *testing.B, s shape) {
+		c := newCluster(s)
+		c.cycle()
+		c.cpu, c.slowest = 0, 0
+		for b.Loop() {
+			for i := range s.frameworks {
+				c.Revive(frameworkID(i), nil)
+				if offers := c.cycle(); len(offers) != 0 {
+					b.Fatalf("%d offers", len(offers))
+				}
+			}
+		}
+		c.report(b)
 	})
 }
 

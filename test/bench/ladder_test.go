@@ -132,7 +132,7 @@ func BenchmarkMultiFrameworkAllocations(b *testing.B) {
 			b.StartTimer()
 			for range 30 {
 				for _, o := range c.cycle() {
-					task := tasks[min(number(o)%10/4, 2)].AllocatedTo(o.Role)
+					task := tasks[min(number(o.Framework)%10/4, 2)].AllocatedTo(o.Role)
 					if o.Resources.Contains(task) {
 						c.Accepted(o.Framework, o.Role)
 						c.Recover(c.now, o.Framework, o.Agent, o.Resources.Sub(task), nil)
@@ -143,5 +143,53 @@ func BenchmarkMultiFrameworkAllocations(b *testing.B) {
 				c.now = c.now.Add(time.Second)
 			}
 		}
+	})
+}
+
+// BenchmarkUpdateAgents is the other half of Mesos's AddAndUpdateSlave: all agents,
+// of which everything is offered, get something that may be revoked, one after the
+// other, and lose it again.
+func BenchmarkUpdateAgents(b *testing.B) {
+	run(b, large([]shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}}), func(b *testing.B, s shape) {
+		c := newCluster(s)
+		c.cycle()
+		plain := resources.MustParse(plainAgent)
+		revocable := resources.MustParse("cpus:10").Proto()
+		revocable[0].Revocable = &mesos.Resource_RevocableInfo{}
+		more := plain.Add(resources.Trusted(revocable))
+		for b.Loop() {
+			for _, total := range []resources.Resources{more, plain} {
+				for i := range s.agents {
+					known := agentOf(i, total)
+					c.UpdateAgent(known)
+					if offers, _ := c.Run(c.now, slice); len(offers) != 0 {
+						b.Fatalf("%d offers to who takes nothing that may be revoked", len(offers))
+					}
+				}
+			}
+		}
+	})
+}
+
+// BenchmarkExtremeSuppress is a first cycle where 99 of 100 frameworks want nothing.
+func BenchmarkExtremeSuppress(b *testing.B) {
+	shapes := []shape{{agents: 1000, frameworks: 1000}, {agents: 10_000, frameworks: 1000}, {agents: 10_000, frameworks: 6000}}
+	run(b, large(shapes), func(b *testing.B, s shape) {
+		c := newCluster(s)
+		for i := range s.frameworks {
+			if i%100 != 0 {
+				c.Suppress(frameworkID(i), nil)
+			}
+		}
+		for b.Loop() {
+			offers := c.cycle()
+			b.StopTimer()
+			if len(offers) != s.agents {
+				b.Fatalf("%d offers", len(offers))
+			}
+			c.giveBack(offers, nil)
+			b.StartTimer()
+		}
+		c.report(b)
 	})
 }

@@ -25,7 +25,7 @@ import (
 // A leader is a master's core with agents that each run one task, which uses all
 // of its agent, so that nothing is offered until one ends.
 type leader struct {
-	b       *testing.B
+	b       testing.TB
 	core    *master.Master
 	now     time.Time
 	peers   map[ids.FrameworkID]master.Peer
@@ -38,11 +38,11 @@ type leader struct {
 
 func newLeader(b *testing.B, agents, frameworks int) *leader {
 	b.Helper()
-	l := lead(b, master.DefaultConfig(), registry.New())
+	l := lead(b, master.DefaultConfig(), allocator.DefaultConfig(), registry.New())
 	for i := range frameworks {
 		l.subscribe(i, "*")
 	}
-	l.register(agents)
+	l.register(agents, "cpus:1;mem:64")
 	l.launchAll()
 	if len(l.tasks) != agents {
 		b.Fatalf("%d tasks on %d agents", len(l.tasks), agents)
@@ -51,14 +51,14 @@ func newLeader(b *testing.B, agents, frameworks int) *leader {
 }
 
 // lead returns a leader without agents and frameworks.
-func lead(b *testing.B, cfg master.Config, known *registry.Registry) *leader {
+func lead(b testing.TB, cfg master.Config, policy allocator.Config, known *registry.Registry) *leader {
 	rng := rand.New(rand.NewPCG(1, 2))
 	l := &leader{
 		b: b, now: time.Unix(1_000_000, 0), peers: map[ids.FrameworkID]master.Peer{},
 		inverse: map[ids.FrameworkID][]*mesos.OfferID{}, of: map[string]ids.FrameworkID{},
 	}
 	l.core = master.New(cfg, master.Deps{
-		Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(allocator.DefaultConfig(), rng),
+		Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(policy, rng),
 	})
 	l.core.Recover(l.now, known, &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
 	l.settle()
@@ -74,9 +74,9 @@ func (l *leader) subscribe(i int, role string) {
 	l.settle()
 }
 
-// register has agents register.
-func (l *leader) register(agents int) {
-	rs := resources.MustParse("cpus:1;mem:64").Endpoint()
+// register has agents register, each with the resources.
+func (l *leader) register(agents int, each string) {
+	rs := resources.MustParse(each).Endpoint()
 	for i := range agents {
 		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 5051)
 		l.core.Step(l.now, master.AgentMessage{

@@ -12,6 +12,7 @@ import (
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
 	"github.com/meseta-project/meseta/internal/registry"
@@ -100,11 +101,11 @@ func newWatched(b *testing.B, agents, frameworks int, idle bool) *watched {
 	cfg := master.DefaultConfig()
 	cfg.Reclaim, cfg.ReclaimAfter = true, time.Second
 	cfg.AgentPingTimeout = pings
-	l := lead(b, cfg, registry.New())
+	l := lead(b, cfg, allocator.DefaultConfig(), registry.New())
 	for i := range frameworks {
 		l.subscribe(i, "role"+strconv.Itoa(i))
 	}
-	l.register(agents)
+	l.register(agents, "cpus:1;mem:64")
 	if !idle {
 		l.launchAll()
 	}
@@ -148,7 +149,7 @@ var situations = []struct {
 	}},
 	{"recovery", false, func(w *watched) { // of a new leader, to which no agent comes back
 		known := w.core.Registry()
-		w.leader = lead(w.b, master.DefaultConfig(), known)
+		w.leader = lead(w.b, master.DefaultConfig(), allocator.DefaultConfig(), known)
 		for i := range w.frameworks {
 			w.subscribe(i, "role"+strconv.Itoa(i))
 		}
