@@ -97,6 +97,9 @@ func (a *Agent) addExecutor(f *framework, info *mesos.ExecutorInfo, generated bo
 	x := a.newExecutor(f, run, info, generated)
 	if x.checkpoint() {
 		a.persist(meta.Executor{Run: run, Info: downgraded(secret.WithoutInExecutor(info)), Generated: generated})
+		if x.builtin != Custom { // how it will speak is known, and one write is sooner durable than two
+			a.persist(meta.Connected{Run: run})
+		}
 	}
 	a.gc.keep(meta.Run{Framework: f.id, Executor: run.Executor})
 	return x

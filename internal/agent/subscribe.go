@@ -113,7 +113,7 @@ func (a *Agent) connect(x *executor, in ExecutorSubscribe) {
 	}
 	x.conn = in.Conn
 	a.byConn[in.Conn] = x
-	if x.checkpoint() {
+	if x.checkpoint() && x.builtin == Custom {
 		a.persist(meta.Connected{Run: x.run, Driver: in.Driver})
 	}
 	if x.state == ExecutorRegistering {
