@@ -43,7 +43,7 @@ type authenticatee struct {
 	client     ids.UPID // the agent
 	processes  processes
 	post       func(from string, to ids.UPID, m proto.Message)
-	tell       func(agent.Input)
+	tell       func(...agent.Input)
 	log        *slog.Logger
 
 	mu       sync.Mutex

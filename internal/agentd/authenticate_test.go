@@ -43,7 +43,7 @@ func newCaller() *caller {
 		credential: &authn.Credential{Principal: "agent-principal", Secret: "agent-secret"},
 		client:     "slave(1)@127.0.0.1:5051", processes: c, log: slog.New(slog.DiscardHandler),
 		post: func(from string, to ids.UPID, m proto.Message) { c.sent = append(c.sent, letter{from, to, m}) },
-		tell: func(in agent.Input) { c.told = append(c.told, in) },
+		tell: func(in ...agent.Input) { c.told = append(c.told, in...) },
 	}
 	return c
 }

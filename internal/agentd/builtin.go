@@ -23,6 +23,7 @@ type commandHost struct {
 	prober  *prober          // of the process; nil: not started
 	probed  chan probe.Result
 	over    bool // the process has ended
+	untold  []agent.Input
 }
 
 type exit struct {
@@ -95,9 +96,7 @@ func (c *container) runCommand(h *commandHost) {
 func (h *commandHost) act(timer *time.Timer) (done bool) {
 	for {
 		e := h.core.Effects()
-		for _, call := range e.Calls {
-			h.call(call)
-		}
+		h.tell(e.Calls)
 		for _, r := range e.Probes {
 			h.probe(r)
 		}
@@ -113,12 +112,20 @@ func (h *commandHost) act(timer *time.Timer) (done bool) {
 	}
 }
 
-func (h *commandHost) call(call *executorpb.Call) {
-	if call.GetType() == executorpb.Call_SUBSCRIBE {
-		h.c.s.tell(agent.ExecutorSubscribe{Conn: h.conn, Call: call})
-		return
+// tell passes on what the core says, and what the agent is to hear first: that a
+// task has started and that it runs is remembered by one write.
+func (h *commandHost) tell(calls []*executorpb.Call) {
+	for _, call := range calls {
+		if call.GetType() == executorpb.Call_SUBSCRIBE {
+			h.untold = append(h.untold, agent.ExecutorSubscribe{Conn: h.conn, Call: call})
+		} else {
+			h.untold = append(h.untold, agent.ExecutorCall{Call: call})
+		}
 	}
-	h.c.s.tell(agent.ExecutorCall{Call: call})
+	if len(h.untold) > 0 {
+		h.c.s.tell(h.untold...)
+		h.untold = nil
+	}
 }
 
 func (h *commandHost) do(action command.Action) {
@@ -141,7 +148,7 @@ func (h *commandHost) start() {
 		return
 	}
 	h.watch(process)
-	h.c.s.tell(agent.ContainerLaunched{Container: h.c.id(), PID: process.PID()})
+	h.untold = append(h.untold, agent.ContainerLaunched{Container: h.c.id(), PID: process.PID()})
 	h.core.Step(h.c.s.clock(), command.Started{PID: process.PID(), Data: h.c.s.containerizer.Inspected(process)})
 }
 

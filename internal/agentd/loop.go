@@ -96,9 +96,15 @@ func (s *Server) Snapshot(ctx context.Context) (*agent.Snapshot, error) {
 	}
 }
 
-// tell puts an input into the inbox, waiting for room. What comes when the
-// server stops is lost, as it would be a moment later.
-func (s *Server) tell(in agent.Input) { _ = s.inbox.Put(context.Background(), item{input: in}) }
+// tell puts inputs into the inbox, waiting for room. They come to the core together.
+// What comes when the server stops is lost, as it would be a moment later.
+func (s *Server) tell(ins ...agent.Input) {
+	items := make([]item, len(ins))
+	for i, in := range ins {
+		items[i].input = in
+	}
+	_ = s.inbox.Put(context.Background(), items...)
+}
 
 // act carries out effects: messages now, the rest after what is to be
 // remembered is on disk.

@@ -22,7 +22,8 @@ type Mailbox[T any] struct {
 
 	mu     sync.Mutex
 	items  []T
-	room   chan struct{} // closed, and replaced, when a full mailbox is emptied
+	room   chan struct{} // closed, and replaced, when a mailbox without room is emptied
+	wanted bool          // somebody was told to wait for room
 	closed bool
 
 	// Of the consumer alone.
@@ -39,11 +40,12 @@ func New[T any](capacity int) *Mailbox[T] {
 	}
 }
 
-// Put puts x in. When the mailbox is full it waits for room, until ctx is
-// done, whose cause it then returns, or until the mailbox is closed (ErrClosed).
-func (m *Mailbox[T]) Put(ctx context.Context, x T) error {
+// Put puts xs in, which are taken together. When there is no room for all it waits,
+// until ctx is done, whose cause it then returns, or until the mailbox is closed
+// (ErrClosed). More than the mailbox holds go into an empty one.
+func (m *Mailbox[T]) Put(ctx context.Context, xs ...T) error {
 	for {
-		room, err := m.put(x)
+		room, err := m.put(xs...)
 		if room == nil {
 			return err
 		}
@@ -61,17 +63,19 @@ func (m *Mailbox[T]) TryPut(x T) bool {
 	return room == nil && err == nil
 }
 
-// put puts x in or returns the channel that is closed when there is room.
-func (m *Mailbox[T]) put(x T) (<-chan struct{}, error) {
+// put puts xs in or returns the channel that is closed when there is room.
+func (m *Mailbox[T]) put(xs ...T) (<-chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	before := len(m.items)
+	switch {
+	case m.closed:
 		return nil, ErrClosed
-	}
-	if len(m.items) >= m.capacity {
+	case before > 0 && before+len(xs) > m.capacity:
+		m.wanted = true
 		return m.room, nil
 	}
-	if m.items = append(m.items, x); len(m.items) == 1 {
+	if m.items = append(m.items, xs...); before == 0 {
 		m.signal()
 	}
 	return nil, nil
@@ -115,9 +119,9 @@ func (m *Mailbox[T]) swap() ([]T, error) {
 		}
 		return nil, nil
 	}
-	if len(batch) == m.capacity {
+	if m.wanted {
 		close(m.room)
-		m.room = make(chan struct{})
+		m.room, m.wanted = make(chan struct{}), false
 	}
 	m.items, m.taken = m.taken[:0], batch
 	select {

@@ -206,3 +206,31 @@ func BenchmarkPut(b *testing.B) {
 		})
 	}
 }
+
+// TestTogether: what was put by one call is taken by one, and who waits for room for
+// more than there is gets it.
+func TestTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := mailbox.New[int](3)
+		if err := m.Put(t.Context(), 1, 2); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- m.Put(t.Context(), 3, 4) }()
+		synctest.Wait()
+		for _, want := range [][]int{{1, 2}, {3, 4}} {
+			if batch, err := m.Take(t.Context(), time.Time{}); err != nil || !slices.Equal(batch, want) {
+				t.Errorf("%v %v, want %v", batch, err, want)
+			}
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := m.Put(t.Context(), 5, 6, 7, 8); err != nil { // into an empty one
+			t.Error(err)
+		}
+		if batch, err := m.Take(t.Context(), time.Time{}); err != nil || len(batch) != 4 {
+			t.Errorf("%v %v", batch, err)
+		}
+	})
+}
