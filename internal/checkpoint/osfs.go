@@ -3,6 +3,8 @@ package checkpoint
 import (
 	"io/fs"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -21,7 +23,21 @@ func (OS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	if err != nil {
 		return nil, err // a nil *os.File must not become a File that is not nil
 	}
-	return f, nil
+	return osFile{f}, nil
+}
+
+// osFile begins to write to the disk at once what is written to it. Syncing several
+// files then takes the file system one transaction: else each gets its place on the
+// disk only when it is synced, in a transaction after that of the one before.
+type osFile struct{ *os.File }
+
+// Write implements [io.Writer].
+func (f osFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	if err == nil {
+		_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE) // Sync sees to it, and tells if it fails
+	}
+	return n, err
 }
 
 // Mkdir is [os.Mkdir].
