@@ -1,7 +1,9 @@
 package oci_test
 
 import (
+	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,6 +42,25 @@ func needStarter(t testing.TB, name, dir, root string, machine oci.Machine) oci.
 	return runtime
 }
 
+// within is for machines that others use: where the test is in a group of much weight,
+// what it starts is to be there as well.
+var within = flag.String("within", "", "control group, in every hierarchy, that those of containers are in")
+
+// unified is where control groups of version 2 are beside those of version 1.
+const unified = "/sys/fs/cgroup/unified"
+
+// isBelow reports whether there is a folder where that is mounted, on the machine's own
+// file system, which nobody sees.
+func isBelow(t testing.TB, name string) bool {
+	t.Helper()
+	look := exec.Command("unshare", "--mount", "sh", "-c", `umount -l "$1" && if [ -e "$1/$2" ]; then echo yes; fi`, "sh", unified, name)
+	out, err := look.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(out) > 0
+}
+
 // config returns the configuration of a launcher that shares nothing with others.
 func config(t testing.TB, name string) oci.Config {
 	t.Helper()
@@ -47,13 +68,17 @@ func config(t testing.TB, name string) oci.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, dir := "meseta-test-"+strconv.Itoa(os.Getpid()), t.TempDir()
+	root, dir := filepath.Join(*within, "meseta-test-"+strconv.Itoa(os.Getpid())), t.TempDir()
 	starter := needStarter(t, name, dir, root, machine)
+	before := machine.Hybrid && isBelow(t, root)
 	t.Cleanup(func() { // after those of the containers
 		for _, dir := range machine.Hierarchies {
 			if err := os.Remove(filepath.Join(dir, root)); err != nil && !os.IsNotExist(err) {
 				t.Error(err)
 			}
+		}
+		if machine.Hybrid && !before && isBelow(t, root) {
+			t.Errorf("there is a folder %s, below the mount of %s", root, unified)
 		}
 	})
 	return oci.Config{Starter: starter, Dir: dir, Options: oci.Options{

@@ -413,8 +413,10 @@ static pid_t prepare(char **argv) {
 		fail("Failed to leave the peers of the mounts of", argv[1]);
 	for (int i = 0; i < n; i++)
 		put_shared(argv, i, shared[i]);
-	if (strchr(argv[7], 'u'))
-		umount2("/sys/fs/cgroup/unified", MNT_DETACH);
+	// crun makes folders there for what it takes to be groups, so there is a place for
+	// them that goes with the container. Below the mount is the machine's.
+	if (strchr(argv[7], 'u') && mount("none", "/sys/fs/cgroup/unified", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=700,size=64k") != 0)
+		fail("Failed to hide", "/sys/fs/cgroup/unified");
 	if (strchr(argv[7], 's'))
 		own_ipc(argv);
 	if (strchr(argv[7], 'I'))
