@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,10 @@ import (
 // many is how many containers TestManyContainers has on one agent: 1000 for the
 // figures of docs/operator/containers.md, which it prints.
 var many = flag.Int("many", 30, "containers on one agent")
+
+// within is for machines that others use: where the test is in a group of much weight,
+// what it starts is to be there as well.
+var within = flag.String("within", "", "control group, in every hierarchy, that those of TestManyContainers are in")
 
 // large is what an agent offers that has room for them.
 const large = "--resources=cpus:1000;mem:1000000;disk:100000;ports:[31000-32000]"
@@ -30,7 +35,7 @@ func TestManyContainers(t *testing.T) {
 	for _, runtime := range slices.Sorted(maps.Keys(launcherFlags)) {
 		t.Run(runtime, func(t *testing.T) {
 			needRuntime(t, runtime)
-			c := &containers{root: fmt.Sprintf("meseta-e2e-%d-many-%s", os.Getpid(), runtime)}
+			c := &containers{root: filepath.Join(*within, fmt.Sprintf("meseta-e2e-%d-many-%s", os.Getpid(), runtime))}
 			t.Cleanup(func() { c.removeGroups(t) })
 			c.Master = cluster.StartMaster(t)
 			c.agent = cluster.StartAgent(t, c.Master, slices.Concat([]string{large, "--cgroups_root=" + c.root}, launcherFlags[runtime])...)
