@@ -10,6 +10,7 @@ COUNT    ?= 6
 CHAOS    ?= 5m
 SEED     ?= 0
 PKG      ?= ./...
+WITHIN   ?=
 
 # The packages whose tests run whole binaries, one after another, and the
 # simulator, whose many seeds are not run under the race detector: it has one
@@ -17,7 +18,7 @@ PKG      ?= ./...
 E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/... ./test/chaos/... ./test/kernel/...
 UNIT  = $(shell $(GO) list ./... | grep -v -e /test/ -e /internal/sim$$)
 
-.PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e chaos generate bench fuzz demo clean
+.PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e chaos generate bench figures fuzz demo clean
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +71,15 @@ bench: ## run the benchmarks: BENCH=regexp COUNT=6 PKG=./...; results in bin/ben
 	@mkdir -p bin
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee bin/bench.txt
 	$(TOOL) benchstat bin/bench.txt
+
+# Launches of all kinds beside each other, for what varies from one moment to the next
+# to be the same for all; then whole clusters.
+figures: build ## measure containers as docs/operator/containers.md tells: root, and nothing else to do
+	$(GO) test -c -o bin/oci.test ./internal/launcher/oci
+	for i in $$(seq 25); do ./bin/oci.test -test.run '^$$' -test.bench 'Launch|Bare' -test.benchtime 1x -within=$(WITHIN); done > bin/figures.txt
+	$(TOOL) benchstat bin/figures.txt
+	$(GO) run ./test/bench/direct -n 100 -within=$(WITHIN)
+	for n in 500 1000 1000 1000; do TMPDIR=/dev/shm MESETA_BINARY=$(CURDIR)/bin/meseta $(GO) test -count=1 -timeout 30m ./test/e2e -run TestManyContainers -v -args -many=$$n -within=$(WITHIN) | grep -e 'one launch' -e FAIL; done
 
 fuzz: ## fuzz each parser for FUZZTIME=10s: PKG=./...
 	./scripts/fuzz $(FUZZTIME) $(PKG)

@@ -55,7 +55,7 @@ func dockerContainers(t *testing.T) {
 	master := cluster.StartMaster(t)
 	cluster.StartAgent(t, master, large, "--containerizers=docker,mesos", "--docker_socket="+engine.Socket, "--docker_remove_delay=1secs")
 	s := cluster.Subscribe(t, master, durable("docker"))
-	t.Logf("one launch: %s", oneByOne(s, func(offer cluster.Value, id string) J { return dockered(offer, id, "exec sleep 100000", nil) }))
+	t.Logf("%s: one launch: %s", t.Name(), oneByOne(s, func(offer cluster.Value, id string) J { return dockered(offer, id, "exec sleep 100000", nil) }))
 }
 
 func manyContainers(t *testing.T, c *containers) {
@@ -82,7 +82,8 @@ func manyContainers(t *testing.T, c *containers) {
 	awaitMany(t, s, "TASK_KILLED", names)
 	cluster.Eventually(t, cluster.Patience, c.left)
 	down := time.Since(begun)
-	t.Logf("one launch: %v; %d containers: %v until all run, %v until nothing is left; agent %d KB before, %d KB with them", one, *many, up.Round(time.Millisecond), down.Round(time.Millisecond), before, with)
+	t.Logf("%s: one launch: %v; %d containers: %v until all run, %v until nothing is left; agent %d KB before, %d KB with them",
+		t.Name(), one, *many, up.Round(time.Millisecond), down.Round(time.Millisecond), before, with)
 	s.Teardown()
 	c.checkNothingLeft(t)
 }

@@ -26,6 +26,7 @@ import (
 var (
 	count   = flag.Int("n", 100, "launches")
 	at      = flag.String("cgroups", "/sys/fs/cgroup", "where control groups are mounted")
+	within  = flag.String("within", "", "control group, which there is in every hierarchy, that those of containers are in")
 	program = "/bin/sleep"
 )
 
@@ -81,16 +82,17 @@ func makeGroups(id string) ([]string, error) {
 	}
 	var groups []string
 	for _, file := range hierarchies {
-		parent := filepath.Dir(file)
-		if filepath.Base(parent) == "unified" {
+		hierarchy := filepath.Dir(file)
+		if filepath.Base(hierarchy) == "unified" {
 			continue
 		}
+		parent := filepath.Join(hierarchy, *within)
 		group := filepath.Join(parent, id)
 		if err := os.Mkdir(group, 0o755); err != nil {
 			return groups, err
 		}
 		groups = append(groups, group)
-		if err := limit(filepath.Base(parent), parent, group); err != nil {
+		if err := limit(filepath.Base(hierarchy), parent, group); err != nil {
 			return groups, err
 		}
 	}
