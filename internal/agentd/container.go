@@ -177,6 +177,11 @@ func (c *container) prepare() error {
 	if err := c.s.containerizer.Prepare(c.ended, c.make); err != nil {
 		return err
 	}
+	class, err := c.s.containerizer.Class(c.make)
+	if err != nil {
+		return err
+	}
+	c.s.classified(c.id(), class)
 	if c.spec.Builtin == agent.PodBuiltin {
 		if err := os.Chmod(c.spec.Sandbox, podSandbox); err != nil {
 			return err

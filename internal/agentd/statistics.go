@@ -94,11 +94,16 @@ func (s *Server) containerStatus(id ids.ContainerID, pid int) *mesos.ContainerSt
 	return &mesos.ContainerStatus{ContainerId: containerID(id), ExecutorPid: &n, NetworkInfos: s.containerizer.Networks(id), CgroupInfo: s.cgroupInfo(id)}
 }
 
-// running takes note of a container's process, and tells the core the class of its
-// packets, for statuses.
+// running takes note of a container's process.
 func (s *Server) running(id ids.ContainerID, process launcher.Process) {
 	s.processes.Store(id, process)
-	if class := netClass(process); class != 0 {
+	s.classified(id, netClass(process))
+}
+
+// classified tells the core the class of a container's packets, for statuses, unless it
+// has none.
+func (s *Server) classified(id ids.ContainerID, class uint32) {
+	if class != 0 {
 		s.tell(agent.ContainerClass{Container: id, Class: class})
 	}
 }

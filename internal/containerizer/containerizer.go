@@ -157,6 +157,18 @@ func (c *Containerizer) fetch(ctx context.Context, spec *Spec) error {
 	return c.fetcher.Fetch(ctx, spec.Sandbox, spec.User, spec.URIs, log)
 }
 
+// Class returns the class that the packets of a prepared container will be in, 0 for
+// none.
+func (c *Containerizer) Class(spec *Spec) (uint32, error) {
+	l, ok := c.launcher.(interface {
+		Class(id string) (uint32, error)
+	})
+	if !ok || spec.Docker != nil {
+		return 0, nil
+	}
+	return l.Class(string(spec.ID))
+}
+
 // Start runs a command in a prepared container. env is complete but for PATH,
 // which is added if it is missing.
 func (c *Containerizer) Start(spec *Spec, command *mesos.CommandInfo, env []string) (launcher.Process, error) {

@@ -83,8 +83,11 @@ func TestNetCls(t *testing.T) {
 				}
 				return nil
 			}
-			if got := launch("a", "TASK_RUNNING").Text("container_status.cgroup_info.net_cls.classid"); got != strconv.Itoa(0xaaaa0001) {
-				t.Errorf("the status says that packets are in class %q", got)
+			launch("a", "TASK_RUNNING")
+			for _, event := range s.Events() {
+				if status := event.Get("update.status"); status.Text("task_id.value") == "a" && class(status) != 0xaaaa0001 {
+					t.Errorf("the status says that packets are in class %x: %v", class(status), status)
+				}
 			}
 			c.agent.Kill9()
 			c.agent.Restart(t)
@@ -95,11 +98,61 @@ func TestNetCls(t *testing.T) {
 				t.Errorf("message %q", got)
 			}
 			s.Kill("a")
-			if got := s.AwaitState("a", "TASK_KILLED").Text("container_status.cgroup_info.net_cls.classid"); got != strconv.Itoa(0xaaaa0001) {
-				t.Errorf("after the agent's restart, the status says that packets are in class %q", got)
+			if got := class(s.AwaitState("a", "TASK_KILLED")); got != 0xaaaa0001 {
+				t.Errorf("after the agent's restart, the status says that packets are in class %x", got)
 			}
 			launch("c", "TASK_RUNNING")
 			cluster.Eventually(t, soon, classes)
+			s.Teardown()
+			c.checkNothingLeft(t)
+		})
+	})
+}
+
+// class returns the class that a status says that packets are in, 0 for none.
+func class(status cluster.Value) int {
+	n, err := strconv.Atoi(status.Text("container_status.cgroup_info.net_cls.classid"))
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// TestNetClsOfPods: the tasks of a pod are in the pod's class, but for those that do not
+// share its groups: each of these has one of its own, and an agent that was killed knows
+// whose it is.
+func TestNetClsOfPods(t *testing.T) {
+	inNetCls(t, func() {
+		flags := []string{"--isolation=cgroups/cpu,cgroups/mem,cgroups/net_cls,namespaces/pid", "--cgroups_net_cls_primary_handle=0xAAAA", "--cgroups_net_cls_secondary_handles=0x1,0x4"}
+		eachOCIRuntimeWith(t, flags, func(t *testing.T, c *containers) {
+			s := cluster.Subscribe(t, c.Master, durable("classes"))
+			own := J{"share_cgroups": false}
+			launch := func(pod string, linux J, task string) int {
+				offer := s.AwaitOffer()
+				launchPod(s, offer, pod, withMemory(inContainer(cluster.Task(offer, task, "exec sleep 1000"), linux), 32))
+				return class(s.AwaitState(task, "TASK_RUNNING"))
+			}
+			for i, got := range []int{launch("shares", J{}, "a"), launch("shares", J{}, "b"), launch("owns", own, "c"), launch("owns", own, "d")} {
+				if want := []int{0xaaaa0001, 0xaaaa0001, 0xaaaa0003, 0xaaaa0004}[i]; got != want {
+					t.Errorf("the status of %c says that packets are in class %x, not %x", 'a'+i, got, want)
+				}
+			}
+			c.agent.Kill9()
+			c.agent.Restart(t)
+			cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
+			s.Kill("c")
+			if got := class(s.AwaitState("c", "TASK_KILLED")); got != 0xaaaa0003 {
+				t.Errorf("after the agent's restart, the status says that packets are in class %x", got)
+			}
+			cluster.Eventually(t, soon, func() error { // a task's end is told before its group is gone
+				if classes, _ := filepath.Glob("/sys/fs/cgroup/net_cls/" + c.root + "/*/mesos/*/net_cls.classid"); len(classes) != 3 {
+					return fmt.Errorf("there are %q", classes)
+				}
+				return nil
+			})
+			if got := launch("owns", own, "e"); got != 0xaaaa0003 {
+				t.Errorf("the only class that is free is not %x", got)
+			}
 			s.Teardown()
 			c.checkNothingLeft(t)
 		})

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/meseta-project/meseta/internal/launcher"
 )
 
 // NetCls are the classes that packets of containers are in, for the machine's
@@ -66,22 +68,43 @@ func newClasses(of *NetCls, g cgroups) *classes {
 	if of == nil || g.machine.Controllers["net_cls"] == "" {
 		return c
 	}
-	groups, err := os.ReadDir(filepath.Join(g.machine.Controllers["net_cls"], g.root))
-	if err != nil {
-		return c // there are none
-	}
-	for _, group := range groups {
-		if class, ok := g.number("net_cls", group.Name(), "net_cls.classid"); ok && class>>16 == uint64(of.Primary) {
-			c.used[uint16(class)] = group.Name()
-		}
-	}
+	c.find(g, "", 0)
 	return c
 }
 
-// take gives a container a class.
+// find takes note of the classes of the containers in one, or of all those that are in
+// none. One that is in the class of the container that it is in has none of its own.
+func (c *classes) find(g cgroups, within string, outer uint64) {
+	dir, prefix := g.root, ""
+	if within != "" {
+		dir, prefix = filepath.Join(groupOf(g.root, within), groupsWithin), within+"."
+	}
+	groups, err := os.ReadDir(filepath.Join(g.machine.Controllers["net_cls"], dir))
+	if err != nil {
+		return // there are none
+	}
+	for _, group := range groups {
+		id := prefix + group.Name()
+		class, ok := g.number("net_cls", id, "net_cls.classid")
+		if !ok {
+			continue
+		}
+		if class>>16 == uint64(c.of.Primary) && class != outer {
+			c.used[uint16(class)] = id
+		}
+		c.find(g, id, class)
+	}
+}
+
+// take gives a container a class, or says which it has.
 func (c *classes) take(id string) (uint32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for own, by := range c.used {
+		if by == id {
+			return uint32(c.of.Primary)<<16 | uint32(own), nil
+		}
+	}
 	n := int(c.of.High) - int(c.of.Low) + 1
 	for i := range n { // from the one after the last, so that none is soon another's
 		own := uint16(int(c.of.Low) + (int(max(c.last+1, c.of.Low))-int(c.of.Low)+i)%n)
@@ -104,16 +127,34 @@ func (c *classes) leave(id string) {
 	}
 }
 
+// classifies reports whether classes are the launcher's to give.
+func (l *Launcher) classifies() bool { return l.cfg.NetCls != nil && l.cfg.has("cgroups/net_cls") }
+
+// Class returns the class that the packets of a container that is to be launched will
+// be in, 0 for none. It is the container's until that is released.
+func (l *Launcher) Class(id string) (uint32, error) {
+	if !l.classifies() {
+		return 0, nil
+	}
+	class, err := l.classes.take(id)
+	if err != nil {
+		return 0, fmt.Errorf("give container %s a class: %w", id, err)
+	}
+	return class, nil
+}
+
 // classify makes the group of a container that is to be launched, with a class, if
 // classes are ours to give. The runtime, which finds it, would ask for a hierarchy
 // of net_prio too if it were to do that.
 //
-// One in another is in the other's class, which its group has from the beginning.
-func (l *Launcher) classify(id string) error {
-	if l.cfg.NetCls == nil || !l.cfg.has("cgroups/net_cls") || nested(id) {
+// One in another that shares its groups is in the other's class, which its group has
+// from the beginning.
+func (l *Launcher) classify(spec *launcher.Spec) error {
+	id := spec.ID
+	if !l.classifies() || nested(id) && spec.Resources.Shared {
 		return nil
 	}
-	class, err := l.classes.take(id)
+	class, err := l.Class(id)
 	if err != nil {
 		return err
 	}

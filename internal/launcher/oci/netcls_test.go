@@ -2,6 +2,9 @@ package oci
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -35,6 +38,7 @@ func TestClasses(t *testing.T) {
 	}
 	take("a")
 	take("b")
+	take("a")
 	c.leave("a")
 	take("c")
 	take("d")
@@ -42,8 +46,29 @@ func TestClasses(t *testing.T) {
 	c.leave("b")
 	c.leave("nobody")
 	take("f")
-	if want := "a:a0003:true b:a0004:true c:a0005:true d:a0003:true e:0:false f:a0004:true"; strings.Join(got, " ") != want {
+	if want := "a:a0003:true b:a0004:true a:a0003:true c:a0005:true d:a0003:true e:0:false f:a0004:true"; strings.Join(got, " ") != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// What containers of an earlier life have is known, those in others among them: these
+// are in the class of the one that they are in unless they have their own.
+func TestClassesOfAnEarlierLife(t *testing.T) {
+	dir := t.TempDir()
+	for group, class := range map[string]uint32{
+		"mesos/a": 0xa0001, "mesos/a/mesos/shares": 0xa0001, "mesos/b": 0xa0002, "mesos/b/mesos/owns": 0xa0003, "mesos/others": 0xb0004,
+	} {
+		file := filepath.Join(dir, group, "net_cls.classid")
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, fmt.Appendln(nil, class), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newClasses(&NetCls{Primary: 0xa, Low: 1, High: 9}, cgroups{Machine{Controllers: map[string]string{"net_cls": dir}}, "mesos"})
+	if want := map[uint16]string{1: "a", 2: "b", 3: "b.owns"}; !maps.Equal(c.used, want) {
+		t.Errorf("%v, want %v", c.used, want)
 	}
 }
 

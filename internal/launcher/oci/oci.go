@@ -129,8 +129,8 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 			return nil, errors.Join(err, l.Release(spec.ID))
 		}
 	}
-	if err := l.classify(spec.ID); err != nil {
-		return nil, errors.Join(fmt.Errorf("give container %s a class: %w", spec.ID, err), l.Release(spec.ID))
+	if err := l.classify(spec); err != nil {
+		return nil, errors.Join(err, l.Release(spec.ID))
 	}
 	leave, err := l.enterParent(spec.ID, bundle)
 	if err != nil {

@@ -26,7 +26,7 @@ func (l *Launcher) Hold(spec *launcher.Spec) (launcher.Process, error) {
 	if err := errors.Join(makeBundle(bundle, config), l.linkNetwork(bundle, nil)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
-	err = l.classify(spec.ID)
+	err = l.classify(spec)
 	if err == nil {
 		err = l.cgroups.make(spec.ID, config.Linux.Resources)
 	}
