@@ -73,8 +73,8 @@ func (v *view) writeRun(w *wire.Writer, x *agent.ExecutorRow, container bool) {
 	w.Key("framework_id").String(string(x.Run.Framework))
 	w.Key("source").String(x.Info.GetSource())
 	w.Key("statistics").SortedMessage(v.statistics(x.Run.Container, v.allowed(x)))
+	writeStalls(w, v.server.stalls(x.Run.Container))
 	if container {
-		writeStalls(w, v.server.stalls(x.Run.Container))
 		w.Key("status").SortedMessage(v.server.containerStatus(x.Run.Container, executorPID(x)))
 	}
 	w.EndObject()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -203,7 +204,11 @@ func (m *machine) run(t *testing.T, within time.Duration, jobs []job) string {
 	defer cancel()
 	console := &bytes.Buffer{}
 	cmd := exec.CommandContext(ctx, qemu, m.args(initramfs, disk, m.files(t))...)
-	cmd.Stdout, cmd.Stderr = console, console
+	cmd.Stdout = console
+	if *own != "" && testing.Verbose() {
+		cmd.Stdout = io.MultiWriter(console, os.Stdout) // to look on, however long it takes
+	}
+	cmd.Stderr = cmd.Stdout
 	if err := cmd.Run(); err != nil {
 		t.Errorf("the machine: %v", errors.Join(err, ctx.Err()))
 	}
@@ -232,6 +237,6 @@ func (m *machine) args(initramfs, disk, socket string) []string {
 		"-chardev", "socket,id=files,path=" + socket, "-device", "vhost-user-fs-pci,chardev=files,tag=outside",
 		"-drive", "file=" + disk + ",format=raw,if=virtio,cache=unsafe",
 		"-kernel", filepath.Join(m.kernel, "boot/vmlinuz-"+m.version), "-initrd", initramfs,
-		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off net.ifnames=0",
+		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off net.ifnames=0 psi=1",
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/lxc"
@@ -181,6 +183,9 @@ func TestCPUQuota(t *testing.T) {
 		if got := cpu(after) - cpu(before); got > 1.1*allowed+0.02 || got < 0.9*due-0.02 {
 			m.t.Errorf("used %.3f s in %d periods, throttled in %d; allowed are %.3f s, due %.3f s", got, periods, throttled, allowed, due)
 		}
+		if m.Config().Machine.Unified && p.Usage().Stalls["cpu"].Some.Total == 0 {
+			m.t.Errorf("it was held back, and never waited: %+v", p.Usage().Stalls)
+		}
 		m.end(p)
 	}, func(c *oci.Config) { c.CFS = true })
 }
@@ -297,7 +302,7 @@ func TestStatistics(t *testing.T) {
 func TestMemoryPressure(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		p, spec := m.fork("dd if=/dev/zero of=$FILE bs=1M count=96 2>&1 && echo up > ready && sleep 1000", func(s *launcher.Spec) {
-			f, err := os.CreateTemp("/var/tmp", "meseta-pressure-") // not in memory, as TMPDIR may be
+			f, err := os.CreateTemp(onDisk(t), "meseta-pressure-")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -318,6 +323,19 @@ func TestMemoryPressure(t *testing.T) {
 		}
 		m.end(p)
 	}, nil)
+}
+
+// onDisk returns a folder for temporary files that are not in memory.
+func onDisk(t *testing.T) string {
+	t.Helper()
+	var at unix.Statfs_t
+	if err := unix.Statfs(os.TempDir(), &at); err != nil {
+		t.Fatal(err)
+	}
+	if at.Type == unix.TMPFS_MAGIC {
+		return "/var/tmp"
+	}
+	return os.TempDir()
 }
 
 func TestNamespaces(t *testing.T) {

@@ -14,20 +14,23 @@ const stallsText = "some avg10=92.95 avg60=91.14 avg300=94.89 total=18419466233\
 
 func TestStalls(t *testing.T) {
 	dir := t.TempDir()
-	group := filepath.Join(dir, "mesos", "c1")
-	if err := os.MkdirAll(group, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(group, "cpu.pressure"), []byte(stallsText), 0o600); err != nil {
-		t.Fatal(err)
+	for _, group := range []string{"mesos/c1", "mesos/c1/mesos/in"} {
+		if err := os.MkdirAll(filepath.Join(dir, group), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, group, "cpu.pressure"), []byte(stallsText), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g := cgroups{machine: Machine{Unified: true, Mount: dir}, root: "mesos"}
 	want := launcher.Stalls{
 		Some: launcher.Stall{Avg10: 92.95, Avg60: 91.14, Avg300: 94.89, Total: 18419466233 * time.Microsecond},
 		Full: launcher.Stall{Avg60: 1.5, Total: 12 * time.Microsecond},
 	}
-	if got := g.stalls("c1"); len(got) != 1 || got["cpu"] != want {
-		t.Errorf("%+v", got)
+	for _, id := range []string{"c1", "c1.in"} {
+		if got := g.stalls(id); len(got) != 1 || got["cpu"] != want {
+			t.Errorf("%s: %+v", id, got)
+		}
 	}
 	if got := g.stalls("c2"); got != nil {
 		t.Errorf("of a group that there is not: %+v", got)
