@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestUpgrade(t *testing.T) {
 	c := cluster.New(t, 1)
 	agent := c.Agents[0]
 	path := filepath.Join(t.TempDir(), "meseta")
-	install(t, path, oldBinary(t))
+	install(t, path, oldBinary(t, oldCommit))
 	for _, n := range []*cluster.Node{c.Master, agent} {
 		n.Terminate()
 		n.Args[0] = path
@@ -64,32 +65,84 @@ func TestUpgrade(t *testing.T) {
 	s.AwaitState("new", "TASK_FINISHED")
 }
 
-// oldCommit is a commit of this repository, of long ago: the first of which master
-// and agent did what this test wants of them.
-const oldCommit = "b1cfdcdad1db6461bebc5b82a618377daf5bf3cd"
+// TestUpgradePods replaces an agent that gave the tasks of a pod control groups beside
+// each other. They go on, the new agent ends them, others join them, and nothing is left.
+func TestUpgradePods(t *testing.T) {
+	t.Parallel()
+	needRuntime(t, "crun")
+	old := oldBinary(t, flatCommit)
+	c := &containers{root: fmt.Sprintf("meseta-e2e-%d-%s", os.Getpid(), t.Name()), Master: cluster.StartMaster(t)}
+	t.Cleanup(func() { c.removeGroups(t) })
+	c.agent = cluster.StartAgent(t, c.Master, append(slices.Clip(launcherFlags["crun"]), "--cgroups_root="+c.root)...)
+	c.agent.Terminate()
+	path := c.agent.Args[0]
+	c.agent.Args[0] = old
+	c.agent.Restart(t)
+	s := cluster.Subscribe(t, c.Master, durable("survivor"))
+	offer := s.AwaitOffer()
+	launchPod(s, offer, "pod", cluster.Task(offer, "a", "exec sleep 1000"))
+	s.AwaitState("a", "TASK_RUNNING")
+	offer = s.AwaitOffer()
+	launchPod(s, offer, "pod", cluster.Task(offer, "b", "until [ -e go ]; do sleep 0.1; done; exit 3"))
+	s.AwaitState("b", "TASK_RUNNING")
+	separate, _ := filepath.Glob("/sys/fs/cgroup/pids/" + c.root + "/*-*.*-*")
+	unified, _ := filepath.Glob("/sys/fs/cgroup/" + c.root + "/*-*.*-*")
+	if len(separate)+len(unified) != 2 {
+		t.Fatalf("the old agent has made %q and %q", separate, unified)
+	}
+	c.agent.Terminate()
+	c.agent.Args[0] = path
+	c.agent.Restart(t)
+	cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
+	offer = s.AwaitOffer()
+	launchPod(s, offer, "pod", cluster.Task(offer, "new", "true"))
+	s.AwaitState("new", "TASK_FINISHED")
+	s.Kill("a")
+	s.AwaitState("a", "TASK_KILLED")
+	sandboxes, _ := filepath.Glob(filepath.Join(c.agent.WorkDir, "slaves/*/frameworks/*/executors/pod/runs/latest/tasks/b"))
+	if len(sandboxes) != 1 {
+		t.Fatalf("b has the sandboxes %q", sandboxes)
+	}
+	if err := os.WriteFile(filepath.Join(sandboxes[0], "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status := s.AwaitState("b", "TASK_FAILED"); status.Text("message") != "Command exited with status 3" {
+		t.Errorf("%v", status)
+	}
+	s.Teardown()
+	c.checkNothingLeft(t)
+}
 
-// oldBinary returns an older Meseta: what MESETA_OLD_BINARY names, or oldCommit,
-// which is built once for this checkout.
-func oldBinary(t *testing.T) string {
+// Commits of this repository of long ago.
+const (
+	// oldCommit is the first of which master and agent did what these tests want of them.
+	oldCommit = "b1cfdcdad1db6461bebc5b82a618377daf5bf3cd"
+	// flatCommit is the last of which containers in others had groups beside the others'.
+	flatCommit = "a743fe8751f8469b35e60c745d1cc31deda97a29"
+)
+
+// oldBinary returns an older Meseta, which is built once for this checkout; for
+// oldCommit it is what MESETA_OLD_BINARY names, if that is set.
+func oldBinary(t *testing.T, commit string) string {
 	t.Helper()
-	if path := os.Getenv("MESETA_OLD_BINARY"); path != "" {
+	if path := os.Getenv("MESETA_OLD_BINARY"); path != "" && commit == oldCommit {
 		return path
 	}
 	root, err := cluster.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := exec.Command("git", "-C", root, "cat-file", "-e", oldCommit).Run(); err != nil {
-		cluster.Unavailable(t, "no commit %s to upgrade from: clone the whole history, or set MESETA_OLD_BINARY: %v", oldCommit, err)
+	if err := exec.Command("git", "-C", root, "cat-file", "-e", commit).Run(); err != nil {
+		cluster.Unavailable(t, "no commit %s to upgrade from: clone the whole history: %v", commit, err)
 	}
 	building.Lock()
 	defer building.Unlock()
-	path := filepath.Join(root, "bin", "meseta-"+oldCommit[:7])
+	path := filepath.Join(root, "bin", "meseta-"+commit[:7])
 	if _, err := os.Stat(path); err == nil {
 		return path
 	}
 	source, built := t.TempDir(), filepath.Join(t.TempDir(), "meseta")
-	build := exec.Command("sh", "-ec", "git archive --output=$0/source.tar "+oldCommit+"; cd $0; tar -xf source.tar; go build -o $1 ./cmd/meseta", source, built)
+	build := exec.Command("sh", "-ec", "git archive --output=$0/source.tar "+commit+"; cd $0; tar -xf source.tar; go build -o $1 ./cmd/meseta", source, built)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building %s: %v\n%s", oldCommit, err, out)
@@ -123,7 +176,7 @@ func install(t *testing.T, path, from string) {
 // checkpoints have the same format.
 func TestDowngrade(t *testing.T) {
 	t.Parallel()
-	old := oldBinary(t)
+	old := oldBinary(t, oldCommit)
 	c := cluster.New(t, 1)
 	info := durable("survivor")
 	w := startWorkload(t, c, info)

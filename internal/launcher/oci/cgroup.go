@@ -145,7 +145,11 @@ const (
 // remove kills what is in a container's groups and removes them, with those of the
 // containers in it.
 func (g cgroups) remove(ctx context.Context, id string) error {
-	return RemoveGroup(ctx, g.machine, groupOf(g.root, id))
+	failed := RemoveGroup(ctx, g.machine, groupOf(g.root, id))
+	if nested(id) { // what an agent has started that did not have such groups below others yet
+		failed = errors.Join(failed, RemoveGroup(ctx, g.machine, filepath.Join(g.root, id)))
+	}
+	return failed
 }
 
 // RemoveGroup kills what is in a group and below, of every hierarchy, and removes it.
