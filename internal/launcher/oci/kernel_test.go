@@ -190,6 +190,49 @@ func TestCPUQuota(t *testing.T) {
 	}, func(c *oci.Config) { c.CFS = true })
 }
 
+// TestCPUShares: of a processor that two containers want for themselves each has its part.
+// What they used is compared, however little others leave to both.
+func TestCPUShares(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		begin := func(cpus float64) launcher.Process {
+			p, spec := m.fork("taskset -p -c $CPU $$ >/dev/null; echo up > ready; while :; do :; done", func(s *launcher.Spec) {
+				s.Resources.CPUs, s.Env = cpus, append(s.Env, "CPU="+oneProcessor(m.t))
+			})
+			m.t.Cleanup(func() { m.end(p) })
+			if _, err := os.ReadFile(filepath.Join(spec.Dir, "ready")); err != nil {
+				m.t.Fatal(err)
+			}
+			return p
+		}
+		small, large := begin(0.5), begin(2)
+		before, most := cpu(small.Usage().Cgroup), cpu(large.Usage().Cgroup)
+		used := 0.0
+		for used < 0.3 {
+			runtime.Gosched()
+			used = cpu(small.Usage().Cgroup) - before
+		}
+		if times := (cpu(large.Usage().Cgroup) - most) / used; times < 3 || times > 5 {
+			m.t.Errorf("with four times the share it had %.2f times the processor", times)
+		}
+	}, nil)
+}
+
+// oneProcessor returns the number of a processor that this process may use.
+func oneProcessor(t *testing.T) string {
+	t.Helper()
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1024 {
+		if set.IsSet(i) {
+			return strconv.Itoa(i)
+		}
+	}
+	t.Fatal("there is no processor")
+	return ""
+}
+
 func cpu(of *mesos.ResourceStatistics) float64 {
 	return of.GetCpusUserTimeSecs() + of.GetCpusSystemTimeSecs()
 }

@@ -25,7 +25,11 @@ func sh(t *testing.T, args ...string) {
 func TestNetwork(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		namespaces := m.Config().Drop
+		// As package cni does: where the mount that it is in is shared, what is mounted in a
+		// peer of that is there twice.
 		sh(m.t, "mount", "--bind", namespaces, namespaces)
+		sh(m.t, "mount", "--make-private", namespaces)
+		sh(m.t, "mount", "--make-shared", namespaces)
 		m.t.Cleanup(func() { sh(m.t, "umount", "-l", namespaces) })
 		for _, name := range []string{"own", "other"} {
 			file := filepath.Join(namespaces, name)
