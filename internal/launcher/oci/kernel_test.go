@@ -327,6 +327,31 @@ func TestTaskLimits(t *testing.T) {
 	}, nil)
 }
 
+// TestLimitSwap: with it a container has no swap besides its memory, also when it is to
+// have more memory.
+func TestLimitSwap(t *testing.T) {
+	onKernel(t, func(m *testMachine) {
+		p, spec := m.fork("exec sleep 1000", func(s *launcher.Spec) { s.Resources = launcher.Resources{CPUs: 1, Mem: 40} })
+		defer m.end(p)
+		file, wants := "memory.memsw.limit_in_bytes", []string{"41943040", "83886080"}
+		if m.Config().Machine.Unified {
+			file, wants = "memory.swap.max", []string{"0", "0"}
+		}
+		for i, mem := range []uint64{40, 80} {
+			if err := p.Update(launcher.Resources{CPUs: 1, Mem: float64(mem)}); err != nil || m.MemoryLimit(spec.ID) != mem<<20 {
+				m.t.Errorf("the limit is %d: %v", m.MemoryLimit(spec.ID), err)
+			}
+			text, err := os.ReadFile(filepath.Join(m.GroupDir("memory", spec.ID), file))
+			if errors.Is(err, os.ErrNotExist) {
+				m.t.Skip("this kernel does not count swap")
+			}
+			if strings.TrimSpace(string(text)) != wants[i] {
+				m.t.Errorf("%s is %s, %v; want %s", file, text, err, wants[i])
+			}
+		}
+	}, func(c *oci.Config) { c.LimitSwap = true })
+}
+
 func TestStatistics(t *testing.T) {
 	onKernel(t, func(m *testMachine) {
 		p, spec := m.fork("sleep 1000 & echo up > ready; wait", nil)
