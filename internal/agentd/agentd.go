@@ -29,6 +29,7 @@ import (
 	"github.com/meseta-project/meseta/internal/cni"
 	"github.com/meseta-project/meseta/internal/containerizer"
 	"github.com/meseta-project/meseta/internal/docker"
+	"github.com/meseta-project/meseta/internal/docker/volume"
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/httpd"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -68,10 +69,12 @@ type Config struct {
 	// RuntimeDir holds what is known of running containers; it need not survive
 	// a reboot.
 	RuntimeDir string
-	Docker     *docker.Engine // nil: there is none
-	DockerOnly bool           // make no other containers than the Docker Engine's
-	Images     *image.Store   // nil: there are none
-	Networks   *cni.Networks  // nil: there are none
+	Docker     *docker.Engine  // nil: there is none
+	DockerOnly bool            // make no other containers than the Docker Engine's
+	Images     *image.Store    // nil: there are none
+	Networks   *cni.Networks   // nil: there are none
+	Volumes    *volume.Volumes // of Docker's plugins; nil: there are none
+	GiveVolume bool            // --docker_volume_chown
 	// NetworkMetrics tells what goes over containers' own networks among what they
 	// use.
 	NetworkMetrics bool
@@ -136,7 +139,7 @@ func New(cfg Config) (*Server, error) {
 	boxes, err := containerizer.New(containerizer.Config{
 		RuntimeDir: cfg.RuntimeDir, SwitchUser: cfg.Agent.SwitchUser, Launcher: cfg.Launcher,
 		Docker: cfg.Docker, DockerOnly: cfg.DockerOnly, Images: cfg.Images, Networks: cfg.Networks, Mapped: cfg.Mapped,
-		Own: cfg.Own, MakeBelow: cfg.MakeBelow, Logger: cfg.Logger, Rlimits: cfg.Rlimits,
+		Own: cfg.Own, MakeBelow: cfg.MakeBelow, Logger: cfg.Logger, Rlimits: cfg.Rlimits, Volumes: cfg.Volumes, GiveVolume: cfg.GiveVolume,
 	}, cfg.Fetcher)
 	if err != nil {
 		return nil, err
@@ -197,6 +200,34 @@ func (s *Server) findProcesses(state *meta.State, running []ids.ContainerID) []i
 	return running
 }
 
+// anyForeign reports whether something that an agent of Apache Mesos's launched runs.
+func anyForeign(state *meta.State) bool {
+	for _, framework := range state.Frameworks {
+		for _, executor := range framework.Executors {
+			for _, run := range executor.Runs {
+				if run.Foreign {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// recoverVolumes looks after the Docker volumes of what may run, and of what does not
+// any more: a plugin may take its time for these.
+func (s *Server) recoverVolumes(running []ids.ContainerID, foreign bool) {
+	rest, err := s.containerizer.RecoverVolumes(running, foreign)
+	if err != nil {
+		s.log.Warn("cannot recover Docker volumes", attrErr(err))
+	}
+	s.spawn(func() {
+		if err := rest(); err != nil {
+			s.log.Warn("cannot unmount Docker volumes of earlier lives", attrErr(err))
+		}
+	})
+}
+
 // Run recovers what an earlier life left and serves until ctx is done, the
 // agent has been told to leave, or something broke. What runs under frameworks
 // that checkpoint goes on without it.
@@ -215,8 +246,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.nest.recover(); err != nil {
 		return err
 	}
-	running = slices.DeleteFunc(running, s.nest.standalone) // the core knows nothing of them
 	running = s.findProcesses(state, running)
+	s.recoverVolumes(running, anyForeign(state))
+	running = slices.DeleteFunc(running, s.nest.standalone) // the core knows nothing of them
 	left := s.trash()
 	s.spawn(func() { s.remove(left) })
 	ctx, cancel := context.WithCancelCause(ctx)

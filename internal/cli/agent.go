@@ -16,8 +16,11 @@ import (
 	"github.com/meseta-project/meseta/internal/agent"
 	"github.com/meseta-project/meseta/internal/agentd"
 	"github.com/meseta-project/meseta/internal/checkpoint"
+	"github.com/meseta-project/meseta/internal/cni"
+	"github.com/meseta-project/meseta/internal/docker/volume"
 	"github.com/meseta-project/meseta/internal/fetcher"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/version"
 	"github.com/meseta-project/meseta/leader"
 	"github.com/meseta-project/meseta/resources"
@@ -83,8 +86,8 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 	if err != nil {
 		return nil, err
 	}
-	own := []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}
-	containers, err := f.Isolation.open(f.Set, f.RuntimeDir, networks.Root(), own, log.Logger)
+	own := f.own()
+	containers, volumes, err := f.openLauncher(networks, own, log)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +108,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		}),
 		Authentication: authentication,
 		Docker:         engine, DockerOnly: f.Docker.only(),
-		Networks: networks, NetworkMetrics: f.CNI.Metrics,
+		Networks: networks, NetworkMetrics: f.CNI.Metrics, Volumes: volumes, GiveVolume: f.Isolation.giveVolumes,
 		Images: images, ImageGC: f.Images.GC, Mapped: f.Docker.Mapped, Own: unlinked(own), MakeBelow: f.Isolation.makeBelow(),
 		Strict: f.Strict, RuntimeDir: f.RuntimeDir, DiskWatch: f.DiskWatch, Heartbeat: f.Heartbeat, SandboxQuota: quota, PortWatch: ports, Flags: shown(f.Set.Values()), Seed: seed,
 		LogFile: log.File, LogDir: log.Dir, ExternalLogFile: log.External, Verbosity: log.Verbosity, Log: log.Logger,
@@ -114,6 +117,30 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, err
 	}
 	return &openAgent{server, at}, nil
+}
+
+// openLauncher returns who starts containers, and the volumes of Docker's plugins that
+// these can have.
+func (f *agentFlags) openLauncher(networks *cni.Networks, own []string, log *logs) (launcher.Launcher, *volume.Volumes, error) {
+	volumes, err := f.Isolation.openVolumes()
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := f.Isolation.open(f.Set, f.RuntimeDir, networks.Root(), own, log.Logger)
+	return l, volumes, err
+}
+
+// own returns the agent's folders, which containers do not see.
+func (f *agentFlags) own() []string {
+	dirs := []string{f.WorkDir, f.RuntimeDir, f.FetcherCacheDir}
+	below := func(dir string) bool {
+		rel, err := filepath.Rel(dir, f.Isolation.volumeDir)
+		return err == nil && filepath.IsLocal(rel)
+	}
+	if f.Isolation.has(dockerVolume) && !slices.ContainsFunc(dirs, below) {
+		dirs = append(dirs, f.Isolation.volumeDir)
+	}
+	return dirs
 }
 
 // unlinked returns paths without links, where there is something.
@@ -129,7 +156,7 @@ func unlinked(paths []string) []string {
 
 // folders makes the paths absolute, and the work directory real.
 func (f *agentFlags) folders() error {
-	for _, path := range []*string{&f.WorkDir, &f.RuntimeDir, &f.FetcherCacheDir} {
+	for _, path := range []*string{&f.WorkDir, &f.RuntimeDir, &f.FetcherCacheDir, &f.Isolation.volumeDir} {
 		abs, err := filepath.Abs(*path)
 		if err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/agentd"
+	"github.com/meseta-project/meseta/internal/docker/volume"
 	"github.com/meseta-project/meseta/internal/flags"
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/lxc"
@@ -36,7 +37,12 @@ type isolationFlags struct {
 	headroom                                flags.Bytes
 	projects                                string
 	netPrimary, netSecondary, userIDs       string
+	volumeDir                               string
+	giveVolumes                             bool
 }
+
+// dockerVolume is the isolator of volumes of Docker's plugins.
+const dockerVolume = "docker/volume"
 
 // measured are the isolators that plain processes have.
 var measured = []string{
@@ -63,6 +69,8 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.Bytes(&f.headroom, "xfs_quota_headroom", 10<<20, "How much more than they were given such containers can write before the disk is full for them.")
 	f.Ports.define(set)
 	set.String(&f.makeHostPaths, "host_path_volume_force_creation", "", "Folders, with colons between, below which folders that volumes of type HOST_PATH ask for are made when they are missing.").Optional()
+	set.Path(&f.volumeDir, "docker_volume_checkpoint_dir", "/var/run/mesos/isolators/docker/volume", "Folder for what is remembered of volumes of Docker's plugins that containers use, with the isolator docker/volume. Each agent on a machine needs its own.")
+	set.Bool(&f.giveVolumes, "docker_volume_chown", false, "Make the user of a container the owner of its volumes of Docker's plugins, of what is at their top only.")
 	set.String(&f.userIDs, "user_namespace_ids", "1879048192-1879113727", "With the isolator namespaces/user, the first and the last of the machine's user and group ids that those of containers are: root the first, and so on.")
 	set.String(&f.netPrimary, "cgroups_net_cls_primary_handle", "", "The upper 16 bits of the class that a container's packets are in, as 0xAAAA, with the isolator cgroups/net_cls. Without, it gives no classes.").Optional()
 	set.String(&f.netSecondary, "cgroups_net_cls_secondary_handles", "", "The first and the last of the lower 16 bits, one for each container, as 0x1,0xffff; 0x1,0xffff by default.").Optional()
@@ -135,6 +143,18 @@ func (f *isolationFlags) starter(dir string, o oci.Options, log *slog.Logger) (o
 	found(runtime.Path, runtime.Version)
 	runtime.State, runtime.HideUnified = filepath.Join(dir, "state"), o.Machine.Hybrid
 	return runtime, nil
+}
+
+// openVolumes returns the volumes of Docker's plugins, nil without the isolator for them.
+func (f *isolationFlags) openVolumes() (*volume.Volumes, error) {
+	if !f.has(dockerVolume) {
+		return nil, nil //nolint:nilnil // none is as good
+	}
+	v, err := volume.Open(volume.Config{Dir: f.volumeDir})
+	if err != nil {
+		return nil, fmt.Errorf("--docker_volume_checkpoint_dir: %w", err)
+	}
+	return v, nil
 }
 
 // makeBelow returns the folders below which those of volumes may be made.

@@ -26,6 +26,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/cni"
 	"github.com/meseta-project/meseta/internal/docker"
+	"github.com/meseta-project/meseta/internal/docker/volume"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/image"
 	"github.com/meseta-project/meseta/internal/launcher"
@@ -82,6 +83,8 @@ type Config struct {
 	DockerOnly bool              // make no other containers
 	Images     *image.Store      // nil: there are none
 	Networks   *cni.Networks     // nil: there are none
+	Volumes    *volume.Volumes   // of Docker's plugins; nil: there are none
+	GiveVolume bool              // --docker_volume_chown: such a volume becomes the user's
 	Mapped     string            // --sandbox_directory: where the sandbox is in a root of its own
 	Own        []string          // the agent's folders, which are no volume's source
 	MakeBelow  []string          // --host_path_volume_force_creation
@@ -365,7 +368,7 @@ func (c *Containerizer) Release(id ids.ContainerID) error {
 	if err := c.launcher.Release(string(id)); err != nil {
 		return err
 	}
-	return errors.Join(c.destroyRoot(id), c.detach(id))
+	return errors.Join(c.destroyRoot(id), c.detach(id), c.unmount(id))
 }
 
 // runtimeDir returns containers/PARENT/containers/CHILD for PARENT.CHILD.

@@ -42,7 +42,10 @@ func (c *Containerizer) addMounts(ctx context.Context, spec *Spec) error {
 		}
 		spec.mounts = append(spec.mounts, mount)
 	}
-	return apart(spec.mounts)
+	if err := apart(spec.mounts); err != nil {
+		return err
+	}
+	return m.mountDriven(ctx, volumes)
 }
 
 // apart refuses volumes in one whose mounts go both ways: they would be mounted on
@@ -116,6 +119,9 @@ type mounter struct {
 func (m *mounter) mount(ctx context.Context, i int, v *mesos.Volume) (launcher.Mount, error) {
 	if err := within(v.GetContainerPath()); err != nil {
 		return launcher.Mount{}, fmt.Errorf("container_path: %w", err)
+	}
+	if driven(v) {
+		return m.driven(v)
 	}
 	out, err := m.source(ctx, i, v)
 	if err != nil {

@@ -68,6 +68,7 @@ const layers = `
 		  internal/health, internal/image, internal/launcher/posix;
 	internal/client < internal/elect/standalone;
 	internal/launcher, EDGES < internal/docker;
+	EDGES < internal/docker/volume < internal/containerizer;
 	resources < internal/xfs < internal/agentd;
 	internal/meta, EDGES < internal/checkpoint;
 	allocation/module, allocation/allocationtest, EDGES < internal/module;
@@ -76,7 +77,7 @@ const layers = `
 	internal/cni, internal/docker, internal/fetcher, internal/launcher/lxc, internal/image < internal/containerizer;
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd, internal/etcdserver,
 		internal/store/memory, internal/store/bolt, internal/store/zookeeper, internal/store/etcd,
-		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/health, internal/containerizer, internal/module
+		internal/checkpoint, internal/cni, internal/csi, internal/docker, internal/docker/volume, internal/health, internal/containerizer, internal/module
 		< ADAPTERS;
 
 	# Layer 4, shells. The master's and the agent's do not know each other.

@@ -15,5 +15,6 @@ type J = cluster.J
 
 func TestMain(m *testing.M) {
 	cluster.ExecutorMain()
+	cluster.VolumesMain()
 	os.Exit(m.Run())
 }

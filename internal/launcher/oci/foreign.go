@@ -9,7 +9,6 @@ import (
 var foreign = map[string]string{
 	"cgroups/net_prio":     "give each container's packets a class with cgroups/net_cls, and the class a priority with tc",
 	"cgroups/perf_event":   "leave it out, and count what happens in a container's groups with perf stat --for-each-cgroup",
-	"docker/volume":        "let the Docker Engine run tasks with such volumes (--containerizers=mesos,docker), or mount them on the machine for volumes of type HOST_PATH",
 	"filesystem/shared":    "use filesystem/linux, and volumes of type SANDBOX_PATH",
 	"filesystem/windows":   "leave it out: it is for Windows",
 	"gpu/nvidia":           "leave it out, and give containers the device files with linux/devices and --allowed_devices, the libraries with a volume",

@@ -57,6 +57,7 @@ var isolators = map[string]isolator{
 	"volume/image":        {"", "", nothing},
 	"volume/secret":       {"", "", nothing},
 	"environment_secret":  {"", "", nothing},
+	"docker/volume":       {"", "", nothing}, // plugins are asked before there is a container
 	"disk/du":             {"", "", nothing}, // the agent measures sandboxes
 	"posix/disk":          {"", "", nothing}, // its older name
 	"disk/xfs":            {"", "", nothing}, // the file system counts
