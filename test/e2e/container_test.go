@@ -228,21 +228,26 @@ func TestContainersLeaveNothing(t *testing.T) {
 		t.Run("posix", func(t *testing.T) {
 			c := &containers{Master: cluster.StartMaster(t)}
 			c.agent = cluster.StartAgent(t, c.Master)
-			mistreat(t, c, nil)
+			mistreat(t, c, nil, nil)
 		})
+		p := cluster.StartVolumePlugin(t)
 		images := t.TempDir()
 		cluster.WriteImage(t, images, "box:1", J{})
-		flags := append(n.flags(), "--image_providers=DOCKER", "--docker_registry="+images, "--docker_store_dir="+filepath.Join(images, "store"))
+		flags := append(n.flags(), "--image_providers=DOCKER", "--docker_registry="+images, "--docker_store_dir="+filepath.Join(images, "store"),
+			"--isolation=cgroups/cpu,cgroups/mem,cgroups/pids,cgroups/devices,namespaces/pid,namespaces/ipc,linux/capabilities,posix/rlimits,docker/volume",
+			"--docker_volume_checkpoint_dir="+filepath.Join(images, "volumes"))
 		eachRuntimeWith(t, flags, func(t *testing.T, c *containers) {
-			mistreat(t, c, n)
+			mistreat(t, c, n, p)
 			cluster.Eventually(t, 3*soon, n.left)
+			cluster.Eventually(t, 3*soon, p.Left)
+			cluster.Eventually(t, 8*soon, func() error { return volumesForgotten(c) }) // plugins have two minutes
 		})
 	})
 }
 
-// mistreat launches and kills containers, some of them in networks, some in pods,
-// and others in those, and kills the agent at random moments.
-func mistreat(t *testing.T, c *containers, n *networks) {
+// mistreat launches and kills containers, some of them in networks, some with volumes,
+// some in pods, and others in those, and kills the agent at random moments.
+func mistreat(t *testing.T, c *containers, n *networks, p *cluster.VolumePlugin) {
 	t.Helper()
 	// While the agent is dead nobody's connection is to get its port.
 	_, port, _ := strings.Cut(c.agent.Addr, ":")
@@ -250,40 +255,54 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(*seed, *seed))
-	s := cluster.Subscribe(t, c.Master, durable("messy"))
+	k := &keeper{r: r}
+	s := cluster.Subscribe(t, c.Master, k.framework())
 	commands := []string{"true", "exec sleep 1000", "setsid sleep 1000 & sleep 1000", "trap '' TERM; sleep 1000 & wait; wait", "exit 3", "kill -9 $$"}
 	places := []J{nil, nil, inNetworks("net1"), inNetworks("net2", "net1"), inNetworks("nowhere")}
-	rooms := slices.Concat(places, []J{boxed("box:1"), boxed("none:1"), furnished(t.TempDir())}) // which the executor of a pod cannot have
+	var rooms, podRooms []J // which the executor of a pod cannot have
 	if n == nil {
-		places, rooms = nil, nil
+		places = nil
+	} else {
+		podRooms = append(drive(p), nil, nil, boxed("box:1"))
+		rooms = slices.Concat(places, drive(p), []J{boxed("box:1"), boxed("none:1"), furnished(t.TempDir())})
 	}
 	inner := &nester{c: c, r: r, commands: commands}
 	const each, podded = 5, 2 // tasks, and those of them that are a pod
 	for i := 0; i < *launches; i += each {
 		offer := roomy(s, 1)
 		var tasks []J
-		for k := range each {
-			tasks = append(tasks, cluster.Task(offer, fmt.Sprintf("t%d", i+k), commands[r.IntN(len(commands))]))
+		for j := range each {
+			tasks = append(tasks, cluster.Task(offer, fmt.Sprintf("t%d", i+j), commands[r.IntN(len(commands))]))
 		}
 		pod := groupOf(s, fmt.Sprintf("pod%d", i), tasks[:podded]...)
 		contain(r, pod["launch_group"].(J)["executor"].(J), places)
+		for _, task := range tasks[:podded] {
+			contain(r, task, podRooms)
+		}
 		for _, task := range tasks[podded:] {
 			contain(r, task, rooms)
 		}
-		s.Accept(offer, 0, J{"type": "LAUNCH", "launch": J{"task_infos": tasks[podded:]}}, pod)
+		s.Accept(offer, 0, append(k.give(offer, tasks), J{"type": "LAUNCH", "launch": J{"task_infos": tasks[podded:]}}, pod)...)
 		listen(s, i, r.IntN(3*each), time.Duration(r.IntN(2000))*time.Millisecond, inner.running)
 		c.agent.Kill9()
 		inner.sessions.Wait() // cut off
 		c.agent.Restart(t)
 		cluster.Eventually(t, soon, func() error { return cluster.Registered(c.Master, c.agent) })
-		for k := max(0, i-10*each); k < i+each; k++ { // some more than once: a kill may be lost with the agent
-			if k < i || r.IntN(2) == 0 {
-				s.Kill(fmt.Sprintf("t%d", k))
+		for j := max(0, i-10*each); j < i+each; j++ { // some more than once: a kill may be lost with the agent
+			if j < i || r.IntN(2) == 0 {
+				s.Kill(fmt.Sprintf("t%d", j))
 			}
 		}
 	}
+	for i := 0; inner.launched == 0; i++ { // on a slow machine the agent may have died too early each time
+		offer, id := roomy(s, 1), fmt.Sprintf("last%d", i)
+		s.Launch(offer, 0, cluster.Task(offer, id, "exec sleep 1000"))
+		inner.running(s.AwaitState(id, "TASK_RUNNING"))
+	}
 	s.Teardown()
+	inner.sessions.Wait()
 	c.checkNothingLeft(t)
+	k.end(t, c)
 	states := map[string]int{}
 	for _, e := range s.Events() {
 		if e.Type != "UPDATE" {
@@ -297,9 +316,12 @@ func mistreat(t *testing.T, c *containers, n *networks) {
 			t.Errorf("an agent that came back gave up a task: %v", status)
 		}
 	}
-	t.Logf("%d launches, %d more in them, updates %v", *launches, inner.launched, states)
-	if inner.launched == 0 {
-		t.Error("no container was launched in another")
+	t.Logf("%d launches, %d more in them, %d persistent volumes made and %d used again, updates %v", *launches, inner.launched, k.made, k.used, states)
+	if k.made == 0 {
+		t.Error("no task had a persistent volume")
+	}
+	if p != nil && p.Count("shared1", "Mount") == 0 {
+		t.Error("no task had a Docker volume")
 	}
 }
 

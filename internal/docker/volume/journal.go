@@ -111,6 +111,9 @@ func (v *Volumes) read(id ids.ContainerID) (*user, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := os.Stat(path); err == nil { // written before the plugin was asked
+		u.until = info.ModTime().Add(v.cfg.MountTimeout)
+	}
 	if u.uses, err = v.parse(text); err != nil {
 		return nil, fmt.Errorf("read %s (unmount what it names and remove it): %w", path, err)
 	}

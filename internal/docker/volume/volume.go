@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,12 @@ import (
 const (
 	mountTimeout   = 2 * time.Minute
 	unmountTimeout = 10 * time.Minute
+)
+
+// How long to wait before a plugin is asked again for what it may be about to do.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 10 * time.Second
 )
 
 // Config is what all volumes of an agent share.
@@ -60,6 +67,9 @@ type key struct{ driver, name string }
 type user struct {
 	sync.Mutex
 	uses []use
+	// until is until when a plugin may be busy with what an earlier life of the agent has
+	// asked of it; zero: with nothing.
+	until time.Time
 	// mounting is closed when nothing is asked for the container any more.
 	mounting chan struct{}
 }
@@ -208,10 +218,26 @@ func newID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Release unmounts what a container has used and no other uses, and forgets it. One
-// that uses nothing is no error. What a plugin does not unmount counts as used no more,
-// and is tried again in the agent's next life.
+// Release unmounts what a container and those in it have used and no other uses, and
+// forgets it. One that uses nothing is no error. What a plugin does not unmount counts as
+// used no more, and is tried again in the agent's next life.
 func (v *Volumes) Release(id ids.ContainerID) error {
+	v.mu.Lock()
+	var of []ids.ContainerID // an earlier life may have died before anything else of them was known
+	for user := range v.users {
+		if user == id || strings.HasPrefix(string(user), string(id)+".") {
+			of = append(of, user)
+		}
+	}
+	v.mu.Unlock()
+	var all error
+	for _, id := range of {
+		all = errors.Join(all, v.releaseOne(id))
+	}
+	return all
+}
+
+func (v *Volumes) releaseOne(id ids.ContainerID) error {
 	v.mu.Lock()
 	u := v.users[id]
 	v.mu.Unlock()
@@ -234,21 +260,51 @@ func (v *Volumes) Release(id ids.ContainerID) error {
 	return v.forget(id)
 }
 
+// errPending says that a plugin may be about to mount what it says is not mounted.
+var errPending = errors.New("it may be about to be mounted")
+
+// release is for one volume. What an earlier life has asked for may come to be mounted
+// yet, so it is not over while the plugin has time for that.
 func (v *Volumes) release(id ids.ContainerID, u *user, mine use) error {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := v.releaseNow(id, u, mine)
+		if !errors.Is(err, errPending) {
+			return err
+		}
+		time.Sleep(wait)
+	}
+}
+
+func (v *Volumes) releaseNow(id ids.ContainerID, u *user, mine use) error {
 	defer v.alone(mine.key)()
+	with := func(of ...use) []use {
+		return append(slices.DeleteFunc(slices.Clone(u.uses), func(of use) bool { return of.key == mine.key }), of...)
+	}
 	if _, used := v.other(id, mine.key); !used {
 		p, err := v.cfg.Folders.find(mine.driver)
 		if err != nil {
 			return err
 		}
+		unsure := mine.At == ""
+		if !unsure { // from now on
+			if err := v.note(id, u, with(use{key: mine.key, ID: mine.ID})); err != nil {
+				return err
+			}
+		}
 		ctx, cancel := context.WithTimeoutCause(context.Background(), v.cfg.UnmountTimeout, fmt.Errorf("'unmount' timed out in %s", flags.FormatDuration(v.cfg.UnmountTimeout)))
 		defer cancel()
 		err = p.unmount(ctx, mine.name, mine.ID)
-		if err != nil && (mine.At != "" || !refused(err)) { // else it never was mounted
+		switch {
+		case unsure && refused(err) && time.Now().Before(u.until):
+			return errPending
+		case unsure && refused(err): // so it never was mounted
+		case refused(err):
+			return errors.Join(err, v.note(id, u, with(mine)))
+		case err != nil:
 			return err
 		}
 	}
-	return v.note(id, u, slices.DeleteFunc(slices.Clone(u.uses), func(of use) bool { return of == mine }))
+	return v.note(id, u, with())
 }
 
 // other returns the use of a volume by another container, with the place where it is

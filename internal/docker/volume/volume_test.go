@@ -245,6 +245,95 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// TestLate: a plugin may be about to mount what the agent's life before has asked for. As
+// long as it may be, the agent does not take its word that nothing is mounted.
+func TestLate(t *testing.T) {
+	p := newPlace(t)
+	v := p.open()
+	p.answer("VolumeDriver.Mount", "{")
+	if _, err := v.Mount(t.Context(), "dies", volumes("d/z")); err == nil {
+		t.Fatal("no error")
+	}
+	v = p.again(v)
+	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	p.instead["VolumeDriver.Unmount"] = func(w http.ResponseWriter, _ *http.Request) {
+		if refused++; refused < 3 {
+			fmt.Fprint(w, `{"Err": "it is not mounted"}`)
+		} else {
+			fmt.Fprint(w, `{}`)
+		}
+	}
+	p.release(v, "dies")
+	if refused != 3 {
+		t.Errorf("asked %d times", refused)
+	}
+
+	p.answer("VolumeDriver.Unmount", `{"Err": "it is not mounted"}`)
+	if _, err := v.Mount(t.Context(), "never", volumes("d/z")); err == nil {
+		t.Fatal("no error")
+	}
+	if err := os.Chtimes(filepath.Join(v.dir("never"), "volumes"), time.Time{}, time.Now().Add(-mountTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	v = p.again(v)
+	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
+		t.Fatal(err)
+	}
+	p.had()
+	p.release(v, "never")
+	if got := p.had("Unmount"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestNested: what an earlier life was about to mount for a container in another is
+// unmounted with that.
+func TestNested(t *testing.T) {
+	p := newPlace(t)
+	v := p.open()
+	p.mount(v, "pod.a", "d/x")
+	v = p.again(v)
+	orphans, err := v.Recover(func(id ids.ContainerID) bool { return id.Root() == "pod" }, false)
+	if err != nil || len(orphans) > 0 {
+		t.Fatal(orphans, err)
+	}
+	p.release(v, "po")
+	if got := p.had("Unmount"); len(got) != 0 {
+		t.Errorf("%q", got)
+	}
+	p.release(v, "pod")
+	if got := p.had("Unmount"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestUnmountedUnseen: the agent dies when the plugin has unmounted something, before it
+// has heard of that.
+func TestUnmountedUnseen(t *testing.T) {
+	p := newPlace(t)
+	v := p.open()
+	p.mount(v, "a", "d/x")
+	p.instead["VolumeDriver.Unmount"] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+	if err := v.Release("a"); err == nil {
+		t.Fatal("no error")
+	}
+	if err := os.Chtimes(filepath.Join(v.dir("a"), "volumes"), time.Time{}, time.Now().Add(-mountTimeout)); err != nil {
+		t.Fatal(err)
+	}
+	v = p.again(v)
+	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
+		t.Fatal(err)
+	}
+	p.answer("VolumeDriver.Unmount", `{"Err": "it is not mounted"}`)
+	p.release(v, "a")
+	if entries, err := os.ReadDir(v.cfg.Dir); err != nil || len(entries) > 0 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
 // TestReboot: after the machine was booted anew nothing is mounted, whatever is written
 // down, so it is asked for again.
 func TestReboot(t *testing.T) {
