@@ -106,7 +106,7 @@ func allow(may launcher.Resources, cfs bool) container.Resources {
 	}
 	if limit > 0 && !math.IsInf(limit, 1) {
 		r.CPUPeriod = cfsPeriod.Microseconds()
-		r.CPUQuota = max(time.Duration(limit*float64(cfsPeriod)), minQuota).Microseconds()
+		r.CPUQuota = max(int64(math.Round(limit*float64(cfsPeriod.Microseconds()))), minQuota.Microseconds())
 	}
 	bytes := func(mb float64) int64 { return max(int64(mb)<<20, minMemory) }
 	switch {

@@ -69,6 +69,9 @@ func TestOptions(t *testing.T) {
 		"limits": {func(_ *mesos.ContainerInfo, s *Spec) {
 			s.Limits = map[string]*mesos.Value_Scalar{"cpus": limit(2), "mem": limit(256)}
 		}, []string{`"CpuQuota":200000`, `"CpuPeriod":100000`, `"Memory":268435456`, `"MemoryReservation":134217728`}},
+		"limit of a task and its executor": {func(_ *mesos.ContainerInfo, s *Spec) {
+			s.Limits = map[string]*mesos.Value_Scalar{"cpus": limit(4 + 0.1)}
+		}, []string{`"CpuQuota":410000`}},
 		"no limit": {func(_ *mesos.ContainerInfo, s *Spec) {
 			s.Limits = map[string]*mesos.Value_Scalar{"cpus": limit(math.Inf(1)), "mem": limit(math.Inf(1))}
 		}, []string{`"CpuQuota":0`, `"Memory":0`, `"MemoryReservation":134217728`}},

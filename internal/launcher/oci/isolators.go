@@ -157,7 +157,7 @@ func cpuOf(r launcher.Resources, cfs bool) *specs.LinuxCPU {
 	if limit == 0 || math.IsInf(limit, 1) || r.Shared {
 		return out
 	}
-	quota, every := max(int64(limit*period), minQuota), uint64(period)
+	quota, every := max(int64(math.Round(limit*period)), minQuota), uint64(period)
 	out.Quota, out.Period = &quota, &every
 	return out
 }

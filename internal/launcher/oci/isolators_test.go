@@ -49,6 +49,7 @@ func TestCPU(t *testing.T) {
 		{launcher.Resources{CPUs: 0.001}, true, 2, 1000},
 		{launcher.Resources{CPUs: 1, CPULimit: 2.5}, false, 1024, 250_000},
 		{launcher.Resources{CPUs: 1, CPULimit: inf}, true, 1024, 0},
+		{launcher.Resources{CPUs: 0.2, CPULimit: 4 + 0.1}, false, 204, 410_000}, // of a command task, with its executor's
 	} {
 		got := cpuOf(test.given, test.cfs)
 		var quota int64
