@@ -122,7 +122,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 // openLauncher returns who starts containers, and the volumes of Docker's plugins that
 // these can have.
 func (f *agentFlags) openLauncher(networks *cni.Networks, own []string, log *logs) (launcher.Launcher, *volume.Volumes, error) {
-	volumes, err := f.Isolation.openVolumes()
+	volumes, err := f.Isolation.openVolumes(log.Logger)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -146,11 +146,11 @@ func (f *isolationFlags) starter(dir string, o oci.Options, log *slog.Logger) (o
 }
 
 // openVolumes returns the volumes of Docker's plugins, nil without the isolator for them.
-func (f *isolationFlags) openVolumes() (*volume.Volumes, error) {
+func (f *isolationFlags) openVolumes(log *slog.Logger) (*volume.Volumes, error) {
 	if !f.has(dockerVolume) {
 		return nil, nil //nolint:nilnil // none is as good
 	}
-	v, err := volume.Open(volume.Config{Dir: f.volumeDir})
+	v, err := volume.Open(volume.Config{Dir: f.volumeDir, Log: log})
 	if err != nil {
 		return nil, fmt.Errorf("--docker_volume_checkpoint_dir: %w", err)
 	}

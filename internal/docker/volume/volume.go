@@ -16,6 +16,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -47,6 +48,7 @@ type Config struct {
 	Folders Folders // of plugins; none: those of the Docker Engine
 	// MountTimeout and UnmountTimeout are how long a plugin may take; 0: as with Mesos.
 	MountTimeout, UnmountTimeout time.Duration
+	Log                          *slog.Logger
 }
 
 // Volumes are those that containers use. It is safe for concurrent use.
@@ -57,6 +59,7 @@ type Volumes struct {
 	mu    sync.Mutex
 	users map[ids.ContainerID]*user
 	locks map[key]*keyLock
+	waits sync.WaitGroup // for plugins
 }
 
 // A key is what a volume is known by.
@@ -220,7 +223,8 @@ func newID() string {
 
 // Release unmounts what a container and those in it have used and no other uses, and
 // forgets it. One that uses nothing is no error. What a plugin does not unmount counts as
-// used no more, and is tried again in the agent's next life.
+// used no more, and is tried again in the agent's next life. What it may be about to mount,
+// asked by an earlier life, is waited for behind the caller's back.
 func (v *Volumes) Release(id ids.ContainerID) error {
 	v.mu.Lock()
 	var of []ids.ContainerID // an earlier life may have died before anything else of them was known
@@ -232,12 +236,33 @@ func (v *Volumes) Release(id ids.ContainerID) error {
 	v.mu.Unlock()
 	var all error
 	for _, id := range of {
-		all = errors.Join(all, v.releaseOne(id))
+		err := v.release(id)
+		if errors.Is(err, errPending) {
+			v.waits.Go(func() { v.releaseLater(id) })
+			continue
+		}
+		all = errors.Join(all, err)
 	}
 	return all
 }
 
-func (v *Volumes) releaseOne(id ids.ContainerID) error {
+// errPending says that a plugin may be about to mount what it says is not mounted.
+var errPending = errors.New("it may be about to be mounted")
+
+func (v *Volumes) releaseLater(id ids.ContainerID) {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		time.Sleep(wait)
+		err := v.release(id)
+		if err != nil && !errors.Is(err, errPending) {
+			v.cfg.Log.Warn("cannot unmount Docker volumes", slog.String("container", string(id)), slog.Any("error", err))
+		}
+		if !errors.Is(err, errPending) {
+			return
+		}
+	}
+}
+
+func (v *Volumes) release(id ids.ContainerID) error {
 	v.mu.Lock()
 	u := v.users[id]
 	v.mu.Unlock()
@@ -249,7 +274,10 @@ func (v *Volumes) releaseOne(id ids.ContainerID) error {
 	defer u.Unlock()
 	var all error
 	for _, mine := range slices.Clone(u.uses) {
-		all = errors.Join(all, v.release(id, u, mine))
+		all = errors.Join(all, v.releaseNow(id, u, mine))
+	}
+	if errors.Is(all, errPending) {
+		return all
 	}
 	v.mu.Lock()
 	delete(v.users, id)
@@ -258,21 +286,6 @@ func (v *Volumes) releaseOne(id ids.ContainerID) error {
 		return all // what is written down is for the agent's next life
 	}
 	return v.forget(id)
-}
-
-// errPending says that a plugin may be about to mount what it says is not mounted.
-var errPending = errors.New("it may be about to be mounted")
-
-// release is for one volume. What an earlier life has asked for may come to be mounted
-// yet, so it is not over while the plugin has time for that.
-func (v *Volumes) release(id ids.ContainerID, u *user, mine use) error {
-	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-		err := v.releaseNow(id, u, mine)
-		if !errors.Is(err, errPending) {
-			return err
-		}
-		time.Sleep(wait)
-	}
 }
 
 func (v *Volumes) releaseNow(id ids.ContainerID, u *user, mine use) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -114,7 +115,7 @@ func (p *place) had(methods ...string) (calls []string) {
 
 func (p *place) open() *Volumes {
 	p.t.Helper()
-	v, err := Open(Config{Dir: filepath.Join(p.dir, "state"), Folders: p.folders})
+	v, err := Open(Config{Dir: filepath.Join(p.dir, "state"), Folders: p.folders, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -259,6 +260,28 @@ func TestLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := 0
+	p.answer("VolumeDriver.Unmount", `{"Err": "it is not mounted"}`)
+	p.answer("VolumeDriver.Mount", "")
+	p.release(v, "dies")
+	p.mount(v, "joins", "d/z") // meanwhile
+	v.waits.Wait()
+	if got := p.had("Mount", "Unmount"); !strings.HasPrefix(got[len(got)-1], "Mount") {
+		t.Errorf("unmounted under who uses it: %q", got)
+	}
+	p.answer("VolumeDriver.Unmount", "")
+	p.release(v, "joins")
+	if got := p.had("Unmount"); len(got) != 1 {
+		t.Errorf("%q", got)
+	}
+
+	p.answer("VolumeDriver.Mount", "{")
+	if _, err := v.Mount(t.Context(), "dies", volumes("d/z")); err == nil {
+		t.Fatal("no error")
+	}
+	v = p.again(v)
+	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
+		t.Fatal(err)
+	}
 	p.instead["VolumeDriver.Unmount"] = func(w http.ResponseWriter, _ *http.Request) {
 		if refused++; refused < 3 {
 			fmt.Fprint(w, `{"Err": "it is not mounted"}`)
@@ -267,6 +290,7 @@ func TestLate(t *testing.T) {
 		}
 	}
 	p.release(v, "dies")
+	v.waits.Wait()
 	if refused != 3 {
 		t.Errorf("asked %d times", refused)
 	}
