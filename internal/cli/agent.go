@@ -69,6 +69,7 @@ func (f *agentFlags) openOn(listener net.Listener, log *logs) (*openAgent, error
 		return nil, fmt.Errorf("--master: %w", err)
 	}
 	f.Systemd.check("/proc/self/cgroup", log.Logger)
+	f.Isolation.systemd = f.Systemd
 	f.Docker.CFS, f.Docker.DNS = f.Isolation.Options.CFS, f.CNI.DockerDNS
 	engine, err := f.Docker.open(&f.Images, log.Logger)
 	if err != nil {

@@ -27,6 +27,8 @@ import (
 // isolationFlags are how an agent keeps containers apart.
 type isolationFlags struct {
 	Launcher, Isolation, Runtime, Hierarchy string
+	Driver                                  string
+	systemd                                 systemdFlags
 	Options                                 oci.Options
 	Shm                                     flags.Bytes
 	effective, bounding                     *mesos.CapabilityInfo
@@ -55,6 +57,7 @@ func (f *isolationFlags) define(set *flags.Set) {
 	set.String(&f.Runtime, "oci_runtime", "", "The OCI runtime, a name or a path. By default crun, or else runc, whichever is in PATH.").Optional()
 	set.Path(&f.Hierarchy, "cgroups_hierarchy", "/sys/fs/cgroup", "Where control groups are mounted.")
 	set.String(&f.Options.CgroupRoot, "cgroups_root", "mesos", "Folder, in each hierarchy of control groups, of those of containers.")
+	set.Choice(&f.Driver, "cgroup_driver", "cgroupfs", []string{"cgroupfs", "systemd"}, "Who makes the control groups of containers: cgroupfs is the OCI runtime and the agent; systemd is systemd, asked by them, where it is the machine's first process. Needs --launcher=oci; --cgroups_root is the name of a slice then.")
 	set.Bool(&f.Options.CFS, "cgroups_enable_cfs", false, "Let containers use no more CPU than they were given, also where there is some to spare.")
 	set.Bool(&f.Options.LimitSwap, "cgroups_limit_swap", false, "Count swap as memory.")
 	set.Count(&f.Options.PidsMax, "cgroups_pids_max", 4096, "How many processes and threads a container can have, with the isolator cgroups/pids; 0 for any number.")
@@ -98,6 +101,9 @@ func (f *isolationFlags) open(set *flags.Set, dir, drop string, hidden []string,
 	if err := oci.CheckNames(f.Isolation); err != nil {
 		return nil, fmt.Errorf("--isolation: %w", err)
 	}
+	if f.Driver == "systemd" && (f.Launcher == "lxc" || f.Launcher == "posix" && (f.plain() || set.Loaded("launcher"))) {
+		return nil, errors.New("--cgroup_driver=systemd needs --launcher=oci: lxc makes control groups itself, posix has none")
+	}
 	if f.plain() && f.Launcher == "posix" {
 		return nil, nil //nolint:nilnil // none is a launcher too
 	}
@@ -121,9 +127,13 @@ func (f *isolationFlags) open(set *flags.Set, dir, drop string, hidden []string,
 
 // starter returns who starts containers, and logs that.
 func (f *isolationFlags) starter(dir string, o oci.Options, log *slog.Logger) (oci.Starter, error) {
+	driver := f.Driver
+	if o.Systemd != nil {
+		driver += " " + o.Systemd.Version
+	}
 	found := func(path, version string) {
 		log.Info("containers are isolated", slog.String("runtime", path), slog.String("version", version),
-			slog.String("machine", o.Machine.Allows()), slog.String("isolation", strings.Join(o.Isolation, ",")))
+			slog.String("machine", o.Machine.Allows()), slog.String("cgroup_driver", driver), slog.String("isolation", strings.Join(o.Isolation, ",")))
 	}
 	if f.Launcher == "lxc" {
 		if slices.Contains(o.Isolation, "namespaces/user") || o.NetCls != nil {
@@ -139,6 +149,11 @@ func (f *isolationFlags) starter(dir string, o oci.Options, log *slog.Logger) (o
 	runtime, err := oci.FindRuntime(context.Background(), f.Runtime)
 	if err != nil {
 		return nil, err
+	}
+	if o.Systemd != nil {
+		if err := runtime.UseSystemd(context.Background()); err != nil {
+			return nil, fmt.Errorf("--cgroup_driver=systemd: %w", err)
+		}
 	}
 	found(runtime.Path, runtime.Version)
 	runtime.State, runtime.HideUnified = filepath.Join(dir, "state"), o.Machine.Hybrid
@@ -242,6 +257,19 @@ func (f *isolationFlags) limits(set *flags.Set) bool {
 	return strings.Contains(f.Isolation, "cgroups") || f.Launcher != "posix" && !set.Loaded("isolation")
 }
 
+// openSystemd finds who is to make control groups.
+func (f *isolationFlags) openSystemd() (*oci.Systemd, error) {
+	if !f.systemd.Enable {
+		return nil, errors.New("--no-systemd_enable_support excludes it")
+	}
+	if strings.Trim(filepath.Clean(f.Options.CgroupRoot), "./") == "" {
+		return nil, fmt.Errorf("--cgroups_root=%s names no slice", f.Options.CgroupRoot)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), systemdPatience)
+	defer cancel()
+	return oci.FindSystemd(ctx, f.systemd.Dir)
+}
+
 func (f *isolationFlags) options(set *flags.Set, hidden []string) (oci.Options, error) {
 	o := f.Options
 	var err error
@@ -252,6 +280,11 @@ func (f *isolationFlags) options(set *flags.Set, hidden []string) (oci.Options, 
 	if set.Loaded("isolation") {
 		if o.Isolation, err = oci.Isolators(f.Isolation, o.Machine); err != nil {
 			return o, fmt.Errorf("--isolation: %w", err)
+		}
+	}
+	if f.Driver == "systemd" {
+		if o.Systemd, err = f.openSystemd(); err != nil {
+			return o, fmt.Errorf("--cgroup_driver=systemd: %w", err)
 		}
 	}
 	if o.Devices, err = oci.DevicesOf(f.devices); err != nil {

@@ -22,10 +22,11 @@ import (
 type cgroups struct {
 	machine Machine
 	root    string
+	systemd *Systemd // who makes them; nil: who starts containers, and we
 }
 
 func (g cgroups) dir(controller, id string) string {
-	return filepath.Join(g.machine.Controllers[controller], groupOf(g.root, id))
+	return filepath.Join(g.machine.Controllers[controller], g.of(id))
 }
 
 // text returns the content of a file of a group, "" if there is none.
@@ -145,11 +146,14 @@ const (
 // remove kills what is in a container's groups and removes them, with those of the
 // containers in it.
 func (g cgroups) remove(ctx context.Context, id string) error {
-	failed := RemoveGroup(ctx, g.machine, groupOf(g.root, id))
+	err := RemoveGroup(ctx, g.machine, g.of(id))
 	if nested(id) { // what an agent has started that did not have such groups below others yet
-		failed = errors.Join(failed, RemoveGroup(ctx, g.machine, filepath.Join(g.root, id)))
+		err = errors.Join(err, RemoveGroup(ctx, g.machine, filepath.Join(g.root, id)))
 	}
-	return failed
+	if err == nil && g.systemd != nil {
+		err = g.systemd.stop(ctx, unitOf(g.root, id)+slice)
+	}
+	return err
 }
 
 // RemoveGroup kills what is in a group and below, of every hierarchy, and removes it.

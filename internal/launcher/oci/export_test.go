@@ -58,7 +58,7 @@ func OwnerOf(t *testing.T, path string) uint32 {
 // HasGroup reports whether there is a group of a container, in any hierarchy.
 func (l *Launcher) HasGroup(id string) bool {
 	for _, root := range l.cfg.Machine.Hierarchies {
-		if _, err := os.Stat(filepath.Join(root, groupOf(l.cfg.CgroupRoot, id))); err == nil {
+		if _, err := os.Stat(filepath.Join(root, l.cgroups.of(id))); err == nil {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +27,31 @@ func groupOf(root, id string) string {
 	return filepath.Join(root, strings.ReplaceAll(id, ".", "/"+groupsWithin+"/"))
 }
 
+// of returns the group of a container, in each hierarchy.
+func (g cgroups) of(id string) string {
+	if g.systemd != nil {
+		return slicePath(unitOf(g.root, id))
+	}
+	return groupOf(g.root, id)
+}
+
+// top returns the group that those of all containers are in.
+func (g cgroups) top() string {
+	if g.systemd != nil {
+		return slicePath(unitOf(g.root, ""))
+	}
+	return g.root
+}
+
+// own returns the groups, in each hierarchy, that processes of a container's own are in.
+func (g cgroups) own(id string) []string {
+	group := g.of(id)
+	if g.systemd != nil {
+		return []string{filepath.Join(group, unitOf(g.root, id)+scope)}
+	}
+	return []string{group, filepath.Join(group, Leaf)}
+}
+
 // nested reports whether a container is in another.
 func nested(id string) bool { return strings.Contains(id, ".") }
 
@@ -38,16 +64,16 @@ func parentOf(id string) (parent string, ok bool) {
 	return id[:i], true
 }
 
-// processesIn counts those of a container's group, and of the containers in it.
+// processesIn counts those of a container's group, and of the groups in it.
 func processesIn(dir string) int {
-	n := len(processesOf(dir)) + len(processesOf(filepath.Join(dir, Leaf)))
-	inner, err := os.ReadDir(filepath.Join(dir, groupsWithin))
+	n := len(processesOf(dir))
+	inner, err := os.ReadDir(dir)
 	if err != nil {
-		return n // there are none
+		return n // it is gone
 	}
 	for _, entry := range inner {
 		if entry.IsDir() {
-			n += processesIn(filepath.Join(dir, groupsWithin, entry.Name()))
+			n += processesIn(filepath.Join(dir, entry.Name()))
 		}
 	}
 	return n
@@ -65,18 +91,27 @@ func processesOf(dir string) []string {
 // namespace that it shares, what that has left behind is not the shim's any more.
 func (g cgroups) endStrays(id string) {
 	for _, root := range g.machine.Hierarchies {
-		dir := filepath.Join(root, groupOf(g.root, id))
-		killGroup(dir)
-		killGroup(filepath.Join(dir, Leaf))
+		for _, group := range g.own(id) {
+			killGroup(filepath.Join(root, group))
+		}
 	}
 }
 
-// make makes the groups of a container that has no processes of its own.
+// make makes the groups of a container that no runtime makes, with limits.
 func (g cgroups) make(id string, r *specs.LinuxResources) error {
-	if err := g.makeAll(groupOf(g.root, id)); err != nil {
+	limits := Settings(&specs.LinuxResources{CPU: r.CPU, Memory: r.Memory, Pids: r.Pids}, g.machine.Unified)
+	var err error
+	if g.systemd != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
+		defer cancel()
+		err = g.systemd.start(ctx, unitOf(g.root, id)+slice, limits)
+	} else {
+		err = g.makeAll(g.of(id))
+	}
+	if err != nil {
 		return err
 	}
-	for _, s := range Settings(&specs.LinuxResources{CPU: r.CPU, Memory: r.Memory, Pids: r.Pids}, g.machine.Unified) {
+	for _, s := range limits {
 		if g.machine.Controllers[s.Controller] == "" {
 			continue
 		}
@@ -161,14 +196,17 @@ func copyMissing(from, to string) error {
 const splitTries = 100
 
 // split makes room in a container's group for groups of containers in it. With version 2
-// its own processes go to a group below first.
+// its own processes go to a group below first, where systemd always has them.
 func (g cgroups) split(id string) error {
+	if g.systemd != nil {
+		return nil
+	}
 	if g.machine.Unified {
-		if err := g.moveToLeaf(filepath.Join(g.machine.Mount, groupOf(g.root, id))); err != nil {
+		if err := g.moveToLeaf(filepath.Join(g.machine.Mount, g.of(id))); err != nil {
 			return err
 		}
 	}
-	return g.makeAll(filepath.Join(groupOf(g.root, id), groupsWithin))
+	return g.makeAll(filepath.Join(g.of(id), groupsWithin))
 }
 
 func (g cgroups) moveToLeaf(dir string) error {

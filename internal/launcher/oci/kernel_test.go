@@ -33,7 +33,7 @@ func onKernel(t *testing.T, test func(m *testMachine), change func(*oci.Config))
 
 // onRuntimes is onKernel for what LXC is not asked for.
 func onRuntimes(t *testing.T, test func(m *testMachine), change func(*oci.Config)) {
-	on(t, oci.Known, test, change)
+	on(t, runtimes, test, change)
 }
 
 func on(t *testing.T, starters []string, test func(m *testMachine), change func(*oci.Config)) {

@@ -57,7 +57,7 @@ func handle(text string) (uint16, error) {
 type classes struct {
 	of   *NetCls
 	mu   sync.Mutex
-	used map[uint16]string // container, by what is of its own in the class
+	used map[uint16]string // a container's group, by what is of its own in the class
 	last uint16
 }
 
@@ -68,40 +68,38 @@ func newClasses(of *NetCls, g cgroups) *classes {
 	if of == nil || g.machine.Controllers["net_cls"] == "" {
 		return c
 	}
-	c.find(g, "", 0)
+	c.find(g.machine.Controllers["net_cls"], g.top(), 0)
 	return c
 }
 
-// find takes note of the classes of the containers in one, or of all those that are in
-// none. One that is in the class of the container that it is in has none of its own.
-func (c *classes) find(g cgroups, within string, outer uint64) {
-	dir, prefix := g.root, ""
-	if within != "" {
-		dir, prefix = filepath.Join(groupOf(g.root, within), groupsWithin), within+"."
-	}
-	groups, err := os.ReadDir(filepath.Join(g.machine.Controllers["net_cls"], dir))
+// find takes note of the classes of the groups in one. A group that is in the class of
+// the one that it is in has none of its own.
+func (c *classes) find(hierarchy, top string, outer uint64) {
+	entries, err := os.ReadDir(filepath.Join(hierarchy, top))
 	if err != nil {
 		return // there are none
 	}
-	for _, group := range groups {
-		id := prefix + group.Name()
-		class, ok := g.number("net_cls", id, "net_cls.classid")
-		if !ok {
+	for _, entry := range entries {
+		if !entry.IsDir() {
 			continue
 		}
-		if class>>16 == uint64(c.of.Primary) && class != outer {
-			c.used[uint16(class)] = id
+		group, class := filepath.Join(top, entry.Name()), outer
+		if text, err := os.ReadFile(filepath.Join(hierarchy, group, "net_cls.classid")); err == nil {
+			class, _ = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
 		}
-		c.find(g, id, class)
+		if class>>16 == uint64(c.of.Primary) && class != outer {
+			c.used[uint16(class)] = group
+		}
+		c.find(hierarchy, group, class)
 	}
 }
 
-// take gives a container a class, or says which it has.
-func (c *classes) take(id string) (uint32, error) {
+// take gives a container, by its group, a class, or says which it has.
+func (c *classes) take(group string) (uint32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for own, by := range c.used {
-		if by == id {
+		if by == group {
 			return uint32(c.of.Primary)<<16 | uint32(own), nil
 		}
 	}
@@ -109,7 +107,7 @@ func (c *classes) take(id string) (uint32, error) {
 	for i := range n { // from the one after the last, so that none is soon another's
 		own := uint16(int(c.of.Low) + (int(max(c.last+1, c.of.Low))-int(c.of.Low)+i)%n)
 		if c.used[own] == "" {
-			c.used[own], c.last = id, own
+			c.used[own], c.last = group, own
 			return uint32(c.of.Primary)<<16 | uint32(own), nil
 		}
 	}
@@ -117,11 +115,11 @@ func (c *classes) take(id string) (uint32, error) {
 }
 
 // leave takes a container's class back.
-func (c *classes) leave(id string) {
+func (c *classes) leave(group string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for own, by := range c.used {
-		if by == id {
+		if by == group {
 			delete(c.used, own)
 		}
 	}
@@ -136,7 +134,7 @@ func (l *Launcher) Class(id string) (uint32, error) {
 	if !l.classifies() {
 		return 0, nil
 	}
-	class, err := l.classes.take(id)
+	class, err := l.classes.take(l.cgroups.of(id))
 	if err != nil {
 		return 0, fmt.Errorf("give container %s a class: %w", id, err)
 	}

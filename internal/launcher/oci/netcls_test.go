@@ -66,8 +66,8 @@ func TestClassesOfAnEarlierLife(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := newClasses(&NetCls{Primary: 0xa, Low: 1, High: 9}, cgroups{Machine{Controllers: map[string]string{"net_cls": dir}}, "mesos"})
-	if want := map[uint16]string{1: "a", 2: "b", 3: "b.owns"}; !maps.Equal(c.used, want) {
+	c := newClasses(&NetCls{Primary: 0xa, Low: 1, High: 9}, cgroups{Machine{Controllers: map[string]string{"net_cls": dir}}, "mesos", nil})
+	if want := map[uint16]string{1: "mesos/a", 2: "mesos/b", 3: "mesos/b/mesos/owns"}; !maps.Equal(c.used, want) {
 		t.Errorf("%v, want %v", c.used, want)
 	}
 }

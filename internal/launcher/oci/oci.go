@@ -97,7 +97,7 @@ func New(cfg Config) (*Launcher, error) {
 	if err := os.MkdirAll(filepath.Join(cfg.Dir, "bundles"), 0o711); err != nil {
 		return nil, fmt.Errorf("make the folder of bundles: %w", err)
 	}
-	l := &Launcher{Launcher: shims, cfg: cfg, cgroups: cgroups{machine: cfg.Machine, root: cfg.CgroupRoot}}
+	l := &Launcher{Launcher: shims, cfg: cfg, cgroups: cgroups{machine: cfg.Machine, root: cfg.CgroupRoot, systemd: cfg.Systemd}}
 	l.classes = newClasses(cfg.NetCls, l.cgroups)
 	return l, nil
 }
@@ -116,6 +116,7 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
 	}
+	limits := l.cgroups.place(spec.ID, config)
 	shared, err := linkBoth(bundle, spec.Mounts)
 	inside := users && spec.Network != nil
 	if inside {
@@ -128,6 +129,9 @@ func (l *Launcher) Fork(spec *launcher.Spec) (launcher.Process, error) {
 		if err := l.shift(spec, bundle); err != nil {
 			return nil, errors.Join(err, l.Release(spec.ID))
 		}
+	}
+	if err := l.cgroups.enter(spec.ID, limits); err != nil {
+		return nil, errors.Join(fmt.Errorf("make the groups of container %s: %w", spec.ID, err), l.Release(spec.ID))
 	}
 	if err := l.classify(spec); err != nil {
 		return nil, errors.Join(err, l.Release(spec.ID))
@@ -239,7 +243,7 @@ func (l *Launcher) Adopt(id string, pid int, status string) (launcher.Process, e
 func (l *Launcher) Release(id string) error {
 	bundle := l.bundle(id)
 	if _, err := os.Stat(bundle); errors.Is(err, os.ErrNotExist) {
-		l.classes.leave(id)
+		l.classes.leave(l.cgroups.of(id))
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(l.cfg.DestroyTimeout, defaultTimeout))
@@ -250,7 +254,7 @@ func (l *Launcher) Release(id string) error {
 	if err := l.cgroups.remove(ctx, id); err != nil {
 		return fmt.Errorf("remove the cgroups of container %s: %w", id, err)
 	}
-	l.classes.leave(id)
+	l.classes.leave(l.cgroups.of(id))
 	return os.RemoveAll(bundle)
 }
 

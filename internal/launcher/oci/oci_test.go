@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/meseta-project/meseta/internal/launcher"
 	"github.com/meseta-project/meseta/internal/launcher/launchertest"
@@ -17,7 +19,24 @@ import (
 )
 
 // starters are those that must pass the tests: OCI runtimes, and LXC.
-var starters = append(slices.Clip(oci.Known), "lxc")
+var starters = append(slices.Clip(runtimes), "lxc")
+
+// runtimes are those of OCI, with systemd too where it has started the machine: one is
+// that of test/kernel.
+var runtimes = func() []string {
+	all := slices.Clone(oci.Known)
+	if _, err := os.Stat(systemdDir); err == nil {
+		for _, name := range oci.Known {
+			all = append(all, name+underSystemd)
+		}
+	}
+	return all
+}()
+
+const (
+	systemdDir   = "/run/systemd/system"
+	underSystemd = "-systemd"
+)
 
 // needStarter skips the test on machines that cannot run containers, which the
 // ones that decide are not.
@@ -34,9 +53,15 @@ func needStarter(t testing.TB, name, dir, root string, machine oci.Machine) oci.
 		}
 		return tools
 	}
+	name, systemd := strings.CutSuffix(name, underSystemd)
 	runtime, err := oci.FindRuntime(t.Context(), name)
 	if err != nil {
 		skip.Lacking(t, err.Error())
+	}
+	if systemd {
+		if err := runtime.UseSystemd(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	runtime.State, runtime.HideUnified = filepath.Join(dir, "state"), machine.Hybrid
 	return runtime
@@ -71,7 +96,16 @@ func config(t testing.TB, name string) oci.Config {
 	root, dir := filepath.Join(*within, "meseta-test-"+strconv.Itoa(os.Getpid())), t.TempDir()
 	starter := needStarter(t, name, dir, root, machine)
 	before := machine.Hybrid && isBelow(t, root)
+	var systemd *oci.Systemd
+	if strings.HasSuffix(name, underSystemd) {
+		if systemd, err = oci.FindSystemd(t.Context(), systemdDir); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Cleanup(func() { // after those of the containers
+		if systemd != nil {
+			noUnits(t, strings.ReplaceAll(root, "-", "_"))
+		}
 		for _, dir := range machine.Hierarchies {
 			if err := os.Remove(filepath.Join(dir, root)); err != nil && !os.IsNotExist(err) {
 				t.Error(err)
@@ -82,8 +116,34 @@ func config(t testing.TB, name string) oci.Config {
 		}
 	})
 	return oci.Config{Starter: starter, Dir: dir, Options: oci.Options{
-		Machine: machine, Isolation: oci.DefaultIsolation, CgroupRoot: root, PidsMax: 200,
+		Machine: machine, Isolation: oci.DefaultIsolation, CgroupRoot: root, Systemd: systemd, PidsMax: 200,
 	}}
+}
+
+// noUnits checks that systemd has no unit in a slice, and ends that.
+func noUnits(t testing.TB, slice string) {
+	t.Helper()
+	units := func() string {
+		out, err := exec.Command("systemctl", "list-units", "--all", "--plain", "--no-legend", slice+"-*").CombinedOutput()
+		if err != nil {
+			t.Errorf("list the units: %v: %s", err, out)
+		}
+		return string(out)
+	}
+	left := units()
+	for range 50 { // systemd forgets units when it has nothing else to do
+		if left == "" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		left = units()
+	}
+	if left != "" {
+		t.Errorf("units are left:\n%s", left)
+	}
+	if out, err := exec.Command("systemctl", "stop", slice+".slice").CombinedOutput(); err != nil {
+		t.Errorf("stop the slice: %v: %s", err, out)
+	}
 }
 
 func open(t testing.TB, cfg oci.Config) *oci.Launcher {

@@ -23,12 +23,13 @@ func (l *Launcher) Hold(spec *launcher.Spec) (launcher.Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("specify container %s: %w", spec.ID, err)
 	}
+	limits := l.cgroups.place(spec.ID, config)
 	if err := errors.Join(makeBundle(bundle, config), l.linkNetwork(bundle, nil)); err != nil {
 		return nil, fmt.Errorf("make the bundle of container %s: %w", spec.ID, err)
 	}
 	err = l.classify(spec)
 	if err == nil {
-		err = l.cgroups.make(spec.ID, config.Linux.Resources)
+		err = l.cgroups.make(spec.ID, limits)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make the groups of container %s: %w", spec.ID, err), l.Release(spec.ID))

@@ -88,7 +88,7 @@ func (g cgroups) stalls(id string) map[string]launcher.Stalls {
 	}
 	var out map[string]launcher.Stalls
 	for _, resource := range []string{"cpu", "memory", "io"} {
-		text, err := os.ReadFile(filepath.Join(g.machine.Mount, groupOf(g.root, id), resource+".pressure"))
+		text, err := os.ReadFile(filepath.Join(g.machine.Mount, g.of(id), resource+".pressure"))
 		if err != nil {
 			continue
 		}

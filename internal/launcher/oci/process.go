@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/launcher"
@@ -23,6 +26,7 @@ type process struct {
 	id        string
 	container string // whose groups it is in: itself, but for further processes
 	events    *os.File
+	listened  chan struct{} // closed when events are listened to no more
 	pressure  *pressure
 	limited   atomic.Pointer[launcher.Limitation]
 }
@@ -42,7 +46,7 @@ func (l *Launcher) watch(shim launcher.Process, id, container string) *process {
 	if err != nil {
 		return p
 	}
-	p.events = events
+	p.events, p.listened = events, make(chan struct{})
 	go p.listen()
 	return p
 }
@@ -50,19 +54,39 @@ func (l *Launcher) watch(shim launcher.Process, id, container string) *process {
 // listen kills the container when it has run out of memory: what is left of it
 // may be of no use any more.
 func (p *process) listen() {
+	defer close(p.listened)
 	buffer := make([]byte, 4096)
 	for {
-		if _, err := p.events.Read(buffer); err != nil {
-			return // closed by Wait
+		_, ended := p.events.Read(buffer) // as Wait has it
+		if ended != nil && !pending(p.events) {
+			return
 		}
 		// The event of version 1 comes before the kernel counts what it kills, and when a
 		// group above is out of memory too; that of version 2 when one below is.
 		if g := p.l.cgroups; g.full(p.id) && (!g.machine.Unified || g.oomKills(p.id) > 0) {
 			p.outOfMemory(p.id)
-			_ = p.Kill() // Wait tells, and the agent kills again what it destroys
+			if ended == nil {
+				_ = p.Kill() // Wait tells, and the agent kills again what it destroys
+			}
+			return
+		}
+		if ended != nil {
 			return
 		}
 	}
+}
+
+// pending reports whether something can be read.
+func pending(f *os.File) bool {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return false
+	}
+	ready := 0
+	err = conn.Control(func(fd uintptr) {
+		ready, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) // if that fails there is nothing
+	})
+	return err == nil && ready > 0
 }
 
 // First implements [launcher.Process]: the runtime has written it down. It is a
@@ -102,6 +126,8 @@ func (p *process) Wait() (int, error) {
 		}
 	}
 	if p.events != nil {
+		_ = p.events.SetReadDeadline(time.Unix(1, 0)) // it can: it waits for events
+		<-p.listened
 		p.events.Close()
 	}
 	p.pressure.close()

@@ -23,10 +23,13 @@ type Runtime struct {
 	Path    string
 	Version string // what it says of itself, one line
 	State   string // folder of what it remembers; as lasting as the machine's boot
+	// Systemd has it ask systemd for control groups, see [Systemd].
+	Systemd bool
 	// HideUnified keeps control groups of version 2 from it, see [Machine.Hybrid].
 	HideUnified bool
 
 	sealed *os.File // the program, as it was found
+	about  string   // all that it says of itself
 }
 
 // Name implements [Starter]: "crun" for /usr/bin/crun.
@@ -50,7 +53,11 @@ func (r *Runtime) command(bundle string, p *specs.Process, args ...string) *Comm
 	if p.Terminal {
 		args = slices.Insert(args, 1, "--console-socket", "console") // in the bundle: the shim listens there
 	}
-	all := append([]string{r.Path, "--root", r.State, "--log", filepath.Join(bundle, "log"), "--log-format", "json"}, args...)
+	all := []string{r.Path, "--root", r.State, "--log", filepath.Join(bundle, "log"), "--log-format", "json"}
+	if r.Systemd {
+		all = append(all, systemdOption)
+	}
+	all = append(all, args...)
 	program := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), r.sealed.Fd())
 	return &Command{Path: program, Args: all, How: posix.Bundle{HideUnified: r.HideUnified}}
 }
@@ -82,7 +89,7 @@ func (r *Runtime) Forget(ctx context.Context, id string) error {
 }
 
 func (r *Runtime) commands() *runc.Runc {
-	return &runc.Runc{Command: r.Path, Root: r.State, LogFormat: runc.JSON}
+	return &runc.Runc{Command: r.Path, Root: r.State, LogFormat: runc.JSON, SystemdCgroup: r.Systemd}
 }
 
 // known are the runtimes that are looked for, the faster ones first.
@@ -109,10 +116,26 @@ func FindRuntime(ctx context.Context, name string) (*Runtime, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", path, err)
 		}
-		return &Runtime{Path: path, Version: line, sealed: sealed}, nil
+		return &Runtime{Path: path, Version: line, sealed: sealed, about: string(text)}, nil
 	}
 	return nil, fmt.Errorf("no OCI runtime: looked for %s in PATH; install one, or name it by --oci_runtime",
 		strings.Join(names, ", "))
+}
+
+const systemdOption = "--systemd-cgroup"
+
+// UseSystemd has the runtime ask systemd for control groups, if it can.
+func (r *Runtime) UseSystemd(ctx context.Context) error {
+	help, err := exec.CommandContext(ctx, r.Path, "--help").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("ask %s for its options: %w", r.Path, err)
+	}
+	without := strings.Contains(r.about, "\n+") && !strings.Contains(r.about, "+SYSTEMD") // crun's list of what it was built with
+	if without || !strings.Contains(string(help), systemdOption) {
+		return fmt.Errorf("%s does not know systemd (%s); name another runtime by --oci_runtime, or use --cgroup_driver=cgroupfs", r.Path, systemdOption)
+	}
+	r.Systemd = true
+	return nil
 }
 
 // seal returns a copy of a program in memory that nobody can change. Runtimes make

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,7 +16,15 @@ import (
 // the inner one, so in the other order than they are set in. For a container that has
 // ended there is nothing to do.
 func (g cgroups) set(id string, r *specs.LinuxResources) error {
-	for _, s := range slices.Backward(Settings(r, g.machine.Unified)) {
+	limits := Settings(r, g.machine.Unified)
+	if g.systemd != nil && len(limits) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
+		defer cancel()
+		if err := g.systemd.limit(ctx, unitOf(g.root, id)+slice, g.dir("memory", id), limits); err != nil {
+			return err
+		}
+	}
+	for _, s := range slices.Backward(limits) {
 		if _, ok := g.machine.Controllers[s.Controller]; !ok {
 			continue
 		}

@@ -18,6 +18,7 @@ type Options struct {
 	Machine    Machine
 	Isolation  []string // names of isolators
 	CgroupRoot string   // --cgroups_root: folder, in each hierarchy, of the containers'
+	Systemd    *Systemd // --cgroup_driver=systemd: who makes control groups; nil: we, and who starts containers
 	CFS        bool     // --cgroups_enable_cfs: what a container gets of the CPU is all that it gets
 	LimitSwap  bool     // --cgroups_limit_swap
 	PidsMax    int      // --cgroups_pids_max: 0 for no limit
