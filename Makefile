@@ -30,12 +30,13 @@ test: prepare lint race sim e2e ## install what the tests need, then run all of 
 
 check: vet lint tidy unit ## the fast part of test, for before each commit
 
-prepare: ## install the Debian packages that the tests need (as root; else say which), and unpack a kernel
+prepare: ## install the Debian packages that the tests need (as root; else say which), and unpack a kernel and systemd
 	./scripts/debian-packages gcc:gcc libc6-dev:/usr/include/stdio.h git:git \
 		bzip2:bzip2 xz-utils:xz unzip:unzip tar:tar curl:curl zookeeper:/usr/share/java/zookeeper.jar etcd-server:etcd busybox-static:/bin/busybox \
 		iproute2:ip util-linux:unshare runc:runc crun:crun lxc:lxc-start docker.io:dockerd \
 		containernetworking-plugins:/usr/lib/cni/bridge iptables:iptables xfsprogs:mkfs.xfs qemu-system-x86:qemu-system-x86_64
 	./scripts/debian-kernel bin/kernel
+	./scripts/debian-systemd bin/systemd
 
 vet: ## go vet
 	$(GO) vet ./...

@@ -1,11 +1,11 @@
 // Package kernel runs tests of other packages in a virtual machine, on a kernel of
 // Debian's, for what the machine that tests run on need not have: control groups of
-// version 2 alone, and an XFS that counts projects.
+// version 2 alone, an XFS that counts projects, and systemd.
 //
 // By default it runs those whose time is bounded where every instruction is emulated.
 // With more patience:
 //
-//	go test ./test/kernel -v -timeout 1h -args -kernel.run='./internal/launcher/oci -test.run=TestSuite'
+//	go test ./test/kernel -run TestInside -v -timeout 1h -args -kernel.run='./internal/launcher/oci -test.run=TestSuite'
 package kernel
 
 import (
@@ -33,19 +33,15 @@ const (
 // takes seconds, so there it is one runtime that shows what each isolator does, and of
 // the others what they do themselves.
 func inside(accel string) [][]string {
-	switch {
-	case *own != "":
-		return [][]string{strings.Fields(*own)}
-	case accel == "kvm":
+	if accel == "kvm" {
 		return [][]string{{"./internal/xfs"}, {disksHere}, {launchers}}
-	default:
-		return [][]string{
-			{"./internal/xfs"},
-			{disksHere},
-			{launchers, "-test.run=^Test(MemoryHog|WithinMemory|CPUQuota|ForkBomb|Update|TaskLimits|Statistics|Devices|Blkio|GroupsForOthers)/crun"},
-			{launchers, "-test.run=^Test(Update|Devices)$/^runc"},
-			{launchers, "-test.run=^Test(Update|TaskLimits|Devices)$/^lxc"},
-		}
+	}
+	return [][]string{
+		{"./internal/xfs"},
+		{disksHere},
+		{launchers, "-test.run=^Test(MemoryHog|WithinMemory|CPUQuota|ForkBomb|Update|TaskLimits|Statistics|Devices|Blkio|GroupsForOthers)/crun"},
+		{launchers, "-test.run=^Test(Update|Devices)$/^runc"},
+		{launchers, "-test.run=^Test(Update|TaskLimits|Devices)$/^lxc"},
 	}
 }
 
@@ -54,11 +50,16 @@ func TestInside(t *testing.T) {
 		t.Skip("this is the machine")
 	}
 	m := needMachine(t)
+	m.test(t, inside(m.accel))
+}
+
+// test runs tests of packages inside, and says of each how it ended.
+func (m *machine) test(t *testing.T, tests [][]string) {
 	within := 10 * time.Minute // bounds a hang
 	if *own != "" {
-		within = time.Hour
+		within, tests = time.Hour, [][]string{strings.Fields(*own)}
 	}
-	jobs := m.build(t, inside(m.accel))
+	jobs := m.build(t, tests)
 	began := time.Now()
 	console := m.run(t, within, jobs)
 	t.Logf("Linux %s, with %s: %v", m.version, m.accel, time.Since(began).Round(time.Second))

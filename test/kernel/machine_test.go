@@ -26,6 +26,8 @@ type machine struct {
 	version string
 	dir     string // what is given to it
 	accel   string // kvm, or tcg: every instruction is emulated
+	systemd string // a folder with systemd, which is the first process then; "" for none
+	options string // of the kernel's command line, for systemd
 }
 
 const (
@@ -129,6 +131,7 @@ func (m *machine) initramfs() (string, error) {
 	}
 	a.add("modules/order", 0o644, []byte(names.String()))
 	a.add("dir", 0o644, []byte(m.dir+"\n"))
+	a.add("more", 0o644, []byte(m.systemd+"\n"))
 	path := filepath.Join(m.dir, "initramfs")
 	return path, os.WriteFile(path, a.close(), 0o600)
 }
@@ -177,9 +180,14 @@ func (m *machine) run(t *testing.T, within time.Duration, jobs []job) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guest, err := os.ReadFile("testdata/guest")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range m.scripts() {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(m.dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var script strings.Builder
 	for _, j := range jobs {
@@ -191,7 +199,6 @@ func (m *machine) run(t *testing.T, within time.Duration, jobs []job) string {
 	}
 	disk := filepath.Join(m.dir, "disk")
 	for _, err := range []error{
-		os.WriteFile(filepath.Join(m.dir, "guest"), guest, 0o600),
 		os.WriteFile(filepath.Join(m.dir, "jobs"), []byte(script.String()), 0o600),
 		os.WriteFile(filepath.Join(m.dir, "modules"), []byte(filepath.Join(m.kernel, "lib/modules", m.version)), 0o600),
 		os.WriteFile(disk, nil, 0o600), os.Truncate(disk, 4<<30),
@@ -213,6 +220,14 @@ func (m *machine) run(t *testing.T, within time.Duration, jobs []job) string {
 		t.Errorf("the machine: %v", errors.Join(err, ctx.Err()))
 	}
 	return strings.ReplaceAll(console.String(), "\r\n", "\n")
+}
+
+// scripts are those that the machine runs, the first first.
+func (m *machine) scripts() []string {
+	if m.systemd != "" {
+		return []string{"guest", "systemd", "work"}
+	}
+	return []string{"guest", "work"}
 }
 
 // files starts who gives files to the machine, and returns the socket that it does so at.
@@ -237,6 +252,6 @@ func (m *machine) args(initramfs, disk, socket string) []string {
 		"-chardev", "socket,id=files,path=" + socket, "-device", "vhost-user-fs-pci,chardev=files,tag=outside",
 		"-drive", "file=" + disk + ",format=raw,if=virtio,cache=unsafe",
 		"-kernel", filepath.Join(m.kernel, "boot/vmlinuz-"+m.version), "-initrd", initramfs,
-		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off net.ifnames=0 psi=1",
+		"-append", "console=ttyS0 quiet loglevel=1 panic=-1 mitigations=off net.ifnames=0 psi=1 " + m.options,
 	}
 }
