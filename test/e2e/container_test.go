@@ -27,15 +27,15 @@ var (
 
 // launcherFlags are those of an agent for each of who starts containers: the OCI
 // runtimes, and LXC.
-var launcherFlags = map[string][]string{
+var launcherFlags = withSystemd(map[string][]string{
 	"crun": {"--launcher=oci", "--oci_runtime=crun"}, "runc": {"--launcher=oci", "--oci_runtime=runc"}, "lxc": {"--launcher=lxc"},
-}
+})
 
 // needRuntime ends the test where there is none such, or no root.
 func needRuntime(t *testing.T, runtime string) {
 	t.Helper()
 	program := map[string]string{"lxc": "lxc-start"}[runtime]
-	if _, err := exec.LookPath(cmp.Or(program, runtime)); err != nil || os.Getuid() != 0 {
+	if _, err := exec.LookPath(cmp.Or(program, strings.TrimSuffix(runtime, underSystemd))); err != nil || os.Getuid() != 0 {
 		cluster.Unavailable(t, "containers need root and %s", runtime)
 	}
 }
@@ -96,6 +96,7 @@ func (c *containers) output(task string) string {
 }
 
 func (c *containers) removeGroups(t *testing.T) {
+	c.stopSlice(t)
 	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + c.root)
 	for _, dir := range groups {
 		if err := os.Remove(dir); err != nil {
@@ -121,6 +122,9 @@ func (c *containers) left() error {
 				left = append(left, path)
 			}
 		}
+	}
+	if units, err := c.units(); units != "" || err != nil {
+		left = append(left, fmt.Sprintf("units %s, %v", units, err))
 	}
 	for _, pid := range cluster.Inside(c.agent.WorkDir) {
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))

@@ -113,11 +113,11 @@ func cpuLimits(t *testing.T, c *containers, s *cluster.Scheduler) {
 // quota returns how many microseconds in 100 ms a container may use, -1 for any.
 func (c *containers) quota(t *testing.T, id string) string {
 	t.Helper()
-	if text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", c.root, id, "cpu.max")); err == nil {
+	if text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", c.group(id), "cpu.max")); err == nil {
 		of, _, _ := strings.Cut(string(text), " ")
 		return strings.Replace(of, "max", "-1", 1)
 	}
-	text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup/cpu", c.root, id, "cpu.cfs_quota_us"))
+	text, err := os.ReadFile(filepath.Join("/sys/fs/cgroup/cpu", c.group(id), "cpu.cfs_quota_us"))
 	if err != nil {
 		t.Error(err)
 	}
