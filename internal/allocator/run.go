@@ -92,6 +92,7 @@ const (
 	fitCost    = 8  // to see whether a framework can be offered it
 	matchCost  = 16 // a constraint of the framework's, which may be a regular expression
 	passCost   = 1  // to pass over a role or framework
+	quotaCost  = 3  // to see whether quota leaves a role anything
 	filterCost = 1  // a filter that ends
 	turnCost   = 1  // an agent that becomes a candidate, or a number that none has
 )

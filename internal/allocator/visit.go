@@ -278,6 +278,7 @@ func (a *Allocator) hopeless(ag *agent, r *role) bool {
 	if !ag.plain || len(a.least) == 0 || r.choosy > 0 || r.tree.limit == nil && !a.owing {
 		return false
 	}
+	a.work -= quotaCost
 	here, anywhere := false, false
 	for _, l := range a.least {
 		if a.left(r.tree, l.index) >= l.quantity {
