@@ -33,6 +33,11 @@ func leaveRole(w *watched) {
 	}})
 }
 
+// reconcile has a framework ask about all its tasks.
+func reconcile(w *watched) {
+	w.schedulerCall(w.first(), &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{}})
+}
+
 // declineAll has a framework decline all that it is offered in one call.
 func declineAll(w *watched) {
 	call := &schedulerpb.Call_Decline{}

@@ -203,9 +203,7 @@ var situations = []struct {
 			}},
 		})
 	}},
-	{"reconcile", false, func(w *watched) {
-		w.schedulerCall(w.first(), &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{}})
-	}},
+	{"reconcile", false, reconcile},
 	{"teardown", false, func(w *watched) {
 		w.schedulerCall(w.first(), &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum()})
 	}},
