@@ -1,6 +1,7 @@
 package master
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -279,7 +280,7 @@ func anyValue(t *rapid.T, f protoreflect.FieldDescriptor) protoreflect.Value {
 		values := f.Enum().Values()
 		return protoreflect.ValueOfEnum(values.Get(rapid.IntRange(0, values.Len()-1).Draw(t, "enum")).Number())
 	case protoreflect.DoubleKind:
-		return protoreflect.ValueOfFloat64(rapid.SampledFrom([]float64{0, 0.5, 1, 4, -1, 1e300}).Draw(t, "double"))
+		return protoreflect.ValueOfFloat64(rapid.SampledFrom([]float64{0, 0.5, 1, 4, -1, 1e300, math.NaN(), math.Inf(1), math.Inf(-1)}).Draw(t, "double"))
 	case protoreflect.FloatKind:
 		return protoreflect.ValueOfFloat32(rapid.SampledFrom([]float32{0, 1, -1}).Draw(t, "float"))
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
