@@ -25,7 +25,7 @@ func (a *Agent) container(in Input) {
 		a.destroyUnwanted(a.byRun[in.Container], in.Container)
 	case ContainerNetworks:
 		if x := a.byRun[in.Container]; x != nil {
-			x.networks = in.Networks
+			x.networks, x.tellsNetworks = in.Networks, in.ByExecutor
 		}
 	case ContainerClass:
 		if x := a.byRun[in.Container.Root()]; x != nil {

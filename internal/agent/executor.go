@@ -60,16 +60,18 @@ type executor struct {
 	driver    ids.UPID // of an earlier life's, which waits to be told that we are back; "": none
 	pid       int
 	networks  []*mesos.NetworkInfo // nil: the machine's own
-	classes   map[string]uint32    // of net_cls, by the last part of the container's id
-	sandbox   string
-	queue     []*launch // not handed over yet
-	tasks     map[ids.TaskID]*task
-	limited   int // how many of tasks have limits
-	completed ring[*task]
-	used      resources.Resources // by the executor and its tasks that are not over
-	resized   bool                // is among those whose container is to be told
-	sentTask  bool                // has been handed a task
-	end       *ending             // why it is being ended
+	// tellsNetworks is for networks that are not of each status, see ContainerNetworks.
+	tellsNetworks bool
+	classes       map[string]uint32 // of net_cls, by the last part of the container's id
+	sandbox       string
+	queue         []*launch // not handed over yet
+	tasks         map[ids.TaskID]*task
+	limited       int // how many of tasks have limits
+	completed     ring[*task]
+	used          resources.Resources // by the executor and its tasks that are not over
+	resized       bool                // is among those whose container is to be told
+	sentTask      bool                // has been handed a task
+	end           *ending             // why it is being ended
 }
 
 func (x *executor) order() uint64 { return x.seq }

@@ -90,6 +90,9 @@ type (
 	ContainerNetworks struct {
 		Container ids.ContainerID
 		Networks  []*mesos.NetworkInfo
+		// ByExecutor are those that Mesos's executor tells, not its agent: when the task
+		// begins to run, and with its health.
+		ByExecutor bool
 	}
 
 	// ContainerClass says in which class of net_cls the packets of a container are,

@@ -133,7 +133,7 @@ func (w *world) input(a args) Input {
 	case "ready":
 		return ContainerReady{Container: w.container(a.word(1))}
 	case "networks":
-		return ContainerNetworks{Container: w.container(a.word(1)), Networks: []*mesos.NetworkInfo{{
+		return ContainerNetworks{Container: w.container(a.word(1)), ByExecutor: a.opts["by"] == "executor", Networks: []*mesos.NetworkInfo{{
 			Name: new(a.word(2)), IpAddresses: []*mesos.NetworkInfo_IPAddress{{IpAddress: new(a.word(3))}},
 		}}}
 	case "class":

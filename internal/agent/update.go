@@ -135,13 +135,19 @@ func (a *Agent) addContainerStatus(x *executor, st *mesos.TaskStatus) {
 	if container.GetParent() != nil && status.IsTerminal(st.GetState()) {
 		delete(x.classes, container.GetValue())
 	}
-	if len(cs.NetworkInfos) == 0 {
+	if len(cs.NetworkInfos) == 0 && (!x.tellsNetworks || tellsNetworks(st)) {
 		cs.NetworkInfos = x.networks
 	}
 	if len(cs.NetworkInfos) == 0 {
 		ip := a.cfg.PID.AddrPort().Addr().String()
 		cs.NetworkInfos = []*mesos.NetworkInfo{{IpAddresses: []*mesos.NetworkInfo_IPAddress{{IpAddress: &ip}}}}
 	}
+}
+
+// tellsNetworks reports whether Mesos's executor of a task of the Docker Engine's says in
+// a status where the task is. Of others its agent says that it is where the agent is.
+func tellsNetworks(st *mesos.TaskStatus) bool {
+	return st.GetState() == mesos.TaskState_TASK_RUNNING && (st.Reason == nil || st.GetReason() == mesos.TaskStatus_REASON_TASK_HEALTH_CHECK_STATUS_UPDATED)
 }
 
 // deliver hands an update to its stream, and remembers it if its framework wants

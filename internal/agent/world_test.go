@@ -179,11 +179,15 @@ func (w *world) call(a args, t executorpb.Call_Type) *executorpb.Call {
 
 // status returns the status of "update F X T STATE [uuid=…]".
 func (w *world) status(a args, task, state, uuid string) *mesos.TaskStatus {
-	return &mesos.TaskStatus{
+	st := &mesos.TaskStatus{
 		TaskId: tid(task), State: mesos.TaskState(mesos.TaskState_value["TASK_"+state]).Enum(),
 		Source: mesos.TaskStatus_SOURCE_EXECUTOR.Enum(), ExecutorId: xid(a.word(2)), Uuid: []byte(fmt.Sprintf("%-16s", uuid)),
 		Timestamp: proto.Float64(1),
 	}
+	if r := a.opts["reason"]; r != "" {
+		st.Reason = mesos.TaskStatus_Reason(mesos.TaskStatus_Reason_value["REASON_"+r]).Enum()
+	}
+	return st
 }
 
 func (w *world) subscribe(a args) Input {

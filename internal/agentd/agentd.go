@@ -214,12 +214,12 @@ func anyForeign(state *meta.State) bool {
 	return false
 }
 
-// recoverVolumes looks after the Docker volumes of what may run, and of what does not
-// any more: a plugin may take its time for these.
-func (s *Server) recoverVolumes(running []ids.ContainerID, foreign bool) {
-	rest, err := s.containerizer.RecoverVolumes(running, foreign)
+// recoverDocker looks after what the Docker Engine and its plugins have of what may run,
+// and of what does not any more: a plugin may take its time for these.
+func (s *Server) recoverDocker(running []ids.ContainerID, foreign bool) {
+	rest, err := s.containerizer.RecoverDocker(running, foreign)
 	if err != nil {
-		s.log.Warn("cannot recover Docker volumes", attrErr(err))
+		s.log.Warn("cannot look after what earlier lives left with Docker", attrErr(err))
 	}
 	s.spawn(func() {
 		if err := rest(); err != nil {
@@ -247,7 +247,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	running = s.findProcesses(state, running)
-	s.recoverVolumes(running, anyForeign(state))
+	s.recoverDocker(running, anyForeign(state))
 	running = slices.DeleteFunc(running, s.nest.standalone) // the core knows nothing of them
 	left := s.trash()
 	s.spawn(func() { s.remove(left) })

@@ -43,7 +43,11 @@ func newCommand(c *container) *commandHost {
 func recoverCommand(c *container, process launcher.Process) *commandHost {
 	h := commandOf(c)
 	now := c.s.clock()
-	h.core = command.Recover(now, c.launchedAt(now), h.config(), c.spec.Task, h.c.s.random(), c.s.log)
+	cfg := h.config()
+	if process != nil {
+		cfg.Data = c.s.containerizer.Inspected(process)
+	}
+	h.core = command.Recover(now, c.launchedAt(now), cfg, c.spec.Task, h.c.s.random(), c.s.log)
 	if process == nil {
 		status, known := c.s.containerizer.Status(c.id())
 		h.exited <- exit{status, known, nil}

@@ -141,6 +141,7 @@ func (c *container) launch() {
 // adopt is the life of a container that was launched by an earlier agent.
 func (c *container) adopt(pid int) {
 	defer c.forget()
+	defer c.endForeign()
 	c.projectAgain()
 	if c.spec.Builtin == agent.PodBuiltin {
 		c.tellNetworks()
@@ -163,10 +164,26 @@ func (c *container) adopt(pid int) {
 	}
 }
 
+// endForeign ends what the executor of a container of the Docker Engine's leaves there that
+// Apache Mesos's agent has launched.
+func (c *container) endForeign() {
+	if c.make.Docker == nil || c.spec.Builtin == agent.PodBuiltin {
+		return
+	}
+	if err := c.s.containerizer.EndForeign(c.id()); err != nil {
+		c.s.unkilled.Add(1)
+		c.s.log.Error("cannot kill a container of the Docker Engine's", attr("container", c.id()), attrErr(err))
+	}
+}
+
 // tellNetworks tells the core which networks the container is in, for statuses.
 func (c *container) tellNetworks() {
+	engines := c.make.Docker != nil
+	if engines && c.spec.Builtin != agent.CommandBuiltin {
+		return // Mesos's agent does not know them, and an executor of somebody's tells what it likes
+	}
 	if networks := c.s.containerizer.Networks(c.id()); len(networks) > 0 {
-		c.s.tell(agent.ContainerNetworks{Container: c.id(), Networks: networks})
+		c.s.tell(agent.ContainerNetworks{Container: c.id(), Networks: networks, ByExecutor: engines})
 	}
 }
 

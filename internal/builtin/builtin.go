@@ -139,16 +139,16 @@ func Recover(now, launched time.Time, info *mesos.TaskInfo, last *mesos.TaskStat
 }
 
 // Resume reports what a recovered task's framework was not told before its agent
-// died: last is the last status that was.
-func (t *Task) Resume(last *mesos.TaskStatus) {
+// died: last is the last status that was, data what it is told of the process.
+func (t *Task) Resume(last *mesos.TaskStatus, data []byte) {
 	switch last.GetState() {
 	case mesos.TaskState_TASK_STAGING:
 		t.report(mesos.TaskState_TASK_STARTING, nil, "")
-		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
 	case mesos.TaskState_TASK_STARTING:
-		t.report(mesos.TaskState_TASK_RUNNING, nil, "")
 	default:
+		return
 	}
+	t.sink.Report(t, Update{State: mesos.TaskState_TASK_RUNNING, Check: probe.Empty(t.Info.GetCheck()), Data: data})
 }
 
 // Framework tells the task what its framework understands.

@@ -33,6 +33,9 @@ type Config struct {
 	// Last is the last status of a recovered task that the agent was told, nil if
 	// it was told none.
 	Last *mesos.TaskStatus
+	// Data is what the framework of a recovered task is told of its process if it was
+	// not told that it runs, as in Started.
+	Data []byte
 }
 
 // Effects is what is to be done about the inputs since the last call.
@@ -115,7 +118,7 @@ func Recover(now, launched time.Time, cfg Config, task *mesos.TaskInfo, r *rand.
 	x := &Executor{cfg: cfg, log: log, now: now, reporter: builtin.NewReporter(cfg.Framework, cfg.Executor, r)}
 	x.task = builtin.Recover(now, launched, task, cfg.Last, x)
 	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe(task))
-	x.task.Resume(cfg.Last)
+	x.task.Resume(cfg.Last, cfg.Data)
 	return x
 }
 

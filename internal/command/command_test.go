@@ -47,8 +47,12 @@ func TestScenarios(t *testing.T) {
 				cfg := w.config()
 				cfg.Last = &mesos.TaskStatus{State: mesos.TaskState_TASK_RUNNING.Enum()}
 				for _, arg := range d.CmdArgs {
-					if arg.Key == "unhealthy" {
+					switch arg.Key {
+					case "unhealthy":
 						cfg.Last.Healthy = new(false)
+						continue
+					case "inspected":
+						cfg.Data = []byte("inspected")
 						continue
 					}
 					cfg.Last.State = mesos.TaskState(mesos.TaskState_value["TASK_"+strings.ToUpper(arg.Key)]).Enum()

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/proto"
@@ -29,6 +30,7 @@ type dockerRecord struct {
 	Start [2]int64
 	// Network is the NetworkInfo that it was asked for with, encoded; empty: none.
 	Network []byte
+	Secrets []string `json:",omitempty"` // names of variables
 }
 
 var outputs = [...]string{"stdout", "stderr"}
@@ -54,7 +56,7 @@ func (c *Containerizer) startDocker(spec *Spec, command *mesos.CommandInfo, env 
 	if err != nil {
 		return nil, err
 	}
-	record := &dockerRecord{Sandbox: spec.Sandbox, Start: sizes}
+	record := &dockerRecord{Sandbox: spec.Sandbox, Start: sizes, Secrets: docker.Secrets(command)}
 	if asked := spec.Docker.Container.GetNetworkInfos(); len(asked) > 0 {
 		if record.Network, err = proto.Marshal(asked[0]); err != nil {
 			return nil, errors.Join(err, files[0].Close(), files[1].Close())
@@ -89,7 +91,7 @@ func (c *Containerizer) adoptDocker(id ids.ContainerID, record *dockerRecord) (l
 	for i, start := range record.Start {
 		written[i] = max(0, written[i]-start)
 	}
-	process, err := c.cfg.Docker.Adopt(string(id), files[0], files[1], written)
+	process, err := c.cfg.Docker.Adopt(string(id), record.Secrets, files[0], files[1], written)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func (c *Containerizer) knowNetworks(id ids.ContainerID, process *docker.Process
 }
 
 // Inspected returns what docker inspect says of a container that has just been
-// started by the Engine; nil for others.
+// started by the Engine, or found again; nil for others.
 func (c *Containerizer) Inspected(process launcher.Process) []byte {
 	if p, ok := process.(*docker.Process); ok {
 		return p.Inspected()
@@ -174,15 +176,37 @@ func (c *Containerizer) dockerOf(id ids.ContainerID) *dockerRecord {
 
 // Recover looks after what earlier lives have left that nothing is known of.
 func (c *Containerizer) Recover(known []ids.ContainerID) error {
-	err := errors.Join(c.recoverImages(known), c.recoverNetworks(known))
-	if c.cfg.Docker == nil {
-		return err
+	return errors.Join(c.recoverImages(known), c.recoverNetworks(known))
+}
+
+// RecoverDocker looks after what earlier lives, those of Apache Mesos's agent among them,
+// have left with the Docker Engine and the plugins of its volumes. known are the containers
+// that may run, foreign says that some of these are of Mesos's agent. What plugins have
+// mounted for others the function unmounts that it returns.
+func (c *Containerizer) RecoverDocker(known []ids.ContainerID, foreign bool) (rest func() error, err error) {
+	if c.cfg.Docker != nil {
+		err = c.cfg.Docker.Recover(func(id string) bool { return slices.Contains(known, ids.ContainerID(id)) })
 	}
-	ours := map[string]bool{}
-	for _, id := range known {
-		ours[string(id)] = true
+	if c.cfg.Volumes == nil {
+		return func() error { return nil }, err
 	}
-	return errors.Join(err, c.cfg.Docker.Recover(func(id string) bool { return ours[id] }))
+	orphans, failed := c.cfg.Volumes.Recover(func(id ids.ContainerID) bool { return slices.Contains(known, id.Root()) }, foreign)
+	return func() error {
+		var all error
+		for _, id := range orphans {
+			all = errors.Join(all, c.cfg.Volumes.Release(id))
+		}
+		return all
+	}, errors.Join(err, failed)
+}
+
+// EndForeign ends a container of the Docker Engine's that the executor of Apache Mesos's
+// agent has made, and that executor has ended.
+func (c *Containerizer) EndForeign(id ids.ContainerID) error {
+	if c.cfg.Docker == nil || c.dockerOf(id) != nil {
+		return nil
+	}
+	return c.cfg.Docker.End(string(id))
 }
 
 // unsupported says that none of the containerizers enabled makes such a container.

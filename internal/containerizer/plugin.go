@@ -99,20 +99,3 @@ func (c *Containerizer) unmount(id ids.ContainerID) error {
 	}
 	return c.cfg.Volumes.Release(id)
 }
-
-// RecoverVolumes finds the Docker volumes that containers of earlier lives use; known
-// are the containers that may run, foreign says that some of these are of Apache
-// Mesos's agent. What others have used, the function that it returns unmounts.
-func (c *Containerizer) RecoverVolumes(known []ids.ContainerID, foreign bool) (rest func() error, err error) {
-	if c.cfg.Volumes == nil {
-		return func() error { return nil }, nil
-	}
-	orphans, err := c.cfg.Volumes.Recover(func(id ids.ContainerID) bool { return slices.Contains(known, id.Root()) }, foreign)
-	return func() error {
-		var all error
-		for _, id := range orphans {
-			all = errors.Join(all, c.cfg.Volumes.Release(id))
-		}
-		return all
-	}, err
-}

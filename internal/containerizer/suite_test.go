@@ -491,7 +491,8 @@ func knownLater(t *testing.T, w *world) {
 	if err != nil || len(known) != 1 || known[0] != w.id {
 		t.Errorf("known are %v, %v", known, err)
 	}
-	if err := c.Recover(known); err != nil {
+	_, err = c.RecoverDocker(known, false)
+	if err := errors.Join(c.Recover(known), err); err != nil {
 		t.Error(err)
 	}
 	if first.First() == 0 {
@@ -613,8 +614,8 @@ func TestDockerNetworks(t *testing.T) {
 			t.Errorf("networks %v", got)
 		}
 	}
-	if c.Inspected(first) == nil || later.Inspected(p) != nil {
-		t.Error("docker inspect is told when it is launched, and not again")
+	if c.Inspected(first) == nil || later.Inspected(p) == nil {
+		t.Error("docker inspect is not told")
 	}
 	w.write("go")
 	w.wait(p)

@@ -190,19 +190,22 @@ func (e *Engine) launch(spec *Spec) (*Process, error) {
 		return nil, err
 	}
 	p := e.process(spec.ID, found, &output{stdout: spec.Stdout, stderr: spec.Stderr})
-	p.inspected = printed(found, raw, spec.Command)
+	p.inspected = printed(found, raw, Secrets(spec.Command))
 	return p, nil
 }
 
 // Adopt finds a container again that an earlier agent launched: it may have ended
 // meanwhile. It fails with [launcher.ErrGone] if there is none of that name. Written
-// is how much of what it wrote has been copied already.
-func (e *Engine) Adopt(id string, stdout, stderr io.WriteCloser, written [2]int64) (*Process, error) {
-	found, err := e.inspect(id)
+// is how much of what it wrote has been copied already, secrets are the names of
+// variables whose values nobody is told.
+func (e *Engine) Adopt(id string, secrets []string, stdout, stderr io.WriteCloser, written [2]int64) (*Process, error) {
+	found, raw, err := e.inspectRaw(id)
 	if err != nil {
 		return nil, errors.Join(err, stdout.Close(), stderr.Close())
 	}
-	return e.process(id, found, &output{stdout: stdout, stderr: stderr, skip: written}), nil
+	p := e.process(id, found, &output{stdout: stdout, stderr: stderr, skip: written})
+	p.inspected = printed(found, raw, secrets)
+	return p, nil
 }
 
 // PID returns the first process of a container, 0 if it has ended, and whether
@@ -301,11 +304,7 @@ func (e *Engine) recoverOne(id string) error {
 		return nil
 	case found.State.Running:
 		e.cfg.Log.Info("killing a container that is not known", slog.String("name", name(id)))
-		if err := e.kill(id, "SIGKILL"); err != nil {
-			return err
-		}
-		e.removeAfter(name(id), e.cfg.RemoveDelay)
-		return nil
+		return e.killAndRemove(id)
 	}
 	ended, err := time.Parse(time.RFC3339Nano, found.State.FinishedAt)
 	if err != nil {
@@ -313,6 +312,23 @@ func (e *Engine) recoverOne(id string) error {
 	}
 	e.removeAfter(name(id), max(0, time.Until(ended.Add(e.cfg.RemoveDelay))))
 	return nil
+}
+
+func (e *Engine) killAndRemove(id string) error {
+	if err := e.kill(id, "SIGKILL"); err != nil {
+		return err
+	}
+	e.removeAfter(name(id), e.cfg.RemoveDelay)
+	return nil
+}
+
+// End kills a container that nobody else looks after any more, if it is there, and sees
+// to it that it is removed.
+func (e *Engine) End(id string) error {
+	if _, err := e.inspect(id); err != nil {
+		return ignoreGone(err)
+	}
+	return e.killAndRemove(id)
 }
 
 func (e *Engine) kill(id, signal string) error {

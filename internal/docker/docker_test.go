@@ -191,13 +191,16 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(err)
 		}
 		nothing, _ := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-		p, err := e.Adopt(b.spec.ID, f, nothing, [2]int64{int64(len("one\n")), 0})
+		p, err := e.Adopt(b.spec.ID, nil, f, nothing, [2]int64{int64(len("one\n")), 0})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
 	second := adopt()
+	if text := second.(*Process).Inspected(); !strings.Contains(string(text), `"Name": "/`+name(b.spec.ID)+`"`) {
+		t.Errorf("inspected %s", text)
+	}
 	os.WriteFile(filepath.Join(b.sandbox, "go"), nil, 0o644)
 	for _, p := range []launcher.Process{first, second} {
 		if status, out, _ := b.ends(t, p); status != 5 || out != "one\ntwo\n" {
@@ -215,7 +218,7 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("after the end %q was copied", text)
 	}
 	out, errs := b.output(t)
-	if _, err := e.Adopt("never-was", out, errs, [2]int64{}); !errors.Is(err, launcher.ErrGone) {
+	if _, err := e.Adopt("never-was", nil, out, errs, [2]int64{}); !errors.Is(err, launcher.ErrGone) {
 		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package docker
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
@@ -10,15 +11,14 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 )
 
-// Inspected returns what docker inspect printed when the container was launched,
-// which Mesos puts into the task's first TASK_RUNNING. nil: this is not known, since
-// an earlier agent launched it.
+// Inspected returns what docker inspect printed when the container was launched, or
+// found again, which Mesos puts into the task's first TASK_RUNNING.
 func (p *Process) Inspected() []byte { return p.inspected }
 
 // printed is as docker inspect prints it. Secrets are left out, which is why it then
 // is not quite as the Engine has told it.
-func printed(found *container.InspectResponse, raw []byte, command *mesos.CommandInfo) []byte {
-	if known := withoutSecrets(found, command); known != nil {
+func printed(found *container.InspectResponse, raw []byte, secrets []string) []byte {
+	if known := withoutSecrets(found, secrets); known != nil {
 		var err error
 		if raw, err = json.Marshal(known); err != nil {
 			return nil
@@ -32,22 +32,26 @@ func printed(found *container.InspectResponse, raw []byte, command *mesos.Comman
 	return out.Bytes()
 }
 
-// withoutSecrets returns what is known of a container but the values of variables
-// that are secrets; nil if there are none.
-func withoutSecrets(found *container.InspectResponse, command *mesos.CommandInfo) *container.InspectResponse {
-	secrets := map[string]bool{}
+// Secrets returns the names of a command's variables that are secrets.
+func Secrets(command *mesos.CommandInfo) (names []string) {
 	for _, v := range command.GetEnvironment().GetVariables() {
 		if v.GetType() == mesos.Environment_Variable_SECRET {
-			secrets[v.GetName()] = true
+			names = append(names, v.GetName())
 		}
 	}
+	return names
+}
+
+// withoutSecrets returns what is known of a container but the values of variables
+// that are secrets; nil if there are none.
+func withoutSecrets(found *container.InspectResponse, secrets []string) *container.InspectResponse {
 	if len(secrets) == 0 || found.Config == nil {
 		return nil
 	}
 	copied, config := *found, *found.Config
 	copied.Config, config.Env = &config, nil
 	for _, v := range found.Config.Env {
-		if name, _, _ := strings.Cut(v, "="); secrets[name] {
+		if name, _, _ := strings.Cut(v, "="); slices.Contains(secrets, name) {
 			v = name + "="
 		}
 		config.Env = append(config.Env, v)

@@ -164,7 +164,7 @@ func Recover(now time.Time, cfg Config, tasks []Recovered, r *rand.Rand, log *sl
 	}
 	x.out.Calls = append(x.out.Calls, x.reporter.Subscribe(infos...))
 	for i, m := range x.inOrder() {
-		m.Resume(tasks[i].Last)
+		m.Resume(tasks[i].Last, nil)
 	}
 	return x
 }

@@ -70,11 +70,14 @@ func (d *Docker) stop(t *testing.T) {
 	d.Exit(Patience)
 }
 
-// Ask makes a request of the Engine's API.
+// Ask makes a request of the Engine's API. A body that is a text is JSON.
 func (d *Docker) Ask(method, path string, body io.Reader) (Value, error) {
 	request, err := http.NewRequest(method, "http://docker"+path, body)
 	if err != nil {
 		return Value{}, err
+	}
+	if _, text := body.(*strings.Reader); text {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	answer, err := d.client.Do(request)
 	if err != nil {

@@ -123,7 +123,10 @@ func dockerBridge(t *testing.T, s *cluster.Scheduler, agent *cluster.Node, engin
 	cluster.Eventually(t, cluster.Patience, func() error { return inside("127.0.0.1", "31000") })
 	measured(t, agent, "net_rx_bytes", "mem_total_bytes")
 	s.Kill("bridge")
-	s.AwaitState("bridge", "TASK_KILLED")
+	status = s.AwaitState("bridge", "TASK_KILLED") // of which Mesos says that it was where the agent is
+	if text := fmt.Sprint(status.At("container_status.network_infos")); !strings.Contains(text, "127.0.0.1") || strings.Contains(text, address) {
+		t.Errorf("the last status has %s", text)
+	}
 }
 
 // measured waits until the statistics of the only container have some figures, which a

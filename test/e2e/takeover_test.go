@@ -85,7 +85,7 @@ func becomeForeign(t *testing.T, agent *cluster.Node, executor string, near, gen
 }
 
 // withoutExecutor returns the record of a task as that of a command's, which names
-// no executor: the length of a message in four bytes, and that.
+// no executor.
 func withoutExecutor(t *testing.T, path string) string {
 	t.Helper()
 	record, err := os.ReadFile(path)
@@ -97,11 +97,17 @@ func withoutExecutor(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	task.ExecutorId = nil
-	message, err := proto.Marshal(task)
+	return string(framed(t, task))
+}
+
+// framed returns a message as it is written down: its length in four bytes, and that.
+func framed(t *testing.T, message proto.Message) []byte {
+	t.Helper()
+	text, err := proto.Marshal(message)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(append(binary.LittleEndian.AppendUint32(nil, uint32(len(message))), message...))
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(text))), text...)
 }
 
 // TestTakeOver: our agent starts on the work directory of another kind of agent,
