@@ -83,6 +83,7 @@ func withRuntimes(t *testing.T, runtimes, flags []string, test func(t *testing.T
 type containers struct {
 	Master, agent *cluster.Node
 	root          string // of control groups
+	rooms         []J    // containers that mistreat gives tasks
 }
 
 // output returns what the task of a command has written.
@@ -249,6 +250,30 @@ func TestContainersLeaveNothing(t *testing.T) {
 	})
 }
 
+// TestDockersContainersLeaveNothing does the same with containers of the Docker Engine.
+func TestDockersContainersLeaveNothing(t *testing.T) {
+	inNetwork(t, func() {
+		p := cluster.StartVolumePlugin(t)
+		engine := cluster.StartDocker(t)
+		engine.Load(t)
+		c := &containers{Master: cluster.StartMaster(t), rooms: []J{nil}}
+		for _, network := range []string{"NONE", "BRIDGE", "HOST"} {
+			plain := J{"type": "DOCKER", "docker": J{"image": "box:1", "network": network}}
+			kept := maps.Clone(plain)
+			kept["volumes"] = []J{driven(p, "kept", "/v", "late", "50ms")}
+			c.rooms = append(c.rooms, plain, kept)
+		}
+		c.agent = cluster.StartAgent(t, c.Master, "--containerizers=docker,mesos", "--docker_socket="+engine.Socket, "--docker_remove_delay=1ms")
+		mistreat(t, c, nil, nil)
+		cluster.Eventually(t, 3*soon, func() error {
+			if names := engine.Names(); len(names) > 0 {
+				return fmt.Errorf("the Engine has %v", names)
+			}
+			return p.Left()
+		})
+	})
+}
+
 // mistreat launches and kills containers, some of them in networks, some with volumes,
 // some in pods, and others in those, and kills the agent at random moments.
 func mistreat(t *testing.T, c *containers, n *networks, p *cluster.VolumePlugin) {
@@ -265,7 +290,7 @@ func mistreat(t *testing.T, c *containers, n *networks, p *cluster.VolumePlugin)
 	places := []J{nil, nil, inNetworks("net1"), inNetworks("net2", "net1"), inNetworks("nowhere")}
 	var rooms, podRooms []J // which the executor of a pod cannot have
 	if n == nil {
-		places = nil
+		places, rooms = nil, c.rooms
 	} else {
 		podRooms = append(drive(p), nil, nil, boxed("box:1"))
 		rooms = slices.Concat(places, drive(p), []J{boxed("box:1"), boxed("none:1"), furnished(t.TempDir())})
