@@ -262,6 +262,9 @@ func (g cgroups) enter(id string, limits *specs.LinuxResources) error {
 	return g.make(id, limits)
 }
 
+// mostPids is as many as a kernel can have. Crun cannot say "any" with version 1.
+const mostPids = 4 << 20
+
 // place says in a specification where its groups are, and returns the limits that are
 // not for the runtime to set: with systemd those of the container's slice.
 func (g cgroups) place(id string, s *specs.Spec) *specs.LinuxResources {
@@ -272,7 +275,7 @@ func (g cgroups) place(id string, s *specs.Spec) *specs.LinuxResources {
 	unit := unitOf(g.root, id)
 	prefix, name, _ := strings.Cut(unit, "-")
 	s.Linux.CgroupsPath = unit + slice + ":" + prefix + ":" + name
-	s.Linux.Resources = &specs.LinuxResources{Devices: all.Devices, Pids: &specs.LinuxPids{Limit: new(int64(-1))}} // or it would be systemd's limit
+	s.Linux.Resources = &specs.LinuxResources{Devices: all.Devices, Pids: &specs.LinuxPids{Limit: new(int64(mostPids))}} // or it would be systemd's limit
 	s.Annotations = map[string]string{
 		"org.systemd.property.CollectMode": "'inactive-or-failed'",
 		"run.oci.systemd.subgroup":         "", // crun has the processes in a group within the scope else

@@ -35,7 +35,7 @@ func TestPlace(t *testing.T) {
 	}
 	s := &specs.Spec{Linux: &specs.Linux{Resources: limits}}
 	g := cgroups{root: "of/two", systemd: &Systemd{}}
-	if got := g.place("a.b", s); got != limits || s.Linux.Resources.Memory != nil || s.Linux.Resources.CPU != nil || *s.Linux.Resources.Pids.Limit != -1 {
+	if got := g.place("a.b", s); got != limits || s.Linux.Resources.Memory != nil || s.Linux.Resources.CPU != nil || *s.Linux.Resources.Pids.Limit != mostPids {
 		t.Errorf("the runtime sets %+v, systemd %+v", s.Linux.Resources, got)
 	}
 	if want := "of-two-a-b.slice:of:two-a-b"; s.Linux.CgroupsPath != want || g.own("a.b")[0] != g.of("a.b")+"/of-two-a-b.scope" {
