@@ -20,7 +20,7 @@ func TestUnderSystemd(t *testing.T) {
 	}{
 		{"v2", "", [][]string{
 			{launchers, "-test.run=^Test(MemoryHog|Update|Devices|PodIsHeldToItsMemory|NothingLeftOfPod|Reload)$/^crun-systemd"},
-			{launchers, "-test.run=^Test(Update|Reload)$/^runc-systemd"},
+			{launchers, "-test.run=^TestReload$/^runc-systemd"},
 		}},
 		{"v1", "systemd.unified_cgroup_hierarchy=0", [][]string{
 			{launchers, "-test.run=^Test(MemoryHog|Update|TaskLimits|Reload)$/^crun-systemd"},
