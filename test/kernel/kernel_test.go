@@ -3,8 +3,9 @@
 // version 2 alone, an XFS that counts projects, and systemd.
 //
 // By default it runs those whose time is bounded where every instruction is emulated.
-// With more patience:
+// With more patience all that are for such a kernel, or one's own choice:
 //
+//	go test ./test/kernel -run TestInside -v -timeout 3h -args -kernel.all
 //	go test ./test/kernel -run TestInside -v -timeout 1h -args -kernel.run='./internal/launcher/oci -test.run=TestSuite'
 package kernel
 
@@ -22,26 +23,42 @@ import (
 	"github.com/meseta-project/meseta/test/cluster"
 )
 
-var own = flag.String("kernel.run", "", "run the tests of this package inside, with these flags, and not the usual ones")
+var (
+	own = flag.String("kernel.run", "", "run the tests of this package inside, with these flags, and not the usual ones")
+	all = flag.Bool("kernel.all", false, "run all tests inside that are for such a kernel, also where every instruction is emulated")
+)
 
 const (
 	launchers = "./internal/launcher/oci"
-	disksHere = "./test/kernel"
+	networks  = "./internal/cni"
+	here      = "./test/kernel"
+	whole     = "./test/e2e"
 )
 
 // inside is what is run: a package, and the flags of its test. Emulated, a container
 // takes seconds, so there it is one runtime that shows what each isolator does, and of
 // the others what they do themselves.
 func inside(accel string) [][]string {
-	if accel == "kvm" {
-		return [][]string{{"./internal/xfs"}, {disksHere}, {launchers}}
-	}
-	return [][]string{
-		{"./internal/xfs"},
-		{disksHere},
-		{launchers, "-test.run=^Test(MemoryHog|WithinMemory|CPUQuota|ForkBomb|Update|TaskLimits|Statistics|Devices|Blkio|GroupsForOthers)/crun"},
-		{launchers, "-test.run=^Test(Update|Devices)$/^runc"},
-		{launchers, "-test.run=^Test(Update|TaskLimits|Devices)$/^lxc"},
+	switch {
+	case accel == "kvm" || *all:
+		return [][]string{
+			{"./internal/xfs"},
+			{here},
+			{launchers},
+			{networks, "-test.run=^Test(Bridge|Ptp|Macvlan|SeveralNetworks|PortMappings)$"},
+			{whole, "-test.run=^Test(Networks|OwnLimitOfTask)$"},
+		}
+	default:
+		return [][]string{
+			{"./internal/xfs"},
+			{here},
+			{launchers, "-test.run=^Test(MemoryHog|WithinMemory.*|CPUQuota|CPUShares|ForkBomb|Update|TaskLimits|Statistics|Devices|Blkio|GroupsForOthers|MemoryPressure|StallsOfKernel)$/^crun$"},
+			{launchers, "-test.run=^Test(SharedNamespaces|PodIsHeldToItsMemory|NothingLeftOfPod|Network)$/^crun$"},
+			{launchers, "-test.run=^Test(Update|Devices)$/^runc$"},
+			{launchers, "-test.run=^TestSuite$/^runc$/^(exit_statuses_are_raw|kill_takes_daemons_too|adopt|exec|user)$"},
+			{launchers, "-test.run=^Test(Update|TaskLimits|Devices)$/^lxc$"},
+			{networks, "-test.run=^Test(Bridge|Ptp|Macvlan|PortMappings)$"},
+		}
 	}
 }
 
@@ -55,9 +72,12 @@ func TestInside(t *testing.T) {
 
 // test runs tests of packages inside, and says of each how it ended.
 func (m *machine) test(t *testing.T, tests [][]string) {
-	within := 10 * time.Minute // bounds a hang
+	within := 15 * time.Minute // bounds a hang
+	if *own != "" || *all {
+		within = 3 * time.Hour
+	}
 	if *own != "" {
-		within, tests = time.Hour, [][]string{strings.Fields(*own)}
+		tests = [][]string{strings.Fields(*own)}
 	}
 	jobs := m.build(t, tests)
 	began := time.Now()

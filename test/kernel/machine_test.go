@@ -212,12 +212,15 @@ func (m *machine) run(t *testing.T, within time.Duration, jobs []job) string {
 	console := &bytes.Buffer{}
 	cmd := exec.CommandContext(ctx, qemu, m.args(initramfs, disk, m.files(t))...)
 	cmd.Stdout = console
-	if *own != "" && testing.Verbose() {
+	if (*own != "" || *all) && testing.Verbose() {
 		cmd.Stdout = io.MultiWriter(console, os.Stdout) // to look on, however long it takes
 	}
 	cmd.Stderr = cmd.Stdout
 	if err := cmd.Run(); err != nil {
 		t.Errorf("the machine: %v", errors.Join(err, ctx.Err()))
+	}
+	if used := cmd.ProcessState; used != nil {
+		t.Logf("it used %v of the processors' time, however long others kept them", (used.UserTime() + used.SystemTime()).Round(time.Second))
 	}
 	return strings.ReplaceAll(console.String(), "\r\n", "\n")
 }

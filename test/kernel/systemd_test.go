@@ -8,8 +8,6 @@ import (
 	"github.com/meseta-project/meseta/test/cluster"
 )
 
-const agents = "./test/e2e"
-
 // TestUnderSystemd: in a machine that Debian's systemd has started, it makes the control
 // groups of containers.
 func TestUnderSystemd(t *testing.T) {
@@ -23,7 +21,7 @@ func TestUnderSystemd(t *testing.T) {
 		{"v2", "", [][]string{
 			{launchers, "-test.run=^Test(MemoryHog|Update|Devices|PodIsHeldToItsMemory|NothingLeftOfPod|Reload)$/^crun-systemd"},
 			{launchers, "-test.run=^TestReload$/^runc-systemd"},
-			{agents, "-test.run=^TestPodGrows$/^crun-systemd"},
+			{whole, "-test.run=^TestPodGrows$/^crun-systemd"},
 		}},
 		{"v1", "systemd.unified_cgroup_hierarchy=0", [][]string{
 			{launchers, "-test.run=^Test(MemoryHog|Update|TaskLimits|Reload)$/^crun-systemd"},
