@@ -18,17 +18,21 @@ func TestPressure(t *testing.T) {
 	master := cluster.StartMaster(t)
 	agent := cluster.StartAgent(t, master, "--launcher=oci", "--isolation=cgroups/cpu,cgroups/mem,namespaces/pid", "--cgroups_enable_cfs")
 	s := cluster.Subscribe(t, master, cluster.Framework("presses", "*"))
-	const busy = "while :; do head -c 64m /dev/zero >file; done"
+	const busy = "while :; do :; done & while :; do head -c 64m /dev/zero >file; done"
+	use := func(task J) J {
+		task["resources"] = cluster.Resources(1, 32)
+		return task
+	}
 	launch := func(id, command string) {
 		offer := s.AwaitOffer()
-		s.Launch(offer, 0, cluster.Task(offer, id, command))
+		s.Launch(offer, 0, use(cluster.Task(offer, id, command)))
 		s.AwaitState(id, "TASK_RUNNING")
 	}
 	launch("sleeps", "exec sleep 1000")
 	launch("works", busy)
 
 	offer := s.AwaitOffer()
-	inner := cluster.Task(offer, "inner", busy)
+	inner := use(cluster.Task(offer, "inner", busy))
 	inner["container"] = J{"type": "MESOS", "linux_info": J{"share_cgroups": false}}
 	s.Accept(offer, 0, J{"type": "LAUNCH_GROUP", "launch_group": J{
 		"executor":   J{"type": "DEFAULT", "executor_id": J{"value": "pod"}, "framework_id": J{"value": s.ID}, "resources": append(cluster.Resources(0.1, 32), J{"name": "disk", "type": "SCALAR", "scalar": J{"value": 16}})},
