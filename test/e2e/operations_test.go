@@ -140,6 +140,15 @@ func TestOperatorOperations(t *testing.T) {
 			t.Errorf("/reserve %v: %d %s", rs, status, answer)
 		}
 	}
+	for _, value := range []any{-1, "NaN", "Infinity", "-Infinity", 1e300} {
+		bad := scalar("cpus", 1, "ops")
+		bad["scalar"] = J{"value": value}
+		for path, key := range map[string]string{"/reserve": "resources", "/unreserve": "resources", "/create-volumes": "volumes", "/destroy-volumes": "volumes"} {
+			if status, answer := form(t, c.Master, path, id, key, scalar("mem", 1, "ops"), bad); status != 400 {
+				t.Errorf("%s of %v CPUs: %d %s", path, value, status, answer)
+			}
+		}
+	}
 	ports := func(role string, from, to int) J {
 		r := scalar("ports", 0, role)
 		delete(r, "scalar")
