@@ -124,9 +124,13 @@ type (
 	// MakeVolume makes the folder of a persistent volume, if it is not there.
 	MakeVolume struct{ Path string }
 
+	// RemoveVolume deletes the folder of a persistent volume that was destroyed. It is
+	// carried out before that is durable, too: afterwards nobody knows of the folder.
+	RemoveVolume struct{ Path string }
+
 	// EmptyVolume deletes all that is on a disk that was a persistent volume as a
-	// whole. Nothing of it is left when the next action is carried out: another
-	// role may have the disk then.
+	// whole. Nothing of it is left when the next action is carried out, nor when it is
+	// durable that the volume is gone: another role may have the disk then.
 	EmptyVolume struct{ Path string }
 )
 
@@ -138,3 +142,5 @@ func (Remove) containerAction()     {}
 func (MakeVolume) containerAction() {}
 
 func (EmptyVolume) containerAction() {}
+
+func (RemoveVolume) containerAction() {}

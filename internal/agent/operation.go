@@ -120,7 +120,7 @@ func (a *Agent) setReserved(all resources.Resources) {
 		case had[p].Mount:
 			a.act(EmptyVolume{Path: p})
 		default:
-			a.remove([]string{p})
+			a.act(RemoveVolume{Path: p})
 		}
 	}
 }

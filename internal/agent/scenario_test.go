@@ -353,6 +353,8 @@ func (w *world) printAction(c ContainerAction) string {
 			short[i] = w.path(p)
 		}
 		return "remove " + strings.Join(short, " ")
+	case RemoveVolume:
+		return "remove volume " + w.path(c.Path)
 	case EmptyVolume:
 		return "empty volume " + c.Path
 	case MakeVolume:

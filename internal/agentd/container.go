@@ -68,6 +68,11 @@ func (s *Server) actContainer(a agent.ContainerAction) {
 		s.makeVolume(a.Path)
 	case agent.EmptyVolume:
 		s.emptyVolume(a.Path)
+	case agent.RemoveVolume:
+		if _, err := os.Lstat(a.Path); err == nil {
+			aside := s.setAside([]string{a.Path})
+			s.spawn(func() { s.remove(aside) })
+		}
 	case agent.Remove:
 		aside := s.setAside(a.Paths)
 		s.spawn(func() { s.remove(aside) })

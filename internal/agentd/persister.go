@@ -63,6 +63,7 @@ func (p *persister) run() {
 		for _, e := range round {
 			records = append(records, e.Persist...)
 		}
+		p.forget(round)
 		if err := p.write(records); err != nil {
 			p.close()
 			p.failed(fmt.Errorf("remember what the agent does: %w", err))
@@ -70,6 +71,20 @@ func (p *persister) run() {
 		}
 		for _, e := range round {
 			p.carryOut(e)
+		}
+	}
+}
+
+// forget does away with what nobody is to find any more, before it is durable that it is
+// gone: an agent that dies in between has a volume with nothing in it, and not what was
+// in it without a volume. It is done once more in its turn.
+func (p *persister) forget(round []*agent.Effects) {
+	for _, e := range round {
+		for _, a := range e.Containers {
+			switch a.(type) {
+			case agent.RemoveVolume, agent.EmptyVolume:
+				p.act(a)
+			}
 		}
 	}
 }
