@@ -271,7 +271,12 @@ func TestDockerVolumesOfEngine(t *testing.T) {
 	s.AwaitState("theirs", "TASK_KILLED")
 	s.Teardown()
 	c.checkNothingLeft(t)
-	cluster.Eventually(t, soon, p.Left)
+	cluster.Eventually(t, soon, func() error {
+		if names := engine.Names(); len(names) > 0 { // the agent removes it
+			return fmt.Errorf("the Engine has %v", names)
+		}
+		return p.Left()
+	})
 }
 
 // TestDockerVolumeOwner: the top of a volume is the user's where the operator wants that,
