@@ -12,10 +12,10 @@ SEED     ?= 0
 PKG      ?= ./...
 WITHIN   ?=
 
-# The packages whose tests run whole binaries, one after another, and the
-# simulator, whose many seeds are not run under the race detector: it has one
-# goroutine.
-E2E   = ./test/e2e/... ./test/compat/... ./test/cluster/... ./test/chaos/... ./test/kernel/...
+# The packages whose tests run whole binaries, or whole masters in virtual time, one
+# after another, and the simulator, whose many seeds are not run under the race
+# detector: it has one goroutine.
+E2E   = ./test/bench/... ./test/e2e/... ./test/compat/... ./test/cluster/... ./test/chaos/... ./test/kernel/...
 UNIT  = $(shell $(GO) list ./... | grep -v -e /test/ -e /internal/sim$$)
 
 .PHONY: help build test check prepare lint fmt vet tidy unit race sim e2e chaos generate bench figures fuzz demo clean
