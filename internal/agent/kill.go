@@ -20,6 +20,12 @@ func (a *Agent) killTask(m *messages.KillTaskMessage) {
 		return
 	}
 	t := f.tasks[ids.TaskID(m.GetTaskId().GetValue())]
+	if t == nil && a.state != Running {
+		// It may be of a leader before, whom nobody asks any more; the next one, or the
+		// same again, is about to be told what there is.
+		a.log.Warn("kill of an unknown task ignored", slog.String("task_id", m.GetTaskId().GetValue()), slog.Any("state", a.state))
+		return
+	}
 	if t == nil {
 		a.update(a.newUpdate(f.id, m.GetTaskId(), nil, droppedOrLost(f.info),
 			mesos.TaskStatus_REASON_EXECUTOR_TERMINATED, "Cannot find executor"), nil)
