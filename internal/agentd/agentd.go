@@ -116,7 +116,7 @@ type Server struct {
 	streams       *streams
 	requests      mailbox.Replies[agent.RequestID, error]
 	links         *libprocess.Links
-	link          atomic.Uint64 // the present link to the master, an agent.LinkID
+	link          link // the present one to the master
 	process       *libprocess.Server
 	authenticatee authenticatee
 	http          *http.Server
@@ -330,6 +330,7 @@ func (s *Server) exited(address string) {
 		s.streams.remove(conn)
 		s.tell(agent.ExecutorClosed{Conn: conn})
 	}
+	s.link.broken(address)
 	s.tell(agent.MasterExited{Master: masterAt(address)})
 }
 

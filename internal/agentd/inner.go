@@ -34,15 +34,15 @@ func (s *Server) receive(_ string, from ids.UPID, over libprocess.ConnID, name s
 func (s *Server) send(m agent.Message) {
 	switch m := m.(type) {
 	case agent.ToProcess:
-		if m.Over == 0 || uint64(m.Over) == s.link.Load() {
+		if m.Over == 0 || s.link.is(m.Over) {
 			s.postAs(s.pid.Process(), m.To, m.Message)
 		}
 	case agent.Link:
-		s.link.Store(uint64(m.ID))
+		s.link.set(m.ID, m.To.Address())
 		s.links.Drop(m.To.Address())
 		s.links.Link(m.To)
 	case agent.Drop:
-		s.link.Store(0)
+		s.link.set(0, "")
 		s.links.Drop(m.To.Address())
 	case agent.Authenticate:
 		s.authenticatee.begin(m.To)

@@ -31,6 +31,7 @@ type agentNode struct {
 	leader  ids.UPID // as its detector has it
 
 	link    agent.LinkID
+	linked  string // the node that it is to
 	version string
 	clock   clock
 	gate    *gate
@@ -221,7 +222,7 @@ func (a *agentNode) send(m agent.Message) {
 		}
 	case agent.Link:
 		if to := a.w.masterAt(m.To.Address()); to != nil {
-			a.link = m.ID
+			a.link, a.linked = m.ID, to.name
 			a.w.net.drop(a.name, to.name)
 			a.w.net.watch(a.name, to.name)
 		}
@@ -267,6 +268,9 @@ func (a *agentNode) exited(to string) {
 	a.w.note("%s    link to %s is broken", a.name, to)
 	for _, m := range a.w.masters {
 		if m.name == to {
+			if to == a.linked {
+				a.link = 0 // nothing more goes over it, also before the agent knows
+			}
 			a.tell("link to "+to, agent.MasterExited{Master: m.pid()})
 		}
 	}
