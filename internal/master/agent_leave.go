@@ -51,13 +51,13 @@ func (m *Master) dismiss(a *agent, why removalReason) {
 	if m.leaving[a.id] {
 		return
 	}
-	puts, err := m.registry.Remove(a.id)
+	changes, err := m.registry.Remove(a.id)
 	if err != nil { // marked gone meanwhile
 		m.log.Warn("agent is not in the registry", slog.String("agent_id", string(a.id)), slog.Any("error", err))
 		return
 	}
 	m.leaving[a.id] = true
-	m.persist(puts, dismissed{a.id, why})
+	m.persist(changes, dismissed{a.id, why})
 }
 
 // agentDismissed tells the frameworks of an agent that was removed.
@@ -89,13 +89,13 @@ func (m *Master) markUnreachable(id ids.AgentID, why string, recovered bool) {
 	if m.leaving[id] || m.isReturning(id) || recovered && !m.recovered.Has(id) {
 		return // it is on its way, or back
 	}
-	puts, err := m.registry.MarkUnreachable(id, m.now)
+	changes, err := m.registry.MarkUnreachable(id, m.now)
 	if err != nil { // removed meanwhile
 		m.log.Warn("agent is not in the registry", slog.String("agent_id", string(id)), slog.Any("error", err))
 		return
 	}
 	m.leaving[id] = true
-	m.persist(puts, lost{id, why, recovered})
+	m.persist(changes, lost{id, why, recovered})
 }
 
 // agentLost tells the frameworks of an agent that is unreachable.

@@ -44,13 +44,13 @@ func (m *Master) registerAgent(from ids.UPID, over uint64, msg *messages.Registe
 	m.agentCount++
 	info := msg.Slave.CloneVT()
 	info.Id = agentID(id)
-	puts, err := m.registry.Admit(info)
+	changes, err := m.registry.Admit(info)
 	if err != nil {
 		m.unwanted(msg, from, err.Error())
 		return
 	}
 	m.admitting[from] = true
-	m.persist(puts, admitted{from, over, &messages.RegisterSlaveMessage{
+	m.persist(changes, admitted{from, over, &messages.RegisterSlaveMessage{
 		Slave:                 info,
 		CheckpointedResources: msg.CheckpointedResources,
 		Version:               msg.Version,

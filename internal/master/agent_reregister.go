@@ -45,17 +45,17 @@ func (m *Master) reregisterAgent(from ids.UPID, over uint64, msg *messages.Rereg
 		return
 	}
 	back := readmitted{from, over, msg, m.whereabouts(id)}
-	puts, err := m.recordReturn(id, msg.Slave)
+	changes, err := m.recordReturn(id, msg.Slave)
 	if err != nil {
 		m.unwanted(msg, from, err.Error())
 		return
 	}
-	if len(puts) == 0 { // nothing new
+	if len(changes) == 0 { // nothing new
 		m.agentReadmitted(back)
 		return
 	}
 	m.returning[id] = nil
-	m.persist(puts, back)
+	m.persist(changes, back)
 }
 
 // whereabouts says where an agent was taken to be when it came back.
@@ -87,7 +87,7 @@ func (w whereabouts) welcomeBack() string {
 }
 
 // recordReturn puts into the registry what is new about an agent that is back.
-func (m *Master) recordReturn(id ids.AgentID, info *mesos.AgentInfo) ([]registry.Put, error) {
+func (m *Master) recordReturn(id ids.AgentID, info *mesos.AgentInfo) ([]registry.Change, error) {
 	recorded := m.registry.Agent(id)
 	switch {
 	case recorded == nil:

@@ -86,20 +86,20 @@ func (pruned) action()          {}
 func (quotasSet) action()       {}
 func (weightsSet) action()      {}
 
-// persist hands puts to the store; then happens when they are durable.
-func (m *Master) persist(puts []registry.Put, then action) {
-	m.puts = append(m.puts, puts...)
+// persist hands changes to the store; then happens when they are durable.
+func (m *Master) persist(changes []registry.Change, then action) {
+	m.changes = append(m.changes, changes...)
 	m.waiting = append(m.waiting, waiting{m.batch, then})
 }
 
 // persistFor is persist for a call that somebody waits for. One that changes
 // nothing is answered at once.
-func (m *Master) persistFor(id RequestID, puts []registry.Put, then action) {
-	if len(puts) == 0 {
+func (m *Master) persistFor(id RequestID, changes []registry.Change, then action) {
+	if len(changes) == 0 {
 		m.reply(id, nil)
 		return
 	}
-	m.persist(puts, then)
+	m.persist(changes, then)
 }
 
 // committed does what waited for a batch, and for those before it: some of it

@@ -86,11 +86,11 @@ func (m *Master) reactivateAgent(request RequestID, id ids.AgentID) *refusal.Err
 }
 
 func (m *Master) recordAvailability(request RequestID, id ids.AgentID, drain *mesos.DrainInfo, deactivated bool) *refusal.Error {
-	puts, err := m.registry.SetAvailability(id, drain, deactivated)
+	changes, err := m.registry.SetAvailability(id, drain, deactivated)
 	if err != nil {
 		return refusal.Conflictf("%s", err)
 	}
-	m.persistFor(request, puts, availabilitySet{request, id, drain, deactivated})
+	m.persistFor(request, changes, availabilitySet{request, id, drain, deactivated})
 	return nil
 }
 
@@ -198,13 +198,13 @@ func (m *Master) markGone(request RequestID, id ids.AgentID) *refusal.Error {
 }
 
 func (m *Master) recordGone(request RequestID, id ids.AgentID) {
-	puts, err := m.registry.MarkGone(id, m.now)
+	changes, err := m.registry.MarkGone(id, m.now)
 	if err != nil {
 		m.log.Warn("agent is not in the registry", slog.String("agent_id", string(id)), slog.Any("error", err))
 		return
 	}
 	m.leaving[id] = true
-	m.persistFor(request, puts, wentGone{request, id})
+	m.persistFor(request, changes, wentGone{request, id})
 }
 
 // agentGone takes an agent that is gone for good off the books.

@@ -177,7 +177,7 @@ func (r *replay) step(in Input) {
 			r.collect(msg)
 		}
 		if e.Persist != nil {
-			for _, p := range e.Persist.Puts {
+			for _, p := range registry.Puts(e.Persist) {
 				r.store[p.Key] = p.Value
 			}
 			maps.DeleteFunc(r.store, func(_ string, v []byte) bool { return v == nil })

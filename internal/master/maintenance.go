@@ -50,16 +50,16 @@ func (m *Master) updateSchedule(request RequestID, s *maintenancepb.Schedule) {
 		if missing != nil {
 			return refusal.Invalidf("Machine '%s' is deactivated and cannot be removed from the schedule", validate.MachineText(missing))
 		}
-		u.puts = append(u.puts, m.registry.SetSchedule(s))
+		u.changes = append(u.changes, m.registry.SetSchedule(s))
 		return nil
 	}), each(&all, func(_ int, one scheduled) *refusal.Error {
 		if one.machine != nil {
-			u.puts = append(u.puts, m.registry.Drain(one.machine, one.window.GetUnavailability()))
+			u.changes = append(u.changes, m.registry.Drain(one.machine, one.window.GetUnavailability()))
 		}
 		return nil
 	}), each(&before, func(_ int, old *messages.Registry_Machine) *refusal.Error {
 		if id := old.GetInfo().GetId(); !named.Has(id) {
-			u.puts = append(u.puts, m.registry.BringUp(id))
+			u.changes = append(u.changes, m.registry.BringUp(id))
 		}
 		return nil
 	}), m.record(u))
@@ -71,7 +71,12 @@ type scheduled struct {
 	machine *mesos.MachineID // or nil
 }
 
-func allScheduled(s *maintenancepb.Schedule) (all []scheduled) {
+func allScheduled(s *maintenancepb.Schedule) []scheduled {
+	n := 0
+	for _, window := range s.GetWindows() {
+		n += 1 + len(window.GetMachineIds())
+	}
+	all := make([]scheduled, 0, n)
 	for _, window := range s.GetWindows() {
 		all = append(all, scheduled{window, nil})
 		for _, id := range window.GetMachineIds() {
@@ -95,7 +100,7 @@ func (m *Master) startMaintenance(request RequestID, machines []*mesos.MachineID
 	stages := m.eachIs(&machines, mesos.MachineInfo_DRAINING, "Machine '%s' is not in DRAINING mode and cannot be brought down")
 	m.undertake(request, append(stages, each(&machines, func(_ int, id *mesos.MachineID) *refusal.Error {
 		u.changed[keyOfMachine(id)] = true
-		u.puts = append(u.puts, m.registry.TakeDown(id))
+		u.changes = append(u.changes, m.registry.TakeDown(id))
 		return nil
 	}), m.record(u))...)
 }
@@ -108,7 +113,7 @@ func (m *Master) stopMaintenance(request RequestID, machines []*mesos.MachineID)
 	left := &maintenancepb.Schedule{}
 	m.undertake(request, append(stages, each(&machines, func(_ int, id *mesos.MachineID) *refusal.Error {
 		u.changed[keyOfMachine(id)] = true
-		u.puts = append(u.puts, m.registry.BringUp(id))
+		u.changes = append(u.changes, m.registry.BringUp(id))
 		return nil
 	}), once(func() {
 		for _, s := range m.registry.Schedules() {
@@ -129,7 +134,7 @@ func (m *Master) stopMaintenance(request RequestID, machines []*mesos.MachineID)
 		if last := len(left.Windows) - 1; last >= 0 && len(left.Windows[last].MachineIds) == 0 {
 			left.Windows = left.Windows[:last]
 		}
-		u.puts = append(u.puts, m.registry.SetSchedule(left))
+		u.changes = append(u.changes, m.registry.SetSchedule(left))
 	}), m.record(u))...)
 }
 
@@ -161,7 +166,7 @@ type upkeep struct {
 	request RequestID
 	changed map[registry.MachineKey]bool
 	down    bool // they are taken down
-	puts    []registry.Put
+	changes []registry.Change
 	slot    int // the row of agents to go on with
 }
 
@@ -174,13 +179,13 @@ func keyOfMachine(id *mesos.MachineID) registry.MachineKey {
 }
 
 func (m *Master) record(u *upkeep) stage {
-	return once(func() { m.persist(u.puts, maintained{u}) })
+	return once(func() { m.persist(u.changes, maintained{u}) })
 }
 
 // maintenanceChanged tells all whom the maintenance of machines concerns, once
 // it is recorded.
 func (m *Master) maintenanceChanged(u *upkeep) {
-	u.puts = nil
+	u.changes = nil
 	if len(m.agents) > m.cfg.AllocationBudget/4 || len(m.upkeeps) > 0 {
 		m.upkeeps = append(m.upkeeps, u)
 		return

@@ -78,10 +78,10 @@ type Master struct {
 	starving   map[string]*starved // roles below their guarantees
 	reclaiming reclaiming
 
-	puts    []registry.Put // not handed out yet
-	batch   uint64         // number of the batch that puts will be
-	waiting []waiting      // for batches to be durable, in their order
-	durable uint64         // number of the last batch that is
+	changes []registry.Change // not handed out yet
+	batch   uint64            // number of the batch that changes will be
+	waiting []waiting         // for batches to be durable, in their order
+	durable uint64            // number of the last batch that is
 
 	ranking   ranking
 	inquiries []inquiry // that are worked on, in their order
@@ -219,10 +219,10 @@ func (m *Master) Effects() Effects {
 	out := m.out
 	m.out = Effects{}
 	out.Wake = soonest(out.Wake, m.nextDeadline())
-	if len(m.puts) > 0 {
-		out.Persist = &registry.Batch{Seq: m.batch, Puts: m.puts}
+	if len(m.changes) > 0 {
+		out.Persist = &registry.Batch{Seq: m.batch, Changes: m.changes}
 		m.batch++
-		m.puts = nil
+		m.changes = nil
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/registry"
 	"github.com/meseta-project/meseta/resources"
 )
 
@@ -18,7 +19,7 @@ func (w *world) printf(format string, args ...any) { fmt.Fprintf(&w.out, format+
 
 func (w *world) print(e Effects) {
 	if e.Persist != nil && !w.quiet {
-		for _, p := range e.Persist.Puts {
+		for _, p := range registry.Puts(e.Persist) {
 			verb := "store"
 			if p.Value == nil {
 				verb = "erase"

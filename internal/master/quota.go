@@ -166,14 +166,14 @@ func (m *Master) removeQuota(id RequestID, name string) {
 
 // setQuotas returns how quotas that were found right are written.
 func (m *Master) setQuotas(id RequestID, configs []*quotapb.QuotaConfig) []stage {
-	var puts []registry.Put
+	var changes []registry.Change
 	return []stage{each(&configs, func(i int, config *quotapb.QuotaConfig) *refusal.Error {
 		m.countRecorded(config.GetRole(), -1)
-		puts = append(puts, m.registry.SetQuotas(configs[i:i+1])...)
+		changes = append(changes, m.registry.SetQuotas(configs[i:i+1])...)
 		m.countRecorded(config.GetRole(), 1)
 		return nil
 	}), once(func() {
-		m.persistFor(id, puts, quotasSet{id, configs})
+		m.persistFor(id, changes, quotasSet{id, configs})
 	})}
 }
 

@@ -33,7 +33,7 @@ func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.Master
 		m.recovered.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)
 	}
 	m.toRecover = m.recovered.Len()
-	m.puts = append(m.puts, r.SetMaster(info)...)
+	m.changes = append(m.changes, r.SetMaster(info)...)
 	m.recoverWeights()
 	m.recoverQuotas()
 	m.startReclaiming()
@@ -106,12 +106,12 @@ func (m *Master) collectSome(budget int) (left int) {
 		return budget
 	}
 	most := max(1, budget/8)
-	unreachable, puts := m.registry.Prune(m.now, m.cfg.RegistryMaxAgentAge, m.cfg.RegistryMaxAgentCount, most)
-	m.collecting = len(puts) == most
-	if len(puts) > 0 {
-		m.persist(puts, pruned{unreachable})
+	unreachable, changes := m.registry.Prune(m.now, m.cfg.RegistryMaxAgentAge, m.cfg.RegistryMaxAgentCount, most)
+	m.collecting = len(changes) == most
+	if len(changes) > 0 {
+		m.persist(changes, pruned{unreachable})
 	}
-	return max(0, budget-8*len(puts))
+	return max(0, budget-8*len(changes))
 }
 
 // durationText writes a duration as Mesos does: "10mins", "1.5secs".

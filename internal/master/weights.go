@@ -15,7 +15,7 @@ import (
 // none. They take effect once they are durable.
 func (m *Master) updateWeights(id RequestID, infos []*mesos.WeightInfo) {
 	weights := map[string]float64{}
-	var puts []registry.Put
+	var changes []registry.Change
 	m.undertake(id, each(&infos, func(i int, _ *mesos.WeightInfo) *refusal.Error {
 		if err := validate.Weights(infos[i : i+1]); err != nil {
 			return refusal.Invalidf("%s", err)
@@ -30,10 +30,10 @@ func (m *Master) updateWeights(id RequestID, infos []*mesos.WeightInfo) {
 		return nil
 	}), each(&infos, func(_ int, info *mesos.WeightInfo) *refusal.Error {
 		name := strings.TrimSpace(info.GetRole())
-		puts = append(puts, m.registry.SetWeight(name, weights[name]))
+		changes = append(changes, m.registry.SetWeight(name, weights[name]))
 		return nil
 	}), once(func() {
-		m.persistFor(id, puts, weightsSet{id, weights})
+		m.persistFor(id, changes, weightsSet{id, weights})
 	}))
 }
 
@@ -74,7 +74,7 @@ func (m *Master) someFrameworkIn(roles map[string]float64) bool {
 func (m *Master) recoverWeights() {
 	if len(m.registry.Weights()) == 0 && len(m.cfg.Weights) > 0 {
 		for _, name := range slices.Sorted(maps.Keys(m.cfg.Weights)) {
-			m.puts = append(m.puts, m.registry.SetWeight(name, m.cfg.Weights[name]))
+			m.changes = append(m.changes, m.registry.SetWeight(name, m.cfg.Weights[name]))
 		}
 	}
 	m.weights = maps.Clone(m.registry.Weights())

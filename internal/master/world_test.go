@@ -136,7 +136,7 @@ func (w *world) settle() time.Time {
 
 func (w *world) carryOut(e Effects) (again bool) {
 	if e.Persist != nil {
-		for _, p := range e.Persist.Puts {
+		for _, p := range registry.Puts(e.Persist) {
 			if p.Value == nil {
 				delete(w.store, p.Key)
 			} else {

@@ -142,10 +142,7 @@ func (s *sizes) put(puts []registry.Put) {
 // core. It ends with the first failure, or when there is nothing more to come.
 func (s *Server) write(ctx context.Context, version uint64, sizes *sizes) error {
 	for batches := s.writes.take(); len(batches) > 0; batches = s.writes.take() {
-		var puts []registry.Put
-		for _, b := range batches {
-			puts = append(puts, b.Puts...)
-		}
+		puts := registry.Puts(batches...)
 		limited, cancel := context.WithTimeout(ctx, s.cfg.StoreTimeout)
 		begin := s.clock()
 		next, err := s.cfg.Store.Store(limited, version, puts)

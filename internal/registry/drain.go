@@ -22,7 +22,7 @@ func (r *Registry) Availability(id ids.AgentID) (drain *mesos.DrainInfo, deactiv
 
 // SetAvailability records what an operator says of an agent, admitted or
 // unreachable.
-func (r *Registry) SetAvailability(id ids.AgentID, drain *mesos.DrainInfo, deactivated bool) ([]Put, error) {
+func (r *Registry) SetAvailability(id ids.AgentID, drain *mesos.DrainInfo, deactivated bool) ([]Change, error) {
 	said := &deactivated
 	if !deactivated {
 		said = nil
@@ -36,5 +36,5 @@ func (r *Registry) SetAvailability(id ids.AgentID, drain *mesos.DrainInfo, deact
 	}
 	changed := &messages.Registry_UnreachableSlave{Id: old.Id, Timestamp: old.Timestamp, DrainInfo: drain, Deactivated: said}
 	r.unreachable.set(id, changed)
-	return []Put{{keyUnreachable(id), marshal(changed)}}, nil
+	return []Change{{keyUnreachable(id), changed}}, nil
 }

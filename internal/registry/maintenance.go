@@ -12,18 +12,18 @@ import (
 // they agree at last.
 
 // SetSchedule replaces the maintenance schedule.
-func (r *Registry) SetSchedule(s *maintenancepb.Schedule) Put {
+func (r *Registry) SetSchedule(s *maintenancepb.Schedule) Change {
 	if len(s.GetWindows()) == 0 {
 		r.schedules = nil
-		return Put{keyMaintenance, nil}
+		return Change{keyMaintenance, nil}
 	}
 	r.schedules = []*maintenancepb.Schedule{s}
-	return Put{keyMaintenance, marshal(&messages.Registry{Schedules: r.schedules})}
+	return Change{keyMaintenance, &messages.Registry{Schedules: r.schedules}}
 }
 
 // Drain records that a machine stands in the schedule. It is draining, unless it is
 // down.
-func (r *Registry) Drain(id *mesos.MachineID, when *mesos.Unavailability) Put {
+func (r *Registry) Drain(id *mesos.MachineID, when *mesos.Unavailability) Change {
 	mode := mesos.MachineInfo_DRAINING
 	if old := r.machines.Get(keyOf(id)); old.GetInfo().GetMode() == mesos.MachineInfo_DOWN {
 		mode = mesos.MachineInfo_DOWN
@@ -32,7 +32,7 @@ func (r *Registry) Drain(id *mesos.MachineID, when *mesos.Unavailability) Put {
 }
 
 // TakeDown records that a machine, which must be draining, is down.
-func (r *Registry) TakeDown(id *mesos.MachineID) Put {
+func (r *Registry) TakeDown(id *mesos.MachineID) Change {
 	info := r.machines.Get(keyOf(id)).GetInfo().CloneVT()
 	info.Mode = mesos.MachineInfo_DOWN.Enum()
 	return r.putMachine(keyOf(id), info)
@@ -40,13 +40,13 @@ func (r *Registry) TakeDown(id *mesos.MachineID) Put {
 
 // BringUp records that a machine is up again, or does not stand in the schedule any
 // more.
-func (r *Registry) BringUp(id *mesos.MachineID) Put {
+func (r *Registry) BringUp(id *mesos.MachineID) Change {
 	r.machines.Delete(keyOf(id))
-	return Put{keyMachine(keyOf(id)), nil}
+	return Change{keyMachine(keyOf(id)), nil}
 }
 
-func (r *Registry) putMachine(key MachineKey, info *mesos.MachineInfo) Put {
+func (r *Registry) putMachine(key MachineKey, info *mesos.MachineInfo) Change {
 	m := &messages.Registry_Machine{Info: info}
 	r.machines.Put(key, m)
-	return Put{keyMachine(key), marshal(m)}
+	return Change{keyMachine(key), m}
 }

@@ -23,9 +23,9 @@ func window(hosts ...string) *maintenancepb.Window {
 // known after each step.
 func TestMaintenance(t *testing.T) {
 	r, s := registry.New(), store{}
-	step := func(puts []registry.Put, want ...string) {
+	step := func(changes []registry.Change, want ...string) {
 		t.Helper()
-		s.apply(puts)
+		s.apply(changes)
 		if got := s.load(t).Proto(); !proto.Equal(got, r.Proto()) {
 			t.Fatalf("stored %v\nknown %v", got, r.Proto())
 		}
@@ -37,16 +37,16 @@ func TestMaintenance(t *testing.T) {
 			t.Fatalf("machines are %v, want %v", modes, want)
 		}
 	}
-	schedule := func(windows ...*maintenancepb.Window) (puts []registry.Put) {
-		puts = append(puts, r.SetSchedule(&maintenancepb.Schedule{Windows: windows}))
+	schedule := func(windows ...*maintenancepb.Window) (changes []registry.Change) {
+		changes = append(changes, r.SetSchedule(&maintenancepb.Schedule{Windows: windows}))
 		for _, w := range windows {
 			for _, id := range w.MachineIds {
-				puts = append(puts, r.Drain(id, w.Unavailability))
+				changes = append(changes, r.Drain(id, w.Unavailability))
 			}
 		}
-		return puts
+		return changes
 	}
-	one := func(put registry.Put) []registry.Put { return []registry.Put{put} }
+	one := func(change registry.Change) []registry.Change { return []registry.Change{change} }
 	a, b, c := window("a").MachineIds[0], window("B").MachineIds[0], window("c").MachineIds[0]
 	step(schedule(window("a", "B"), window("c")), "a DRAINING", "B DRAINING", "c DRAINING")
 	step(append(schedule(window("a", "B")), r.BringUp(c)), "a DRAINING", "B DRAINING")

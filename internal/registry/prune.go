@@ -12,20 +12,20 @@ import (
 // Prune forgets unreachable and gone agents that need not be remembered longer:
 // those marked more than maxAge before now, and of each list the oldest beyond
 // maxCount. It forgets at most so many as budget, more than 0, the oldest first,
-// and returns which of them were unreachable; if there are no puts it is through.
-func (r *Registry) Prune(now time.Time, maxAge time.Duration, maxCount, budget int) (unreachable []ids.AgentID, puts []Put) {
+// and returns which of them were unreachable; if there are no changes it is through.
+func (r *Registry) Prune(now time.Time, maxAge time.Duration, maxCount, budget int) (unreachable []ids.AgentID, changes []Change) {
 	oldest := now.Add(-maxAge).UnixNano()
 	for ; budget > 0 && r.unreachable.expired(oldest, maxCount); budget-- {
 		id := r.unreachable.first()
 		r.unreachable.remove(id)
-		unreachable, puts = append(unreachable, id), append(puts, Put{keyUnreachable(id), nil})
+		unreachable, changes = append(unreachable, id), append(changes, Change{keyUnreachable(id), nil})
 	}
 	for ; budget > 0 && r.gone.expired(oldest, maxCount); budget-- {
 		id := r.gone.first()
 		r.gone.remove(id)
-		puts = append(puts, Put{keyGone(id), nil})
+		changes = append(changes, Change{keyGone(id), nil})
 	}
-	return unreachable, puts
+	return unreachable, changes
 }
 
 // marks are agents that were marked as something, as what is recorded of each.

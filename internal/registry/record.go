@@ -124,15 +124,13 @@ func readMark[M interface {
 	return nil
 }
 
-func marshal(m message) []byte {
-	data, err := m.MarshalVT()
-	invariant.Check(err == nil, "registry record cannot be encoded", "error", err)
-	return data
-}
-
-// marshalMaps encodes a record that has maps: the same value is the same bytes.
-func marshalMaps(m proto.Message) []byte {
-	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+// encode encodes a record: the same value is the same bytes.
+func encode(m message) []byte {
+	marshal := m.MarshalVT
+	if quota, ok := m.(*quotapb.QuotaConfig); ok { // it has maps
+		marshal = func() ([]byte, error) { return proto.MarshalOptions{Deterministic: true}.Marshal(quota) }
+	}
+	data, err := marshal()
 	invariant.Check(err == nil, "registry record cannot be encoded", "error", err)
 	return data
 }

@@ -3,7 +3,7 @@
 // frameworks are no part of it: a new leader learns of those from the agents.
 //
 // It is a value with operations and does no I/O. Each operation checks, changes
-// the value and returns the records to store; what was refused changes nothing.
+// the value and returns the changes to store; what was refused changes nothing.
 // A store keeps the records under their keys and gives them back to [Load]:
 //
 //	master             mesos.internal.Registry.Master
@@ -35,6 +35,21 @@ import (
 	"github.com/meseta-project/meseta/resources"
 )
 
+// A Change is of the record at Key. What it says is encoded when it is stored, not
+// by who makes it: a record may be large, and is never changed once it is made.
+type Change struct {
+	Key    string
+	record message // nil if it is to be deleted
+}
+
+// Put returns a change as it is stored.
+func (c Change) Put() Put {
+	if c.record == nil {
+		return Put{Key: c.Key}
+	}
+	return Put{c.Key, encode(c.record)}
+}
+
 // A Put sets the record at Key; a nil Value deletes it.
 type Put struct {
 	Key   string
@@ -45,11 +60,26 @@ type Put struct {
 // than it has: somebody else has written since.
 var ErrConflict = errors.New("the registry has another version: another master leads")
 
-// A Batch is records to be stored as one write. Batches are numbered from 1 in
+// A Batch is changes to be stored as one write. Batches are numbered from 1 in
 // the order in which they must be stored.
 type Batch struct {
-	Seq  uint64
-	Puts []Put
+	Seq     uint64
+	Changes []Change
+}
+
+// Puts returns what batches change, in their order, as it is stored.
+func Puts(batches ...*Batch) []Put {
+	n := 0
+	for _, b := range batches {
+		n += len(b.Changes)
+	}
+	puts := make([]Put, 0, n)
+	for _, b := range batches {
+		for _, c := range b.Changes {
+			puts = append(puts, c.Put())
+		}
+	}
+	return puts
 }
 
 // A Registry is for one goroutine at a time. The messages it returns must not
@@ -79,16 +109,16 @@ func New() *Registry {
 
 // SetMaster records who leads. It is the first write of every new leader, by
 // which it also learns that it may write.
-func (r *Registry) SetMaster(info *mesos.MasterInfo) []Put {
+func (r *Registry) SetMaster(info *mesos.MasterInfo) []Change {
 	r.master = info
-	return []Put{{keyMaster, marshal(&messages.Registry_Master{Info: info})}}
+	return []Change{{keyMaster, &messages.Registry_Master{Info: info}}}
 }
 
 // Master returns who led last, or nil.
 func (r *Registry) Master() *mesos.MasterInfo { return r.master }
 
 // Admit adds an agent that was never seen before.
-func (r *Registry) Admit(info *mesos.AgentInfo) ([]Put, error) {
+func (r *Registry) Admit(info *mesos.AgentInfo) ([]Change, error) {
 	id := ids.AgentID(info.GetId().GetValue())
 	if _, ok := r.agents[id]; ok {
 		return nil, refusal.Conflictf("Agent %s is admitted already", id)
@@ -100,7 +130,7 @@ func (r *Registry) Admit(info *mesos.AgentInfo) ([]Put, error) {
 }
 
 // Update changes what is known of an admitted agent.
-func (r *Registry) Update(info *mesos.AgentInfo) ([]Put, error) {
+func (r *Registry) Update(info *mesos.AgentInfo) ([]Change, error) {
 	id := ids.AgentID(info.GetId().GetValue())
 	old, ok := r.agents[id]
 	if !ok {
@@ -115,7 +145,7 @@ func (r *Registry) Update(info *mesos.AgentInfo) ([]Put, error) {
 
 // MarkUnreachable takes an admitted agent that is not heard of any more off
 // the admitted ones; it may come back.
-func (r *Registry) MarkUnreachable(id ids.AgentID, at time.Time) ([]Put, error) {
+func (r *Registry) MarkUnreachable(id ids.AgentID, at time.Time) ([]Change, error) {
 	old, ok := r.agents[id]
 	if !ok {
 		return nil, refusal.NotFoundf("Agent %s is not admitted", id)
@@ -128,13 +158,13 @@ func (r *Registry) MarkUnreachable(id ids.AgentID, at time.Time) ([]Put, error) 
 		Deactivated: old.Deactivated,
 	}
 	r.unreachable.set(id, lost)
-	return []Put{{keyAgent(id), nil}, {keyUnreachable(id), marshal(lost)}}, nil
+	return []Change{{keyAgent(id), nil}, {keyUnreachable(id), lost}}, nil
 }
 
 // MarkReachable admits an agent that comes back: one that was unreachable, or
 // one that the registry does not know, since unreachable agents are forgotten
 // in time.
-func (r *Registry) MarkReachable(info *mesos.AgentInfo) ([]Put, error) {
+func (r *Registry) MarkReachable(info *mesos.AgentInfo) ([]Change, error) {
 	id := ids.AgentID(info.GetId().GetValue())
 	if r.IsGone(id) {
 		return nil, refusal.Gonef("Agent has been marked gone")
@@ -149,11 +179,11 @@ func (r *Registry) MarkReachable(info *mesos.AgentInfo) ([]Put, error) {
 	}
 	r.unreachable.remove(id)
 	back.DrainInfo, back.Deactivated = lost.DrainInfo, lost.Deactivated
-	return append(r.put(id, back), Put{keyUnreachable(id), nil}), nil
+	return append(r.put(id, back), Change{keyUnreachable(id), nil}), nil
 }
 
 // MarkGone bars an agent, admitted or unreachable, from ever coming back.
-func (r *Registry) MarkGone(id ids.AgentID, at time.Time) ([]Put, error) {
+func (r *Registry) MarkGone(id ids.AgentID, at time.Time) ([]Change, error) {
 	_, admitted := r.agents[id]
 	_, unreachable := r.unreachable.get(id)
 	if !admitted && !unreachable {
@@ -166,26 +196,26 @@ func (r *Registry) MarkGone(id ids.AgentID, at time.Time) ([]Put, error) {
 		Timestamp: timeInfo(at),
 	}
 	r.gone.set(id, gone)
-	return []Put{
+	return []Change{
 		{keyAgent(id), nil},
 		{keyUnreachable(id), nil},
-		{keyGone(id), marshal(gone)},
+		{keyGone(id), gone},
 	}, nil
 }
 
 // Remove takes an agent that left off the admitted ones.
-func (r *Registry) Remove(id ids.AgentID) ([]Put, error) {
+func (r *Registry) Remove(id ids.AgentID) ([]Change, error) {
 	if _, ok := r.agents[id]; !ok {
 		return nil, refusal.NotFoundf("Agent %s is not admitted", id)
 	}
 	delete(r.agents, id)
-	return []Put{{keyAgent(id), nil}}, nil
+	return []Change{{keyAgent(id), nil}}, nil
 }
 
 // SetWeight replaces the weight of a role.
-func (r *Registry) SetWeight(role string, weight float64) Put {
+func (r *Registry) SetWeight(role string, weight float64) Change {
 	r.weights[role] = weight
-	return Put{keyWeight(role), marshal(weightRecord(role, weight))}
+	return Change{keyWeight(role), weightRecord(role, weight)}
 }
 
 // quotaCapability is what a master must be able to do to lead a cluster that
@@ -194,19 +224,19 @@ const quotaCapability = "QUOTA_V2"
 
 // SetQuotas replaces the quotas of the roles named; one that neither guarantees
 // nor limits anything is removed.
-func (r *Registry) SetQuotas(configs []*quotapb.QuotaConfig) []Put {
-	var puts []Put
+func (r *Registry) SetQuotas(configs []*quotapb.QuotaConfig) []Change {
+	var changes []Change
 	for _, config := range configs {
-		put := Put{Key: keyQuota(config.GetRole())}
+		change := Change{Key: keyQuota(config.GetRole())}
 		if isNoQuota(config) {
 			delete(r.quotas, config.GetRole())
 		} else {
 			r.quotas[config.GetRole()] = config
-			put.Value = marshalMaps(config)
+			change.record = config
 		}
-		puts = append(puts, put)
+		changes = append(changes, change)
 	}
-	return append(puts, r.require(quotaCapability, len(r.quotas) > 0)...)
+	return append(changes, r.require(quotaCapability, len(r.quotas) > 0)...)
 }
 
 // isNoQuota reports whether a quota is what roles have that have none.
@@ -215,7 +245,7 @@ func isNoQuota(config *quotapb.QuotaConfig) bool {
 }
 
 // require notes that masters must be able to do something to lead, or need not.
-func (r *Registry) require(capability string, needed bool) []Put {
+func (r *Registry) require(capability string, needed bool) []Change {
 	i := slices.IndexFunc(r.capabilities, func(c *messages.Registry_MinimumCapability) bool {
 		return c.GetCapability() == capability
 	})
@@ -228,9 +258,9 @@ func (r *Registry) require(capability string, needed bool) []Put {
 		r.capabilities = slices.Concat(r.capabilities[:i], r.capabilities[i+1:])
 	}
 	if len(r.capabilities) == 0 {
-		return []Put{{keyCapabilities, nil}}
+		return []Change{{keyCapabilities, nil}}
 	}
-	return []Put{{keyCapabilities, marshal(&messages.Registry{MinimumCapabilities: r.capabilities})}}
+	return []Change{{keyCapabilities, &messages.Registry{MinimumCapabilities: r.capabilities}}}
 }
 
 // Agent returns what is recorded of an admitted agent, or nil.
@@ -268,7 +298,7 @@ func (r *Registry) Machines() []*mesos.MachineInfo { return InOrder(r.machines.A
 
 // MachineList returns the machines that are draining or down, in no order of theirs.
 func (r *Registry) MachineList() []*messages.Registry_Machine {
-	return slices.Collect(r.machines.All())
+	return slices.AppendSeq(make([]*messages.Registry_Machine, 0, r.machines.Len()), r.machines.All())
 }
 
 // MachineRows freezes the machines that are draining or down, for readers.
@@ -305,9 +335,9 @@ func (r *Registry) MinimumCapabilities() []string {
 	return names
 }
 
-func (r *Registry) put(id ids.AgentID, agent *messages.Registry_Slave) []Put {
+func (r *Registry) put(id ids.AgentID, agent *messages.Registry_Slave) []Change {
 	r.agents[id] = agent
-	return []Put{{keyAgent(id), marshal(agent)}}
+	return []Change{{keyAgent(id), agent}}
 }
 
 func timeInfo(t time.Time) *mesos.TimeInfo {

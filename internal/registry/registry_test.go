@@ -25,8 +25,8 @@ func info(id, hostname string) *mesos.AgentInfo {
 // store keeps records as a store would.
 type store map[string][]byte
 
-func (s store) apply(puts []registry.Put) {
-	for _, p := range puts {
+func (s store) apply(changes []registry.Change) {
+	for _, p := range registry.Puts(&registry.Batch{Changes: changes}) {
 		if p.Value == nil {
 			delete(s, p.Key)
 		} else {
@@ -48,31 +48,31 @@ func (s store) load(t interface{ Fatal(...any) }) *registry.Registry {
 func TestAgentLife(t *testing.T) {
 	r := registry.New()
 	steps := []struct {
-		name string
-		do   func() ([]registry.Put, error)
-		puts int
-		want refusal.Reason
+		name    string
+		do      func() ([]registry.Change, error)
+		changes int
+		want    refusal.Reason
 	}{
-		{"admit", func() ([]registry.Put, error) { return r.Admit(info("a", "h")) }, 1, 0},
-		{"admit again", func() ([]registry.Put, error) { return r.Admit(info("a", "h")) }, 0, refusal.Conflict},
-		{"update", func() ([]registry.Put, error) { return r.Update(info("a", "g")) }, 1, 0},
-		{"update unknown", func() ([]registry.Put, error) { return r.Update(info("b", "g")) }, 0, refusal.NotFound},
-		{"reachable while admitted", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 0, refusal.Conflict},
-		{"unreachable", func() ([]registry.Put, error) { return r.MarkUnreachable("a", epoch) }, 2, 0},
-		{"unreachable again", func() ([]registry.Put, error) { return r.MarkUnreachable("a", epoch) }, 0, refusal.NotFound},
-		{"remove unreachable", func() ([]registry.Put, error) { return r.Remove("a") }, 0, refusal.NotFound},
-		{"reachable", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 2, 0},
-		{"remove", func() ([]registry.Put, error) { return r.Remove("a") }, 1, 0},
-		{"gone unknown", func() ([]registry.Put, error) { return r.MarkGone("a", epoch) }, 0, refusal.NotFound},
-		{"reachable unknown", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 1, 0},
-		{"gone", func() ([]registry.Put, error) { return r.MarkGone("a", epoch) }, 3, 0},
-		{"back from gone", func() ([]registry.Put, error) { return r.MarkReachable(info("a", "g")) }, 0, refusal.Gone},
-		{"admit gone", func() ([]registry.Put, error) { return r.Admit(info("a", "g")) }, 0, refusal.Gone},
+		{"admit", func() ([]registry.Change, error) { return r.Admit(info("a", "h")) }, 1, 0},
+		{"admit again", func() ([]registry.Change, error) { return r.Admit(info("a", "h")) }, 0, refusal.Conflict},
+		{"update", func() ([]registry.Change, error) { return r.Update(info("a", "g")) }, 1, 0},
+		{"update unknown", func() ([]registry.Change, error) { return r.Update(info("b", "g")) }, 0, refusal.NotFound},
+		{"reachable while admitted", func() ([]registry.Change, error) { return r.MarkReachable(info("a", "g")) }, 0, refusal.Conflict},
+		{"unreachable", func() ([]registry.Change, error) { return r.MarkUnreachable("a", epoch) }, 2, 0},
+		{"unreachable again", func() ([]registry.Change, error) { return r.MarkUnreachable("a", epoch) }, 0, refusal.NotFound},
+		{"remove unreachable", func() ([]registry.Change, error) { return r.Remove("a") }, 0, refusal.NotFound},
+		{"reachable", func() ([]registry.Change, error) { return r.MarkReachable(info("a", "g")) }, 2, 0},
+		{"remove", func() ([]registry.Change, error) { return r.Remove("a") }, 1, 0},
+		{"gone unknown", func() ([]registry.Change, error) { return r.MarkGone("a", epoch) }, 0, refusal.NotFound},
+		{"reachable unknown", func() ([]registry.Change, error) { return r.MarkReachable(info("a", "g")) }, 1, 0},
+		{"gone", func() ([]registry.Change, error) { return r.MarkGone("a", epoch) }, 3, 0},
+		{"back from gone", func() ([]registry.Change, error) { return r.MarkReachable(info("a", "g")) }, 0, refusal.Gone},
+		{"admit gone", func() ([]registry.Change, error) { return r.Admit(info("a", "g")) }, 0, refusal.Gone},
 	}
 	for _, s := range steps {
-		puts, err := s.do()
-		if len(puts) != s.puts || refusal.ReasonOf(err) != s.want {
-			t.Errorf("%s: %d puts, error %v; want %d, %v", s.name, len(puts), err, s.puts, s.want)
+		changes, err := s.do()
+		if len(changes) != s.changes || refusal.ReasonOf(err) != s.want {
+			t.Errorf("%s: %d changes, error %v; want %d, %v", s.name, len(changes), err, s.changes, s.want)
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestRecords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, s := registry.New(), store{}
 		s.apply(r.SetMaster(&mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(5050))}))
-		s.apply([]registry.Put{r.SetWeight("a/b", 2)})
+		s.apply([]registry.Change{r.SetWeight("a/b", 2)})
 		for i := range rapid.IntRange(0, 60).Draw(t, "steps") {
 			id := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "agent")
 			at := epoch.Add(time.Duration(i) * time.Hour)
@@ -95,29 +95,29 @@ func TestRecords(t *testing.T) {
 	})
 }
 
-func step(r *registry.Registry, op int, id string, at time.Time) (puts []registry.Put) {
+func step(r *registry.Registry, op int, id string, at time.Time) (changes []registry.Change) {
 	agent := ids.AgentID(id)
 	switch op {
 	case 0:
-		puts, _ = r.Admit(info(id, at.String()))
+		changes, _ = r.Admit(info(id, at.String()))
 	case 1:
-		puts, _ = r.Update(info(id, at.String()))
+		changes, _ = r.Update(info(id, at.String()))
 	case 2:
-		puts, _ = r.MarkUnreachable(agent, at)
+		changes, _ = r.MarkUnreachable(agent, at)
 	case 3:
-		puts, _ = r.MarkReachable(info(id, at.String()))
+		changes, _ = r.MarkReachable(info(id, at.String()))
 	case 4:
-		puts, _ = r.Remove(agent)
+		changes, _ = r.Remove(agent)
 	case 5:
-		puts, _ = r.MarkGone(agent, at)
+		changes, _ = r.MarkGone(agent, at)
 	case 6:
-		_, puts = r.Prune(at, 10*time.Hour, 1, 2)
+		_, changes = r.Prune(at, 10*time.Hour, 1, 2)
 	case 7:
-		puts = r.SetQuotas([]*quotapb.QuotaConfig{quota(id, at.Sub(epoch).Hours())})
+		changes = r.SetQuotas([]*quotapb.QuotaConfig{quota(id, at.Sub(epoch).Hours())})
 	case 8:
-		puts = r.SetQuotas([]*quotapb.QuotaConfig{{Role: &id}})
+		changes = r.SetQuotas([]*quotapb.QuotaConfig{{Role: &id}})
 	}
-	return puts
+	return changes
 }
 
 // quota returns a quota that guarantees and limits cpus.
@@ -182,9 +182,9 @@ func TestPrune(t *testing.T) {
 		}
 		var got string
 		for range 10 {
-			forgotten, puts := r.Prune(now, c.age, c.count, 2)
-			if len(puts) > 2 || len(puts) != len(forgotten) {
-				t.Errorf("age %v, count %d: %d records and %v forgotten at once", c.age, c.count, len(puts), forgotten)
+			forgotten, changes := r.Prune(now, c.age, c.count, 2)
+			if len(changes) > 2 || len(changes) != len(forgotten) {
+				t.Errorf("age %v, count %d: %d records and %v forgotten at once", c.age, c.count, len(changes), forgotten)
 			}
 			for _, id := range forgotten {
 				got += string(id)

@@ -233,11 +233,7 @@ func (m *masterNode) write() {
 	m.writing = true
 	batches := m.queue
 	m.queue = nil
-	var puts []registry.Put
-	for _, b := range batches {
-		puts = append(puts, b.Puts...)
-	}
-	m.w.store.write(m, m.version, puts, func(ok bool) {
+	m.w.store.write(m, m.version, registry.Puts(batches...), func(ok bool) {
 		if !ok {
 			m.die("another master has written")
 			return

@@ -46,7 +46,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"agent welcomed before the registry has it", "master/agent_register.go",
-		"m.persist(puts, admitted{", "m.puts = append(m.puts, puts...)\n\tm.proceed(admitted{",
+		"m.persist(changes, admitted{", "m.changes = append(m.changes, changes...)\n\tm.proceed(admitted{",
 	},
 	{
 		"resources of a task that ended never freed", "master/task.go",
@@ -99,8 +99,8 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"quotas answered before the registry has them", "master/quota.go",
-		"m.persistFor(id, puts, quotasSet{id, configs})",
-		"m.puts = append(m.puts, puts...)\n\t\tm.quotasInForce(quotasSet{id, configs})",
+		"m.persistFor(id, changes, quotasSet{id, configs})",
+		"m.changes = append(m.changes, changes...)\n\t\tm.quotasInForce(quotasSet{id, configs})",
 	},
 	{
 		"quotas not enforced by a new leader", "master/quota.go",

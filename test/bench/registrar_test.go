@@ -67,8 +67,10 @@ type registrar struct {
 func (r *registrar) run() {
 	now := time.Unix(1_000_000, 0)
 	id := func(info *mesos.AgentInfo) ids.AgentID { return ids.AgentID(info.GetId().GetValue()) }
-	remove := func(info *mesos.AgentInfo) ([]registry.Put, error) { return r.registry.Remove(id(info)) }
-	leave := func(info *mesos.AgentInfo) ([]registry.Put, error) { return r.registry.MarkUnreachable(id(info), now) }
+	remove := func(info *mesos.AgentInfo) ([]registry.Change, error) { return r.registry.Remove(id(info)) }
+	leave := func(info *mesos.AgentInfo) ([]registry.Change, error) {
+		return r.registry.MarkUnreachable(id(info), now)
+	}
 	r.time("admit", r.infos, r.registry.Admit, remove)
 	r.write(r.infos, r.registry.Admit)
 	r.time("one", r.infos[:1], r.registry.Update, nil)
@@ -92,7 +94,7 @@ func (r *registrar) run() {
 }
 
 // time times a batch about agents, which is undone each time.
-func (r *registrar) time(name string, infos []*mesos.AgentInfo, do, undo func(*mesos.AgentInfo) ([]registry.Put, error)) {
+func (r *registrar) time(name string, infos []*mesos.AgentInfo, do, undo func(*mesos.AgentInfo) ([]registry.Change, error)) {
 	r.b.Run(name, func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
@@ -106,16 +108,16 @@ func (r *registrar) time(name string, infos []*mesos.AgentInfo, do, undo func(*m
 	})
 }
 
-func (r *registrar) write(infos []*mesos.AgentInfo, op func(*mesos.AgentInfo) ([]registry.Put, error)) {
-	var all []registry.Put
+func (r *registrar) write(infos []*mesos.AgentInfo, op func(*mesos.AgentInfo) ([]registry.Change, error)) {
+	var all []registry.Change
 	for _, info := range infos {
-		puts, err := op(info)
+		changes, err := op(info)
 		if err != nil {
 			r.b.Fatal(err)
 		}
-		all = append(all, puts...)
+		all = append(all, changes...)
 	}
-	version, err := r.store.Store(r.b.Context(), r.version, all)
+	version, err := r.store.Store(r.b.Context(), r.version, registry.Puts(&registry.Batch{Changes: all}))
 	if err != nil {
 		r.b.Fatal(err)
 	}
