@@ -36,8 +36,8 @@ const (
 	AgentUnreachable   Reason = "agent unreachable"     // given up, though it may come back
 	AgentNotBack       Reason = "agent not back"        // an earlier leader knew it
 	AgentNotListed     Reason = "agent not whitelisted" // --whitelist
-	AllInUse           Reason = "all in use"            // offered or used
-	ReservedForOthers  Reason = "reserved for others"   // what is free is reserved to other roles
+	AllInUse           Reason = "all in use"            // all that the role may have is offered or used
+	ReservedForOthers  Reason = "reserved for others"   // all that there is, is reserved to other roles
 	TooLittle          Reason = "too little"            // less than the least that is offered
 	GPUsHidden         Reason = "gpus"                  // the framework lacks GPU_RESOURCES
 	OtherRegion        Reason = "other region"          // the framework lacks REGION_AWARE
@@ -142,18 +142,43 @@ func (a *Allocator) reason(ag *agent, s *subscription, q *Query) (Reason, time.T
 		return AgentDeactivated, time.Time{}
 	case a.whitelist != nil && !a.whitelist[ag.info.GetHostname()]:
 		return AgentNotListed, time.Time{}
-	case ag.available.IsEmpty():
-		return AllInUse, time.Time{}
+	}
+	if why := a.unsuited(ag, s); why != fits {
+		return a.reasonOf(why, s, resources.Resources{}), time.Time{}
 	}
 	available := availableTo(ag, s)
-	if available.IsEmpty() {
+	switch {
+	case available.IsEmpty() && ag.total.AllocatableTo(s.role.name).IsEmpty():
 		return ReservedForOthers, time.Time{}
+	case available.IsEmpty():
+		return AllInUse, time.Time{}
 	}
-	_, why := a.fit(ag, s, available, fairShare, nil)
+	offer, why := a.trial(ag, s, available)
 	if why == refusedBefore {
-		return Declined, a.refusal(ag, s, available).until
+		return Declined, a.refusal(ag, s, offer).until
 	}
 	return a.reasonOf(why, s, available), time.Time{}
+}
+
+// trial returns what a subscription would be offered of what is available, as
+// quota cuts it, in the first stage or the second; or what stands in the way.
+func (a *Allocator) trial(ag *agent, s *subscription, available resources.Resources) (resources.Resources, verdict) {
+	var owed resources.Resources
+	if s.role.tree.owed {
+		offer, why := a.fit(ag, s, available, guarantees, nil)
+		if why == fits {
+			return offer, fits
+		}
+		owed = offer
+	}
+	offer, why := a.fit(ag, s, available, fairShare, nil)
+	switch {
+	case why == overQuota && enough(offer, s.minimums):
+		return offer, refusedBefore // what else: quota has left enough
+	case why == overQuota && enough(owed, s.minimums):
+		return owed, refusedBefore
+	}
+	return offer, why
 }
 
 // reasonOf returns the reason that a verdict stands for.
@@ -173,7 +198,7 @@ func (a *Allocator) reasonOf(why verdict, s *subscription, available resources.R
 	case agentSingleRole, agentFlatRoles:
 		return AgentTooOld
 	case overQuota:
-		why, _ := a.quotaReason(s)
+		why, _ := a.quotaReason(s, available)
 		return why
 	default:
 		return Next
@@ -190,7 +215,7 @@ func (a *Allocator) words(ag *agent, s *subscription, why Reason, q *Query) stri
 	case AgentNotListed:
 		return fmt.Sprintf("host %s is not on the whitelist", ag.info.GetHostname())
 	case AllInUse:
-		return "all of the agent is offered or used: " + a.holders(ag)
+		return a.inUseWords(ag, s)
 	case ReservedForOthers:
 		return fmt.Sprintf("what is free is reserved to others: %s", ag.available)
 	case ConstraintsUnmet:
@@ -206,13 +231,29 @@ func (a *Allocator) words(ag *agent, s *subscription, why Reason, q *Query) stri
 	case AgentTooOld:
 		return tooOldWords(ag, s)
 	case Declined:
-		return a.refusal(ag, s, available).words(s)
+		offer, _ := a.trial(ag, s, available)
+		return a.refusal(ag, s, offer).words(s)
 	case LimitReached, HeldForGuarantees:
-		_, words := a.quotaReason(s)
+		_, words := a.quotaReason(s, available)
 		return words
 	default:
-		return fmt.Sprintf("nothing: %s is offered in the next cycle, unless it is offered to others first", available)
+		return fmt.Sprintf("nothing: %s is offered in the next cycle, unless it is offered to others first", a.freeWords(ag, s))
 	}
+}
+
+// inUseWords says who has what the role might have of an agent, of which
+// nothing is free but what only others may have.
+func (a *Allocator) inUseWords(ag *agent, s *subscription) string {
+	if ag.available.IsEmpty() {
+		return "all of the agent is offered or used: " + a.holders(ag)
+	}
+	return fmt.Sprintf("all that role %s may have of the agent is offered or used: %s; the rest is reserved to others: %s", s.role.name, a.holders(ag), ag.available)
+}
+
+// freeWords tells what would be offered.
+func (a *Allocator) freeWords(ag *agent, s *subscription) string {
+	offer, _ := a.trial(ag, s, availableTo(ag, s))
+	return offer.String()
 }
 
 func inactiveWords(ag *agent, q *Query) string {
@@ -245,12 +286,11 @@ type refusalFound struct {
 	ticks uint32
 }
 
-// refusal returns which refusal covers what is available, of several that which
-// holds longest.
-func (a *Allocator) refusal(ag *agent, s *subscription, available resources.Resources) (found refusalFound) {
-	rs := s.framework.can.strip(ag.plain, available)
+// refusal returns which refusal covers what would be offered, of several that
+// which holds longest.
+func (a *Allocator) refusal(ag *agent, s *subscription, offer resources.Resources) (found refusalFound) {
 	for _, f := range ag.filters {
-		if f.slot == s.slot && ag.refused[f.what].resources.Contains(rs) {
+		if f.slot == s.slot && ag.refused[f.what].resources.Contains(offer) {
 			found = refusalFound{a.started.Add(time.Duration(f.until) * tick), ag.refused[f.what].resources, f.until}
 		}
 	}
@@ -268,18 +308,38 @@ func (r refusalFound) words(s *subscription) string {
 	return fmt.Sprintf("the framework declined %s%s, and gets no part of that until %s; REVIVE ends it sooner", r.what, by, r.until.UTC().Format(time.RFC3339))
 }
 
-// quotaReason says whether a limit or the guarantees of others are in the way.
-func (a *Allocator) quotaReason(s *subscription) (Reason, string) {
+// quotaReason says whether a limit or the guarantees of others are in the way
+// of what is available.
+func (a *Allocator) quotaReason(s *subscription, available resources.Resources) (Reason, string) {
 	t := s.role.tree
+	if enough(a.withinLimits(t, s.framework.can.strip(false, available)), s.minimums) {
+		return HeldForGuarantees, "what is free is held for guarantees: " + a.owedWords()
+	}
+	what := "would exceed"
 	for i := range t.limit {
 		if t.below(i) <= 0 {
-			return LimitReached, fmt.Sprintf("role %s has reached its quota limit %s: it consumes %s", t.name, t.quota.Limits, a.Consumed(t.name))
+			what = "has reached"
 		}
 	}
-	if !a.owing {
-		return LimitReached, fmt.Sprintf("role %s would exceed its quota limit %s: it consumes %s", t.name, t.quota.Limits, a.Consumed(t.name))
+	return LimitReached, fmt.Sprintf("role %s %s its quota limit %s: it consumes %s", t.name, what, t.quota.Limits, a.consumedWords(t.name))
+}
+
+// withinLimits returns what of rs a tree could have if there were no guarantees.
+func (a *Allocator) withinLimits(t *tree, rs resources.Resources) resources.Resources {
+	room := make(sorter.Vector, len(t.limit))
+	for i := range room {
+		room[i] = max(0, t.below(i))
 	}
-	return HeldForGuarantees, "what is free is held for guarantees: " + a.owedWords()
+	counted := subjectToQuota(rs)
+	left, _ := a.shrink(counted, room, nil)
+	return rs.Sub(counted).Add(left)
+}
+
+func (a *Allocator) consumedWords(top string) string {
+	if consumed := a.Consumed(top); !consumed.IsEmpty() {
+		return consumed.String()
+	}
+	return "nothing"
 }
 
 // owedWords names the first few roles that are owed something.

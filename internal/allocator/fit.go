@@ -44,27 +44,18 @@ const (
 // its role on the agent, or why it would not. What quota cuts is drawn from
 // rnd, or follows the order of resources if rnd is nil.
 func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resources, st stage, rnd *rand.Rand) (resources.Resources, verdict) {
-	f := s.framework
-	switch {
-	case f.info.Constraints.unmet(s.role.name, ag.info) != "":
-		return available, constrained
+	switch why := a.unsuited(ag, s); {
+	case why != fits:
+		return available, why
 	case available.IsEmpty():
 		return available, nothing
 	case !enough(available, s.minimums):
 		return available, tooLittle
-	case ag.gpus && !a.cfg.ShowGPUs && !f.can.gpus:
-		return available, gpusHidden
-	case ag.remote && !f.can.regions:
-		return available, farAway
 	}
-	rs := f.can.strip(ag.plain, available)
+	rs := s.framework.can.strip(ag.plain, available)
 	switch {
 	case !ag.plain && !enough(rs, s.minimums):
 		return rs, tooLittle
-	case f.can.multiRole && !ag.multiRole:
-		return rs, agentSingleRole
-	case !ag.hierarchicalRole && strings.Contains(s.role.name, "/"):
-		return rs, agentFlatRoles
 	case st == guarantees:
 		return a.fitGuarantee(ag, s, rs, rnd)
 	}
@@ -76,6 +67,25 @@ func (a *Allocator) fit(ag *agent, s *subscription, available resources.Resource
 		return offer, refusedBefore
 	}
 	return offer, fits
+}
+
+// unsuited returns why the agent is not for the subscription, whatever is
+// available.
+func (a *Allocator) unsuited(ag *agent, s *subscription) verdict {
+	f := s.framework
+	switch {
+	case f.info.Constraints.unmet(s.role.name, ag.info) != "":
+		return constrained
+	case ag.gpus && !a.cfg.ShowGPUs && !f.can.gpus:
+		return gpusHidden
+	case ag.remote && !f.can.regions:
+		return farAway
+	case f.can.multiRole && !ag.multiRole:
+		return agentSingleRole
+	case !ag.hierarchicalRole && strings.Contains(s.role.name, "/"):
+		return agentFlatRoles
+	}
+	return fits
 }
 
 // fitGuarantee is fit's end for the first stage. Whatever it finds against an

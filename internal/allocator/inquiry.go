@@ -167,12 +167,20 @@ func (in *Inquiry) count(a *Allocator, ag *agent, s *subscription) {
 	t := in.tally[why]
 	if t == nil {
 		t = &Finding{Reason: why, Until: until, Message: a.words(ag, s, why, &in.query), Example: ag.id, Host: ag.info.GetHostname()}
+		if why == Next && in.now.barred() {
+			t.Message = "nothing beside that: " + a.freeWords(ag, s) + " is free for it"
+		}
 		in.tally[why] = t
 	}
 	t.Agents++
 	if until.Before(t.Until) {
 		t.Until = until
 	}
+}
+
+// barred reports whether something that was found keeps all offers away.
+func (e *Explanation) barred() bool {
+	return slices.ContainsFunc(e.Findings, func(f Finding) bool { return f.Reason != ServedAfterOthers })
 }
 
 // finish puts what was found in order: the most common first.
