@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -122,6 +123,7 @@ func daemon(level string, cmd *cobra.Command, set *flags.Set, run func(context.C
 	set.AddTo(cmd.Flags())
 	cmd.Args = cobra.NoArgs
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return set.Explain(err) })
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error { return writeUsage(cmd.OutOrStderr(), cmd, set) })
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := set.Complete(os.Environ()); err != nil {
 			return err
@@ -136,6 +138,15 @@ func daemon(level string, cmd *cobra.Command, set *flags.Set, run func(context.C
 		return errors.Join(run(cmd.Context(), log), log.close())
 	}
 	return cmd
+}
+
+// writeUsage says how a daemon is called. There are a hundred flags: in groups, each
+// with its default before what it does.
+func writeUsage(w io.Writer, cmd *cobra.Command, set *flags.Set) error {
+	if _, err := fmt.Fprintf(w, "Usage:\n  %s\n\nExamples:\n%s\n", cmd.UseLine(), cmd.Example); err != nil {
+		return err
+	}
+	return set.Usage(w)
 }
 
 // helperCommand is what the agent starts to fetch files as another user.

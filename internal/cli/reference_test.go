@@ -54,6 +54,26 @@ func TestFlagReference(t *testing.T) {
 	}
 }
 
+// TestDaemonHelp: --help has the flags of daemons in their groups, as text.
+func TestDaemonHelp(t *testing.T) {
+	for _, name := range []string{"master", "agent", "execute"} {
+		root, out := Root(), &bytes.Buffer{}
+		root.SetArgs([]string{name, "--help"})
+		root.SetOut(out)
+		if err := root.Execute(); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"\nUsage:\n  meseta " + name + " --", "\nExamples:\n", "\n  --[no-]", "\n  --logging_level="} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("the help of %s lacks %q:\n%s", name, want, out)
+			}
+		}
+		if strings.ContainsRune(out.String(), 0) {
+			t.Errorf("the help of %s is no text", name)
+		}
+	}
+}
+
 // TestEndpointReference asks a running master and agent what they serve and
 // measure.
 func TestEndpointReference(t *testing.T) {
