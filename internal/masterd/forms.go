@@ -96,23 +96,40 @@ func onAgent(key string, call func(*mesos.AgentID, []*mesos.Resource) *masterpb.
 		if err != nil {
 			return nil, err
 		}
-		text, err := required(values, key)
+		rs, err := resourcesOf(values, key)
 		if err != nil {
 			return nil, err
-		}
-		rs, err := wire.UnmarshalJSONArray([]byte(text), func() *mesos.Resource { return &mesos.Resource{} })
-		if err != nil {
-			return nil, refusal.Invalidf("Error in parsing '%s' query parameter in the request body: %v", key, err)
 		}
 		return call(&mesos.AgentID{Value: &id}, rs), nil
 	}
 }
 
-func reserveOf(id *mesos.AgentID, rs []*mesos.Resource) *masterpb.Call {
-	return &masterpb.Call{
-		Type:             masterpb.Call_RESERVE_RESOURCES.Enum(),
-		ReserveResources: &masterpb.Call_ReserveResources{AgentId: id, Resources: rs},
+// resourcesOf reads the resources that a form has under a key.
+func resourcesOf(values url.Values, key string) ([]*mesos.Resource, error) {
+	text, err := required(values, key)
+	if err != nil {
+		return nil, err
 	}
+	rs, err := wire.UnmarshalJSONArray([]byte(text), func() *mesos.Resource { return &mesos.Resource{} })
+	if err != nil {
+		return nil, refusal.Invalidf("Error in parsing '%s' query parameter in the request body: %v", key, err)
+	}
+	return rs, nil
+}
+
+// reserveOf makes the call to reserve resources, or, with a source in the form,
+// to reserve for others what is reserved already.
+func reserveOf(values url.Values) (*masterpb.Call, error) {
+	call, err := onAgent("resources", func(id *mesos.AgentID, rs []*mesos.Resource) *masterpb.Call {
+		return &masterpb.Call{
+			Type:             masterpb.Call_RESERVE_RESOURCES.Enum(),
+			ReserveResources: &masterpb.Call_ReserveResources{AgentId: id, Resources: rs},
+		}
+	})(values)
+	if err == nil && values.Has("source") {
+		call.ReserveResources.Source, err = resourcesOf(values, "source")
+	}
+	return call, err
 }
 
 func unreserveOf(id *mesos.AgentID, rs []*mesos.Resource) *masterpb.Call {

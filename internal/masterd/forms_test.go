@@ -23,9 +23,15 @@ func TestForms(t *testing.T) {
 		{form(teardownOf), "frameworkId=f", `{"type":"TEARDOWN","teardown":{"framework_id":{"value":"f"}}}`},
 		{form(teardownOf), "", "Missing 'frameworkId' query parameter in the request body"},
 		{
-			form(onAgent("resources", reserveOf)), "slaveId=a&resources=" + cpus,
+			form(reserveOf), "slaveId=a&resources=" + cpus,
 			`{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"a"},"resources":[{"name":"cpus","type":"SCALAR","scalar":{"value":1.0}}]}}`,
 		},
+		{
+			form(reserveOf), "slaveId=a&resources=[]&source=" + cpus,
+			`{"type":"RESERVE_RESOURCES","reserve_resources":{"agent_id":{"value":"a"},"source":[{"name":"cpus","type":"SCALAR","scalar":{"value":1.0}}]}}`,
+		},
+		{form(reserveOf), "slaveId=a&resources=[]&source=x", "Error in parsing 'source' query parameter in the request body: syntax error at line 1 near: x"},
+		{form(reserveOf), "slaveId=a", "Missing 'resources' query parameter in the request body"},
 		{form(onAgent("resources", unreserveOf)), "slaveId=a&resources=[]", `{"type":"UNRESERVE_RESOURCES","unreserve_resources":{"agent_id":{"value":"a"}}}`},
 		{form(onAgent("volumes", createOf)), "slaveId=a", "Missing 'volumes' query parameter in the request body"},
 		{form(onAgent("volumes", destroyOf)), "volumes=[]", "Missing 'slaveId' query parameter in the request body"},

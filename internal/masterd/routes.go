@@ -39,7 +39,7 @@ var endpoints = []endpoint{
 	{"master", "explain", (*Server).serveExplain, "Meseta's own. Why a framework is offered what it is: framework_id=ID or role=ROLE or both, agent_id=ID for one agent, format=text for text."},
 	{"master", "api/v1/explain", (*Server).serveExplainCall, "Meseta's own. The same as a call: POST an object of framework_id, role and agent_id."},
 	{"master", "teardown", posted(form(teardownOf)), "POST frameworkId=ID ends a framework and its tasks."},
-	{"master", "reserve", posted(form(onAgent("resources", reserveOf))), "POST slaveId=ID and resources=JSON reserves resources of an agent."},
+	{"master", "reserve", posted(form(reserveOf)), "POST slaveId=ID and resources=JSON reserves resources of an agent; source=JSON takes what is reserved already."},
 	{"master", "unreserve", posted(form(onAgent("resources", unreserveOf))), "POST slaveId=ID and resources=JSON ends reservations."},
 	{"master", "create-volumes", posted(form(onAgent("volumes", createOf))), "POST slaveId=ID and volumes=JSON makes persistent volumes."},
 	{"master", "destroy-volumes", posted(form(onAgent("volumes", destroyOf))), "POST slaveId=ID and volumes=JSON deletes persistent volumes."},
