@@ -165,7 +165,7 @@ func OfferConstraints(own []string, c *schedulerpb.OfferConstraints) error {
 	for _, name := range names {
 		if _, its := slices.BinarySearch(own, name); !its {
 			return refusal.Invalidf("Offer constraints specify `role_constraints` for a role '%s'"+
-				"not contained in the set of roles", name)
+				" not contained in the set of roles", name)
 		}
 	}
 	for _, name := range names {
@@ -184,7 +184,7 @@ func roleConstraints(name string, c *schedulerpb.OfferConstraints_RoleConstraint
 	for _, group := range c.GetGroups() {
 		if len(group.GetAttributeConstraints()) == 0 {
 			return refusal.Invalidf("'OfferConstraints::RoleConstraints::groups' for role %s"+
-				"contains an empty RoleConstraints::Group", name)
+				" contains an empty RoleConstraints::Group", name)
 		}
 		for _, constraint := range group.GetAttributeConstraints() {
 			if err := attributeConstraint(constraint); err != nil {

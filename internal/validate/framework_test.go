@@ -87,14 +87,14 @@ func TestOfferConstraints(t *testing.T) {
 		{matches("r[0-9]+"), ""},
 		{one(`{"selector":{"pseudoattribute_type":"ZONE"},"predicate":{"not_exists":{}}}`), ""},
 		{`{"role_constraints":{"ops":{}}}`, "Offer constraints specify `role_constraints` for a role 'ops'" +
-			"not contained in the set of roles"},
+			" not contained in the set of roles"},
 		{
 			`{"role_constraints":{"eng":{}}}`,
 			"'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role eng",
 		},
 		{
 			`{"role_constraints":{"eng":{"groups":[{}]}}}`,
-			"'OfferConstraints::RoleConstraints::groups' for role engcontains an empty RoleConstraints::Group",
+			"'OfferConstraints::RoleConstraints::groups' for role eng contains an empty RoleConstraints::Group",
 		},
 		{one(`{}`), invalid + "Exactly one of 'AttributeConstraint::Selector::name' or" +
 			" 'AttributeConstraint::Selector::pseudoattribute_type' must be set"},
@@ -121,6 +121,7 @@ func TestWeights(t *testing.T) {
 		{`{"role":"r","weight":0}`, failed + " for role 'r': Invalid weight '0': Weights must be positive"},
 		{`{"role":"r","weight":-1.5}`, failed + " for role 'r': Invalid weight '-1.5': Weights must be positive"},
 		{`{"role":"r","weight":"NaN"}`, failed + " for role 'r': Invalid weight 'NaN': Weights must be positive"},
+		{`{"role":"r","weight":"Infinity"}`, failed + " for role 'r': Invalid weight '+Inf': Weights must be finite"},
 		{`{"role":"/r","weight":1}`, failed + ": Invalid role '/r': Role '/r' cannot start with a slash"},
 	} {
 		refused(t, validate.Weights([]*mesos.WeightInfo{read(t, test.weight, &mesos.WeightInfo{})}), test.want)

@@ -209,7 +209,7 @@ func sameReservations(rs resources.Resources) error {
 	}
 	for one := range rs.All() {
 		if rs.Any(func(o resources.Resource) bool { return !o.SameReservations(one) }) {
-			return refusal.Invalidf("Mixed reservations are not supported%s", rs)
+			return refusal.Invalidf("Mixed reservations are not supported: %s", rs)
 		}
 		break
 	}

@@ -84,7 +84,7 @@ func TestOperation(t *testing.T) {
 		{"reserve for nobody", reserve(cpu(byOps)), nobody, agent(), ""},
 		{
 			"reserve nothing", reserve(""), fw, agent(),
-			"Invalid resources: The resources have multiple resource providers: ",
+			"Invalid resources: There are none",
 		},
 		{
 			"reserve the malformed", reserve(`{"name":"","type":"SET"}`), fw, agent(),
@@ -150,7 +150,7 @@ func TestOperation(t *testing.T) {
 		{
 			"reserve what is mixed",
 			`{"type":"RESERVE","reserve":{"source":[` + cpu(byOps) + "," + cpu("") + `],"resources":[` + cpu(opsRole) + `]}}`,
-			operator, agent(), "Invalid source: Mixed reservations are not supported" +
+			operator, agent(), "Invalid source: Mixed reservations are not supported: " +
 				"cpus:1; cpus(reservations: [(DYNAMIC,eng,ops)]):1",
 		},
 

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -39,10 +40,10 @@ func notTooLarge(m map[string]*mesos.Value_Scalar) error {
 		switch v := m[name].GetValue(); {
 		case (name == "mem" || name == "disk") && v > exabyteInMegabytes:
 			return refusal.Invalidf("{'%s': %s} is invalid: values greater than 1 exabyte (%d) are not supported",
-				name, resources.FromFloat(v), exabyteInMegabytes)
+				name, amount(v), exabyteInMegabytes)
 		case name != "mem" && name != "disk" && v > trillion:
 			return refusal.Invalidf("{'%s': %s} is invalid: values greater than 1 trillion (%d) are not supported",
-				name, resources.FromFloat(v), int64(trillion))
+				name, amount(v), int64(trillion))
 		}
 	}
 	return nil
@@ -52,10 +53,19 @@ func scalars(what string, m map[string]*mesos.Value_Scalar) error {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		if err := Scalar(m[name].GetValue()); err != nil {
 			return refusal.Invalidf("Invalid %s configuration {'%s': %s}: %s",
-				what, name, resources.FromFloat(m[name].GetValue()), err)
+				what, name, amount(m[name].GetValue()), err)
 		}
 	}
 	return nil
+}
+
+// amount prints an amount as those of resources are, or, if it can be none of
+// theirs, as it came.
+func amount(v float64) string {
+	if a := resources.FromFloat(v); math.Abs(a.Float64()-v) < 1 {
+		return a.String()
+	}
+	return number(v)
 }
 
 func guaranteesWithinLimits(guarantees, limits map[string]*mesos.Value_Scalar) error {

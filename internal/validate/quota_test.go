@@ -24,10 +24,14 @@ func TestQuota(t *testing.T) {
 				" (1000000000000) are not supported",
 		},
 		{
+			`{"role":"a","limits":{"cpus":{"value":"Infinity"}}}`,
+			"Invalid 'QuotaConfig.limits': {'cpus': +Inf} is invalid: values greater than 1 trillion (1000000000000) are not supported",
+		},
+		{
 			`{"role":"a","guarantees":{"cpus":{"value":-1}}}`,
 			"Invalid guarantee configuration {'cpus': -1}: Negative values not supported",
 		},
-		{`{"role":"a","limits":{"cpus":{"value":"NaN"}}}`, "Invalid limit configuration {'cpus': 0}: NaN not supported"},
+		{`{"role":"a","limits":{"cpus":{"value":"NaN"}}}`, "Invalid limit configuration {'cpus': NaN}: NaN not supported"},
 		{
 			`{"role":"a","guarantees":{"cpus":{"value":2},"mem":{"value":1}},"limits":{"cpus":{"value":1}}}`,
 			"'QuotaConfig.guarantees' cpus:2; mem:1 is not contained within the 'QuotaConfig.limits' cpus:1",

@@ -156,6 +156,8 @@ func oneProvider(rs resources.Resources) error {
 		}
 	}
 	switch {
+	case len(providers) == 0:
+		return refusal.Invalidf("There are none")
 	case len(providers) == 1:
 		return nil
 	case slices.Contains(providers, ""):

@@ -35,9 +35,16 @@ func Weights(infos []*mesos.WeightInfo) error {
 		if err := role.Validate(name); err != nil {
 			return refusal.Invalidf("Failed to validate update weights request JSON: Invalid role '%s': %s", name, err)
 		}
-		if w := info.GetWeight(); !(w > 0) || math.IsInf(w, 0) {
+		w, must := info.GetWeight(), ""
+		switch {
+		case !(w > 0):
+			must = "positive"
+		case math.IsInf(w, 0):
+			must = "finite"
+		}
+		if must != "" {
 			return refusal.Invalidf("Failed to validate update weights request JSON for role '%s':"+
-				" Invalid weight '%s': Weights must be positive", name, number(w))
+				" Invalid weight '%s': Weights must be %s", name, number(w), must)
 		}
 	}
 	return nil
