@@ -150,6 +150,8 @@ func (a *Allocator) reason(ag *agent, s *subscription, q *Query) (Reason, time.T
 	switch {
 	case available.IsEmpty() && ag.total.AllocatableTo(s.role.name).IsEmpty():
 		return ReservedForOthers, time.Time{}
+	case neverEnough(ag, s, available):
+		return TooLittle, time.Time{}
 	case available.IsEmpty():
 		return AllInUse, time.Time{}
 	}
@@ -245,9 +247,9 @@ func (a *Allocator) words(ag *agent, s *subscription, why Reason, q *Query) stri
 // nothing is free but what only others may have.
 func (a *Allocator) inUseWords(ag *agent, s *subscription) string {
 	if ag.available.IsEmpty() {
-		return "all of the agent is offered or used: " + a.holders(ag)
+		return "all of the agent is offered or used: " + a.holders(ag, s)
 	}
-	return fmt.Sprintf("all that role %s may have of the agent is offered or used: %s; the rest is reserved to others: %s", s.role.name, a.holders(ag), ag.available)
+	return fmt.Sprintf("all that role %s may have of the agent is offered or used: %s; the rest is reserved to others: %s", s.role.name, a.holders(ag, s), ag.available)
 }
 
 // freeWords tells what would be offered.
@@ -271,12 +273,22 @@ func tooOldWords(ag *agent, s *subscription) string {
 	return "the role has a slash and the agent lacks HIERARCHICAL_ROLE"
 }
 
+// neverEnough reports whether all that an agent has for a role is less than the
+// least that is offered.
+func neverEnough(ag *agent, s *subscription, available resources.Resources) bool {
+	return !enough(available, s.minimums) && !enough(ag.total.AllocatableTo(s.role.name), s.minimums)
+}
+
 func (a *Allocator) tooLittleWords(ag *agent, s *subscription, available resources.Resources) string {
 	var least []string
 	for _, q := range s.minimums {
 		least = append(least, q.String())
 	}
-	return fmt.Sprintf("%s is free, an offer has at least %s; %s", available, strings.Join(least, " or "), a.holders(ag))
+	minimum := strings.Join(least, " or ")
+	if neverEnough(ag, s, available) {
+		return fmt.Sprintf("an offer has at least %s, and the agent has only %s for it", minimum, ag.total.AllocatableTo(s.role.name))
+	}
+	return fmt.Sprintf("%s is free, an offer has at least %s; %s", available, minimum, a.holders(ag, s))
 }
 
 // A refusalFound is the filter that keeps a subscription from an agent.
@@ -302,7 +314,7 @@ func (r refusalFound) words(s *subscription) string {
 	by := ""
 	for _, d := range s.declines {
 		if d.until == r.ticks {
-			by = fmt.Sprintf(" at %s for %v", d.at.UTC().Format(time.RFC3339), d.refuse)
+			by = fmt.Sprintf(" at %s for %v", d.at.UTC().Format(time.RFC3339), d.refuse.Round(time.Millisecond))
 		}
 	}
 	return fmt.Sprintf("the framework declined %s%s, and gets no part of that until %s; REVIVE ends it sooner", r.what, by, r.until.UTC().Format(time.RFC3339))
@@ -353,8 +365,9 @@ func (a *Allocator) owedWords() string {
 	return strings.Join(owed, ", ")
 }
 
-// holders says who has most of an agent, and how large their roles' shares are.
-func (a *Allocator) holders(ag *agent) string {
+// holders tells a subscription who has most of an agent, and how large their
+// roles' shares are.
+func (a *Allocator) holders(ag *agent, s *subscription) string {
 	most := slices.MaxFunc(append(ag.holdings, holding{}), func(x, y holding) int {
 		return cmp.Compare(a.part(ag, x), a.part(ag, y))
 	})
@@ -366,7 +379,11 @@ func (a *Allocator) holders(ag *agent) string {
 		names = append(names, fmt.Sprintf("%s, whose share is %.2f", name, a.order.ShareOf(name)))
 	}
 	slices.Sort(names)
-	return fmt.Sprintf("most by framework %s in role %s", most.framework, strings.Join(names, " and "))
+	who := "framework " + string(most.framework)
+	if most.framework == s.framework.id {
+		who = "this framework itself"
+	}
+	return fmt.Sprintf("most by %s in role %s", who, strings.Join(names, " and "))
 }
 
 // part returns how large a part of an agent somebody has.

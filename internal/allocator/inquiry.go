@@ -213,16 +213,22 @@ func (a *Allocator) outranked(s *subscription) []Finding {
 				return []Finding{{Reason: LowerRanksFirst, Message: words}}
 			}
 			if first.role == s.role {
-				return []Finding{{Reason: LowerSharesFirst, Message: fmt.Sprintf(
-					"others of role %s are served first: the framework's share is %.2f against %.2f of framework %s",
-					s.role.name, s.role.frameworks.Share(s.client), s.role.frameworks.Share(first.client), first.framework.id)}}
+				return []Finding{{Reason: LowerSharesFirst, Message: fmt.Sprintf("others of role %s are served first: the framework's share is ", s.role.name) +
+					against(s.role.frameworks.Share(s.client), s.role.frameworks.Share(first.client), "framework "+string(first.framework.id))}}
 			}
-			return []Finding{{Reason: LowerSharesFirst, Message: fmt.Sprintf(
-				"other roles are served first: the share of role %s is %.2f against %.2f of role %s",
-				s.role.name, a.order.ShareOf(s.role.name), a.order.ShareOf(first.role.name), first.role.name)}}
+			return []Finding{{Reason: LowerSharesFirst, Message: fmt.Sprintf("other roles are served first: the share of role %s is ", s.role.name) +
+				against(a.order.ShareOf(s.role.name), a.order.ShareOf(first.role.name), "role "+first.role.name)}}
 		}
 	}
 	return nil
+}
+
+// against compares a share with that of who is served first.
+func against(mine, other float64, who string) string {
+	if mine == other {
+		return fmt.Sprintf("%.2f like that of %s, and equals take turns", mine, who)
+	}
+	return fmt.Sprintf("%.2f against %.2f of %s", mine, other, who)
 }
 
 // outrankedWords says by which ranks another is served first, and nothing if it
