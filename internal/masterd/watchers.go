@@ -10,6 +10,7 @@ import (
 // watcher is one operator's event stream.
 type watcher struct {
 	stream *httpd.Stream
+	gone   bool // its stream has ended; for watchers
 
 	mu    sync.Mutex
 	early []*httpd.Record // events after its snapshot and before that is written
@@ -54,11 +55,14 @@ type watchers struct {
 	all []*watcher
 }
 
-// add makes a watcher be told of every event from now on. Beyond the bound, the
-// oldest is dropped.
+// add makes a watcher be told of every event from now on, unless it is gone: a
+// stream may end before the loop comes to it. Beyond the bound, the oldest is dropped.
 func (w *watchers) add(one *watcher) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if one.gone {
+		return
+	}
 	w.all = append(w.all, one)
 	if len(w.all) > w.max {
 		w.all[0].stream.Close()
@@ -69,6 +73,7 @@ func (w *watchers) add(one *watcher) {
 func (w *watchers) remove(one *watcher) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	one.gone = true
 	for i, other := range w.all {
 		if other == one {
 			w.all = append(w.all[:i:i], w.all[i+1:]...)
