@@ -59,7 +59,7 @@ type Allocator struct {
 	all        bool  // all agents are
 	cycle      cycle
 	work       int    // what the run may still cost
-	fetched    uint64 // means nothing
+	fetched    uint64 // means nothing, and keeps what fetch reads from being left out
 	visiting   visit
 	scratch    charge
 }

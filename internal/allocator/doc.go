@@ -23,7 +23,11 @@
 // declined everything compares words of bits and nothing else.
 //
 // Where it differs from Mesos, on purpose:
-//   - What is freed is offered again at once and not at the next second, except
-//     to frameworks that refuse without a filter: these wait for it.
+//   - What is freed is offered again at once and not at the next second. What is
+//     refused without a filter waits for that; who refuses so again and again waits
+//     alone.
+//   - Who declines everything is served after others, for a while.
 //   - A quota holds for the whole tree of its role, as its consumption does.
+//
+// See the decisions 0010 and 0011 in docs/adr.
 package allocator

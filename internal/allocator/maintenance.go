@@ -53,9 +53,10 @@ func (a *Allocator) SetUnavailability(id ids.AgentID, u *mesos.Unavailability) {
 	a.suggest(ag)
 }
 
-// AnswerInverse says that an inverse offer is gone: answered or rescinded. With filters the framework is not asked again for
-// RefuseSeconds, as for offers; without, or for 0, it is with the next batch.
-// What is not known any more is ignored.
+// AnswerInverse says that an inverse offer is gone: answered or rescinded. With
+// filters the framework is not asked again for RefuseSeconds, as for offers;
+// without, or for 0, it is with the next batch. What is not known any more is
+// ignored.
 func (a *Allocator) AnswerInverse(now time.Time, id ids.FrameworkID, agent ids.AgentID, filters *mesos.Filters) {
 	ag, f := a.maintained[agent], a.frameworks[id]
 	if ag == nil || f == nil {

@@ -315,8 +315,8 @@ type amount struct {
 	quantity int64
 }
 
-// least returns the minimums, nil if they are not all of one resource that is
-// known to be a scalar.
+// leastOf returns the minimums, nil if one of them is not of one resource alone
+// that is known to be a scalar.
 func (a *Allocator) leastOf(minimums []resources.Quantities) []amount {
 	var least []amount
 	for _, q := range minimums {

@@ -9,13 +9,14 @@
 //
 // Under [DRF] the node with the lowest dominant share comes first: the largest,
 // over the resources that count, of what it has to what the cluster has,
-// divided by its weight. [Ranks] come before that: of siblings those with the
-// lowest rank come first, whatever they have. Of equals the one that was allocated something fewer
-// times comes first, and of those the first by name, as in Mesos.
+// divided by its weight. Ranks ([Tree.SetRanks]) come before that: of siblings
+// those with the lowest rank come first, whatever they have. Of equals the one
+// that was allocated something fewer times comes first, and of those the first by
+// name, as in Mesos.
 //
 // The order is kept, not made: a change moves one node per level, in
-// logarithmic time. Only a change of the cluster's size or of a weight makes
-// the next walk sort anew.
+// logarithmic time. Only a change of the cluster's size, of a weight or of the
+// ranks makes the next walk sort anew.
 package sorter
 
 import (
@@ -48,7 +49,7 @@ type Tree[T any] struct {
 	seen    uint64 // the version of total that the order is by
 	weights *Weights
 	heavy   uint64 // the version of weights that the order is by
-	ranks   *Ranks
+	ranks   ranks
 	ranked  uint64 // the version of ranks that the order is by
 	order   Order
 	rng     *rand.Rand
@@ -78,7 +79,7 @@ func (c *Client[T]) Allocation() Vector { return c.node.allocation }
 // New returns an empty tree for a cluster of size total. Several trees may use
 // one Total and one Weights; rng is used by [Random] only.
 func New[T any](total *Total, weights *Weights, order Order, rng *rand.Rand) *Tree[T] {
-	t := &Tree[T]{root: &node[T]{}, total: total, weights: weights, ranks: &Ranks{}, order: order, rng: rng}
+	t := &Tree[T]{root: &node[T]{}, total: total, weights: weights, order: order, rng: rng}
 	t.number(t.root)
 	return t
 }

@@ -160,16 +160,16 @@ func (w *Weights) Of(path string) float64 {
 	return 1
 }
 
-// Ranks holds the ranks of paths that are set from outside; those not set are 0.
-type Ranks struct {
+// ranks are those of paths that are set from outside; those not set are 0.
+type ranks struct {
 	byPath  map[string]int32
 	version uint64
 }
 
 // set replaces all ranks. The same ones again are no change.
-func (r *Ranks) set(ranks map[string]int32) {
-	if !maps.Equal(r.byPath, ranks) {
-		r.byPath = ranks
+func (r *ranks) set(byPath map[string]int32) {
+	if !maps.Equal(r.byPath, byPath) {
+		r.byPath = byPath
 		r.version++
 	}
 }
