@@ -5,13 +5,14 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-var link = regexp.MustCompile(`\]\(([^)#\s]+)(#[^)]*)?\)`)
+var link = regexp.MustCompile(`\]\(([^)#\s]*)(#[^)]*)?\)`)
 
-// TestLinks follows the links between our documents.
+// TestLinks follows the links between our documents, and to the headings in them.
 func TestLinks(t *testing.T) {
 	walk(t, func(file string) {
 		if filepath.Ext(file) != ".md" {
@@ -22,12 +23,46 @@ func TestLinks(t *testing.T) {
 				continue
 			}
 			target := path.Join(path.Dir(file), m[1])
+			if m[1] == "" {
+				target = file
+			}
 			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
 				t.Errorf("%s links to %s, which is not there", file, m[1])
+			} else if m[2] != "" && !slices.Contains(anchors(read(t, target)), m[2][1:]) {
+				t.Errorf("%s links to %s in %s, which has no such heading", file, m[2], m[1])
 			}
 		}
 	})
 }
+
+var (
+	heading   = regexp.MustCompile(`(?m)^#+ (.*)$|<a id="([^"]+)">`)
+	notInSlug = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+)
+
+// anchors returns the places in a document that links can name.
+func anchors(text string) (names []string) {
+	for _, m := range heading.FindAllStringSubmatch(text, -1) {
+		slug := notInSlug.ReplaceAllString(strings.ToLower(m[1]), "")
+		names = append(names, strings.ReplaceAll(slug, " ", "-"), m[2])
+	}
+	return names
+}
+
+// TestReasons: operators are told what each reason means that `meseta explain` gives.
+func TestReasons(t *testing.T) {
+	page, found := read(t, "docs/operator/explain.md"), 0
+	for _, m := range reason.FindAllStringSubmatch(read(t, "internal/allocator/explain.go"), -1) {
+		if found++; !strings.Contains(page, "`"+m[1]+"`") {
+			t.Errorf("docs/operator/explain.md does not have the reason %q", m[1])
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d reasons are found", found)
+	}
+}
+
+var reason = regexp.MustCompile(`\sReason = "([^"]+)"`)
 
 // TestDecisionsAreListed holds docs/adr against its index.
 func TestDecisionsAreListed(t *testing.T) {
