@@ -3,13 +3,16 @@ package allocation
 // A Policy decides in which order roles and frameworks are served. It is asked
 // by one goroutine at a time and may remember what it was shown.
 type Policy interface {
-	// Rank answers with the order to serve in from now on. With an error, the
-	// order is by shares, or nothing is offered, as the operator wants. It may
-	// not keep the demand.
+	// Rank answers with the order to serve in from now on, until the next answer.
+	// With an error, or an answer that [Check] finds wrong, the order is by shares,
+	// or nothing is offered, as the operator wants (--allocation_module_failure).
+	// A module has --allocation_module_timeout to answer. It may not keep the
+	// demand.
 	Rank(Demand) (Ranking, error)
 }
 
-// A Quantity is an amount of a scalar resource.
+// A Quantity is an amount of a scalar resource, exact to a thousandth: of CPUs,
+// GPUs, megabytes of mem and disk, or whatever else an operator counts.
 type Quantity struct {
 	Name   string
 	Amount float64
@@ -22,7 +25,7 @@ type Demand struct {
 	Total, Free []Quantity
 	Roles       []Role // by name
 	// Omitted is how many frameworks in roles are left out, since there are too
-	// many of them: these cannot be ranked.
+	// many of them (a master shows 6,000): these cannot be ranked.
 	Omitted int
 }
 
@@ -47,7 +50,8 @@ type Framework struct {
 
 // A Ranking has ranks: of roles and of frameworks those with lower ranks are
 // served first, those with the same by their shares. Who is not named has
-// rank 0, so that the zero Ranking is an order by shares.
+// rank 0, so that the zero Ranking is an order by shares. To name who is not in
+// the demand makes the whole of it wrong.
 type Ranking struct {
 	// Roles has ranks by name. That of a name above roles, such as "eng", places
 	// all of these among its siblings.

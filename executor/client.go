@@ -26,8 +26,8 @@ var (
 	// ErrDisconnected means that a message was not sent because the agent
 	// cannot be reached at present.
 	ErrDisconnected = errors.New("executor: not subscribed with the agent")
-	// ErrBacklog means that the agent has not acknowledged any of very many
-	// updates, and that there is no room for another.
+	// ErrBacklog means that 100,000 updates are kept that the agent has yet to
+	// acknowledge, and that there is no room for another.
 	ErrBacklog = fmt.Errorf("executor: %d updates are not acknowledged", maxUpdates)
 )
 
@@ -96,9 +96,10 @@ func New(cfg Config) (*Client, error) {
 }
 
 // Update tells the agent a task's status, and tells it again after a lost
-// connection until the agent has acknowledged it. It returns at once. The
-// status becomes the client's: it gets a uuid, a timestamp unless it has one,
-// and the executor's id. Updates of one task arrive in the order of the calls.
+// connection until the agent has acknowledged it. It returns at once, and its
+// only error is [ErrBacklog]. The status becomes the client's: it gets a uuid, a
+// timestamp unless it has one, and the executor's id. Updates of one task arrive
+// in the order of the calls.
 func (c *Client) Update(status *mesos.TaskStatus) error {
 	status.Uuid = newUUID()
 	status.Source = mesos.TaskStatus_SOURCE_EXECUTOR.Enum()
@@ -138,7 +139,9 @@ func newUUID() []byte {
 	return uuid
 }
 
-// Message sends data to the framework's scheduler. It may be lost.
+// Message sends data to the framework's scheduler. It may be lost, also where the
+// error is nil: the agent has taken it. Without a subscription it is not sent and
+// the error is [ErrDisconnected]; an answer other than success is a *[StatusError].
 func (c *Client) Message(ctx context.Context, data []byte) error {
 	c.mu.Lock()
 	subscribed := c.subscribed

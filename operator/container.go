@@ -50,6 +50,8 @@ func (a *Agent) output(ctx context.Context, call *agentpb.Call) (*ContainerOutpu
 }
 
 // Copy writes what the container writes until it has ended, and then returns nil.
+// A writer's error ends it, as does a connection that breaks: an agent cuts off who
+// does not keep up with what a container writes.
 func (o *ContainerOutput) Copy(stdout, stderr io.Writer) error {
 	for {
 		p := &agentpb.ProcessIO{}
