@@ -35,6 +35,29 @@ func TestLinks(t *testing.T) {
 	})
 }
 
+// TestDocumentsAreFound: whoever begins with the README comes to every document.
+func TestDocumentsAreFound(t *testing.T) {
+	found := map[string]bool{}
+	for next := []string{"README.md"}; len(next) > 0; {
+		file := next[0]
+		next = next[1:]
+		if found[file] || filepath.Ext(file) != ".md" {
+			continue
+		}
+		found[file] = true
+		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
+			if m[1] != "" && !strings.Contains(m[1], "://") {
+				next = append(next, path.Join(path.Dir(file), m[1]))
+			}
+		}
+	}
+	walk(t, func(file string) {
+		if filepath.Ext(file) == ".md" && !found[file] {
+			t.Errorf("no links lead from README.md to %s", file)
+		}
+	})
+}
+
 var (
 	heading   = regexp.MustCompile(`(?m)^#+ (.*)$|<a id="([^"]+)">`)
 	notInSlug = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
