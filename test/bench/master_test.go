@@ -52,6 +52,14 @@ func newLeader(b *testing.B, agents, frameworks int) *leader {
 
 // lead returns a leader without agents and frameworks.
 func lead(b testing.TB, cfg master.Config, policy allocator.Config, known *registry.Registry) *leader {
+	l := standBy(b, cfg, policy)
+	l.recover(known)
+	l.settle()
+	return l
+}
+
+// standBy returns one that does not lead yet.
+func standBy(b testing.TB, cfg master.Config, policy allocator.Config) *leader {
 	rng := rand.New(rand.NewPCG(1, 2))
 	l := &leader{
 		b: b, now: time.Unix(1_000_000, 0), peers: map[ids.FrameworkID]master.Peer{},
@@ -60,9 +68,11 @@ func lead(b testing.TB, cfg master.Config, policy allocator.Config, known *regis
 	l.core = master.New(cfg, master.Deps{
 		Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(policy, rng),
 	})
-	l.core.Recover(l.now, known, &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
-	l.settle()
 	return l
+}
+
+func (l *leader) recover(known *registry.Registry) {
+	l.core.Recover(l.now, known, &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
 }
 
 // subscribe has a framework subscribe to a role.
@@ -78,9 +88,8 @@ func (l *leader) subscribe(i int, role string) {
 func (l *leader) register(agents int, each string) {
 	rs := resources.MustParse(each).Endpoint()
 	for i := range agents {
-		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 5051)
 		l.core.Step(l.now, master.AgentMessage{
-			From: ids.UPID("slave(1)@" + address.String()), To: "master",
+			From: agentPID(i), To: "master",
 			Message: &messages.RegisterSlaveMessage{
 				Slave: &mesos.AgentInfo{Hostname: new("h"), Resources: rs}, Version: new("1.11.0"),
 				ResourceVersionUuid: &mesos.UUID{Value: make([]byte, 16)},
@@ -91,6 +100,12 @@ func (l *leader) register(agents int, each string) {
 		}
 	}
 	l.settle()
+}
+
+// agentPID is where an agent that registered is.
+func agentPID(i int) ids.UPID {
+	address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 5051)
+	return ids.UPID("slave(1)@" + address.String())
 }
 
 // settle does what the core asks for, until it is still.

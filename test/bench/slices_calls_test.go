@@ -11,6 +11,8 @@ import (
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
 )
@@ -189,4 +191,79 @@ func reclaimVain(w *watched) {
 	if w.kills == 0 {
 		w.b.Fatal("nothing is revoked")
 	}
+}
+
+// elect has another master lead, which finds all agents in the registry.
+func elect(w *watched) {
+	known := w.core.Registry()
+	w.leader = standBy(w.b, master.DefaultConfig(), allocator.DefaultConfig())
+	w.run("elect", func() { w.recover(known) })
+	w.slice("snapshot", func() { w.core.Snapshot() })
+}
+
+// onOneAgent is how many operations an agent has that has very many.
+const onOneAgent = 10_000
+
+// operations has a framework ask for operations that it has on all agents, and
+// acknowledge one; and an agent with very many of them be lost.
+func operations(w *watched) {
+	all := make([]*mesos.Operation, w.agents)
+	for i := range all {
+		all[i] = w.operation(i)
+		w.list("list", i, all[i:i+1])
+	}
+	f := w.first()
+	last := all[len(all)-1]
+	status := &mesos.OperationStatus{
+		OperationId: last.Info.Id, State: mesos.OperationState_OPERATION_FINISHED.Enum(), AgentId: last.AgentId, Uuid: last.Uuid,
+	}
+	w.step("outcome", master.AgentMessage{From: agentPID(w.agents - 1), To: "master", Message: &messages.UpdateOperationStatusMessage{
+		FrameworkId: last.FrameworkId, SlaveId: last.AgentId, Status: status, LatestStatus: status, OperationUuid: last.Uuid,
+	}})
+	call := &schedulerpb.Call_ReconcileOperations{}
+	w.outcomes = 0
+	w.schedulerCall(f, &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE_OPERATIONS.Enum(), ReconcileOperations: call})
+	for _, op := range all {
+		call.Operations = append(call.Operations, &schedulerpb.Call_ReconcileOperations_Operation{OperationId: op.Info.Id, AgentId: op.AgentId})
+	}
+	w.schedulerCall(f, &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE_OPERATIONS.Enum(), ReconcileOperations: call})
+	if w.outcomes != 2*len(all) {
+		w.b.Fatalf("%d statuses of %d operations", w.outcomes, len(all))
+	}
+	w.schedulerCall(f, &schedulerpb.Call{Type: schedulerpb.Call_ACKNOWLEDGE_OPERATION_STATUS.Enum(), AcknowledgeOperationStatus: &schedulerpb.Call_AcknowledgeOperationStatus{
+		AgentId: last.AgentId, OperationId: last.Info.Id, Uuid: last.Uuid.Value,
+	}})
+	if n := w.core.Snapshot().Operations.Len(); n != len(all)-1 {
+		w.b.Fatalf("%d operations", n)
+	}
+	many := make([]*mesos.Operation, onOneAgent)
+	for i := range many {
+		many[i] = w.operation(len(all) + i*len(all))
+	}
+	w.list("list many", 0, many)
+	w.list("list none", 0, nil)
+	w.step("leave", master.AgentMessage{From: agentPID(0), To: "master", Message: &messages.UnregisterSlaveMessage{SlaveId: all[0].AgentId}})
+	if n := w.core.Snapshot().Operations.Len(); n != len(all)-2 {
+		w.b.Fatalf("%d operations are left", n)
+	}
+}
+
+// operation returns one of many operations that the first framework has on agents.
+func (w *watched) operation(i int) *mesos.Operation {
+	f, name := string(w.first()), "op"+strconv.Itoa(i)
+	on := &mesos.AgentID{Value: new(string(agentID(i % w.agents)))}
+	return &mesos.Operation{
+		FrameworkId: &mesos.FrameworkID{Value: &f}, AgentId: on,
+		Info:         &mesos.Offer_Operation{Type: mesos.Offer_Operation_RESERVE.Enum(), Id: &mesos.OperationID{Value: &name}},
+		LatestStatus: &mesos.OperationStatus{OperationId: &mesos.OperationID{Value: &name}, State: mesos.OperationState_OPERATION_PENDING.Enum(), AgentId: on},
+		Uuid:         &mesos.UUID{Value: fmt.Appendf(nil, "%016d", i)},
+	}
+}
+
+// list has an agent tell of operations.
+func (w *watched) list(what string, agent int, ops []*mesos.Operation) {
+	w.step(what, master.AgentMessage{From: agentPID(agent), To: "master", Message: &messages.UpdateSlaveMessage{
+		SlaveId: &mesos.AgentID{Value: new(string(agentID(agent)))}, ResourceVersionUuid: &mesos.UUID{Value: make([]byte, 16)},
+		UpdateOversubscribedResources: new(false), Operations: &messages.UpdateSlaveMessage_Operations{Operations: ops},
+	}})
 }

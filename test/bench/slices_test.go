@@ -24,6 +24,7 @@ type watched struct {
 	*leader
 	slices     []timed
 	kills      int
+	outcomes   int // of operations, that frameworks are told of
 	agents     int
 	frameworks int
 }
@@ -52,25 +53,40 @@ func least(a, b []timed) []timed {
 // step times what the core does with an input, and with what comes of it, as the
 // master's loop has it done.
 func (w *watched) step(what string, in master.Input) {
-	for n := 0; in != nil; n++ {
+	w.run(what, func() { w.core.Step(w.now, in) })
+}
+
+// run is step for anything that the core does first.
+func (w *watched) run(what string, first func()) {
+	for do := first; do != nil; {
 		var fx master.Effects
 		w.slice(what, func() {
-			w.core.Step(w.now, in)
+			do()
 			fx = w.core.Effects()
 		})
-		in = nil
+		do = nil
 		if w.look(fx) || !fx.Wake.IsZero() && !fx.Wake.After(w.now) {
-			in = master.Tick{}
+			do = func() { w.core.Step(w.now, master.Tick{}) }
 		}
 		if fx.Persist != nil {
-			in = master.Committed{Seq: fx.Persist.Seq}
+			do = func() { w.core.Step(w.now, master.Committed{Seq: fx.Persist.Seq}) }
 		}
-		for _, m := range fx.Messages {
-			if to, ok := m.(master.ToProcess); ok {
-				if _, ok := to.Message.(*messages.KillTaskMessage); ok {
-					w.kills++
-				}
+		w.count(fx.Messages)
+	}
+}
+
+func (w *watched) count(sent []master.Message) {
+	for _, m := range sent {
+		switch m := m.(type) {
+		case master.ToProcess:
+			if _, ok := m.Message.(*messages.KillTaskMessage); ok {
+				w.kills++
 			}
+		case master.ToFramework:
+			if m.Event.UpdateOperationStatus != nil {
+				w.outcomes++
+			}
+		default:
 		}
 	}
 }
@@ -156,6 +172,8 @@ var situations = []struct {
 		w.now = w.now.Add(master.DefaultConfig().AgentReregisterTimeout)
 		w.step("recovery", master.Tick{})
 	}},
+	{"elect", false, elect},
+	{"operations", true, operations},
 	{"pings", false, func(w *watched) {
 		w.now = w.now.Add(pings)
 		w.step("pings", master.Tick{})
