@@ -1,6 +1,7 @@
 package master
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/meseta-project/meseta/internal/ids"
@@ -35,6 +36,7 @@ func (m *Master) Check() {
 	for id, o := range m.offers {
 		invariant.CheckOne(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
+	m.checkOperations()
 	m.checkIndexes()
 	m.checkTallies()
 }
@@ -132,14 +134,43 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 // oldest.
 func (m *Master) checkAges(f *framework) {
 	n := 0
-	for t := f.youngest; t != nil; t = t.older {
+	for t := f.byAge.youngest; t != nil; t = t.older {
 		n++
 		invariant.CheckOne(f.tasks[t.row.ID] == t, "task listed by age is on the books", "task", t.row.ID)
 		invariant.CheckOne(t.older == nil || t.older.younger == t && t.older.row.Serial < t.row.Serial,
 			"task is younger than the one behind it", "task", t.row.ID)
 	}
-	invariant.CheckOne((f.oldest == nil) == (n == 0) && (n == 0 || f.oldest.older == nil), "the oldest task has none behind it", "framework", f.id)
+	invariant.CheckOne((f.byAge.oldest == nil) == (n == 0) && (n == 0 || f.byAge.oldest.older == nil), "the oldest task has none behind it", "framework", f.id)
 	invariant.CheckOne(n == len(f.tasks), "all tasks are listed by age", "framework", f.id)
+}
+
+// checkOperations verifies that the operations of each framework are listed from the
+// oldest to the youngest, and that by an ID that it gave the oldest is found.
+func (m *Master) checkOperations() {
+	byAge := slices.SortedFunc(m.operationRows.table.All(), func(a, b *OperationRow) int { return cmp.Compare(a.Serial, b.Serial) })
+	ages, names := map[ids.FrameworkID]*operation{}, map[ids.FrameworkID]map[string]bool{}
+	for _, row := range byAge {
+		ops, older := m.operations[row.Framework], ages[row.Framework]
+		o := ops.byAge.oldest
+		if older != nil {
+			o = older.age.younger
+		} else {
+			names[row.Framework] = map[string]bool{}
+		}
+		invariant.CheckOne(o != nil && o.row == row && o.age.older == older && m.agents[row.Agent].operations[o.key()] == o,
+			"operation is listed by age", "operation", row.Serial)
+		ages[row.Framework] = o
+		if id := row.Info.GetId(); id != nil {
+			first := !names[row.Framework][id.GetValue()]
+			names[row.Framework][id.GetValue()] = true
+			invariant.CheckOne(first == (ops.named[id.GetValue()].oldest == o), "the oldest operation with an ID is found by it",
+				"operation", row.Serial)
+		}
+	}
+	invariant.Check(len(m.operations) == len(ages), "only frameworks with operations are listed")
+	for f, ops := range m.operations {
+		invariant.CheckOne(ops.byAge.youngest == ages[f] && len(ops.named) == len(names[f]), "all that is listed is on the books", "framework", f)
+	}
 }
 
 // checkIndexes verifies that whatever an index finds is there.

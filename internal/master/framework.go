@@ -65,9 +65,8 @@ type framework struct {
 	roles []string
 
 	tasks        map[ids.TaskID]*task
-	youngest     *task // of tasks; the others by age behind it
-	oldest       *task
-	answer       answer        // to RECONCILE, that it is being given
+	byAge        chain[task]   // of tasks
+	answers      answers       // to RECONCILE and RECONCILE_OPERATIONS
 	announcement *announcement // nil: no agents are being told of it
 	claims       []*claim      // its places in the plan of a round that goes on
 	ending       tally         // what of quotas its tasks use that are ending
@@ -212,7 +211,7 @@ func (m *Master) connect(f *framework, peer Peer) {
 
 // detach forgets where a framework's events went.
 func (m *Master) detach(f *framework) {
-	f.answer.next, f.answer.named = nil, nil // for who is there no more
+	f.answers.drop() // for who is there no more
 	peer := f.row.Peer
 	if peer.Driver != "" && m.frameworkAt[peer.Driver] == f {
 		delete(m.frameworkAt, peer.Driver)

@@ -61,8 +61,8 @@ func (m *Master) departSome(budget int) (left int) {
 func (m *Master) depart(d *departure, budget int) (left int) {
 	f := d.framework
 	budget = m.leaveAgents(d, budget)
-	for ; budget > 0 && f.oldest != nil; budget -= 4 {
-		t := f.oldest
+	for ; budget > 0 && f.byAge.oldest != nil; budget -= 4 {
+		t := f.byAge.oldest
 		s := m.statusOf(t, mesos.TaskState_TASK_KILLED, mesos.TaskStatus_REASON_FRAMEWORK_REMOVED, removedText(f))
 		m.updateTask(t, s, mesos.TaskState_TASK_KILLED)
 		m.removeTask(t, Completed)

@@ -35,6 +35,7 @@ type Master struct {
 	frameworks map[ids.FrameworkID]*framework // registered ones
 	offers     map[ids.OfferID]*offer
 	inverse    map[ids.OfferID]*inverseOffer
+	operations map[ids.FrameworkID]*operations // "": of operators
 	draining   map[ids.AgentID]*agent
 	emptied    []*agent     // of draining: nothing has run on them for a moment
 	completed  []*framework // oldest first, bounded
@@ -67,7 +68,7 @@ type Master struct {
 	errands    []*errand          // of operators
 	undertaken map[RequestID]bool // calls that errands are for and that have no answer yet
 	responses  []*response        // of frameworks, to many offers
-	answers    []*framework       // with answers to RECONCILE that are not given in whole
+	answers    []*framework       // with answers that are not given in whole
 	announcing []*announcement    // of frameworks, to many agents
 	losses     []*loss            // of agents, to many frameworks
 
@@ -125,6 +126,7 @@ func New(cfg Config, deps Deps) *Master {
 		ending:        tallies{},
 		reclaiming:    reclaiming{coming: tallies{}},
 		inverse:       map[ids.OfferID]*inverseOffer{},
+		operations:    map[ids.FrameworkID]*operations{},
 		draining:      map[ids.AgentID]*agent{},
 		agentAt:       map[ids.UPID]*agent{},
 		observers:     map[uint64]*agent{},

@@ -29,6 +29,8 @@ import (
 type operation struct {
 	cell[OperationRow]
 	agent *agent
+	age   neighbours[operation] // among all of its framework
+	name  neighbours[operation] // among those that it gave the same ID
 }
 
 func (o *operation) order() uint64 { return o.row.Serial }
@@ -66,10 +68,12 @@ func (m *Master) addOperation(a *agent, p *mesos.Operation) {
 	o.cell = m.operationRows.add(row.Serial, row)
 	invariant.Check(a.operations[o.key()] == nil, "operation is on the books already", "agent", a.id)
 	a.operations[o.key()] = o
+	m.enlistOperation(o)
 }
 
 func (m *Master) removeOperation(o *operation) {
 	delete(o.agent.operations, o.key())
+	m.delistOperation(o)
 	m.lookAfter(o.agent)
 	m.operationRows.remove(o.row.Serial)
 }

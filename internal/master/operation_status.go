@@ -156,42 +156,38 @@ func (o *operation) statusWith(uuid []byte) *mesos.OperationStatus {
 	return nil
 }
 
-// operationOf returns the operation that a framework gave an ID, or nil. There
-// are few: they leave the books as soon as their outcome is acknowledged.
-func (m *Master) operationOf(f *framework, id *mesos.OperationID) *operation {
-	for row := range m.operationRows.table.All() {
-		if row.Framework == f.id && row.Info.Id != nil && row.Info.Id.GetValue() == id.GetValue() {
-			return m.agents[row.Agent].operations[string(row.UUID)]
-		}
-	}
-	return nil
-}
-
 // reconcileOperations answers RECONCILE_OPERATIONS: the last status of those
 // named, or of all that are on the books if none is.
-func (m *Master) reconcileOperations(f *framework, ops []*schedulerpb.Call_ReconcileOperations_Operation) {
+func (m *Master) reconcileOperations(f *framework, named []*schedulerpb.Call_ReconcileOperations_Operation) {
 	m.counters.Messages.ReconcileOperations++
-	if len(ops) == 0 {
-		for row := range m.operationRows.table.All() {
-			if row.Framework == f.id {
-				m.notifyOperation(f, row.last())
-			}
+	if n := len(named); n > 0 && n <= m.cfg.AllocationBudget {
+		for _, op := range named {
+			m.answerOperation(f, op)
 		}
+		return
 	}
-	for _, op := range ops {
-		if o := m.operationOf(f, op.OperationId); o != nil {
-			m.notifyOperation(f, o.row.last())
-			continue
-		}
-		state, text := m.operationState(op.AgentId)
-		m.notifyOperation(f, &mesos.OperationStatus{
-			OperationId:        op.OperationId,
-			State:              state.Enum(),
-			Message:            &text,
-			AgentId:            op.AgentId,
-			ResourceProviderId: op.ResourceProviderId,
-		})
+	an, ops := &f.answers.operations, m.operationsOf(f)
+	if !an.ask(ops.byAge, named, len(ops.named)) {
+		m.log.Warn("dropping RECONCILE_OPERATIONS", slog.String("framework_id", string(f.id)), slog.Int("named_before", len(an.named)))
+		return
 	}
+	m.beginAnswer(f)
+}
+
+// answerOperation tells a framework of an operation that it names.
+func (m *Master) answerOperation(f *framework, named *schedulerpb.Call_ReconcileOperations_Operation) {
+	if o := m.operationOf(f, named.OperationId); o != nil {
+		m.notifyOperation(f, o.row.last())
+		return
+	}
+	state, text := m.operationState(named.AgentId)
+	m.notifyOperation(f, &mesos.OperationStatus{
+		OperationId:        named.OperationId,
+		State:              state.Enum(),
+		Message:            &text,
+		AgentId:            named.AgentId,
+		ResourceProviderId: named.ResourceProviderId,
+	})
 }
 
 // last returns an operation's last status, not to be acknowledged.

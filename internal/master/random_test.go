@@ -58,27 +58,29 @@ type history struct {
 // deeds may be done at any time, some more often than others; those that make
 // no sense do nothing.
 var deeds = map[string]func(*history){
-	"join":            (*history).join,
-	"breakAgent":      (*history).breakAgent,
-	"returnAgent":     (*history).returnAgent,
-	"leave":           (*history).leave,
-	"silence":         (*history).silence,
-	"subscribe":       (*history).subscribe,
-	"closeStream":     (*history).closeStream,
-	"teardown":        (*history).teardown,
-	"redescribe":      (*history).redescribe,
-	"accept":          (*history).accept,
-	"decline":         (*history).decline,
-	"revive":          (*history).revive,
-	"progress":        (*history).progress,
-	"acknowledge":     (*history).acknowledge,
-	"kill":            (*history).kill,
-	"reconcile":       (*history).reconcile,
-	"exitExecutor":    (*history).exitExecutor,
-	"settleOperation": (*history).settleOperation,
-	"wait":            (*history).wait,
-	"delayRecords":    (*history).delayRecords,
-	"elect":           (*history).elect,
+	"join":                 (*history).join,
+	"breakAgent":           (*history).breakAgent,
+	"returnAgent":          (*history).returnAgent,
+	"leave":                (*history).leave,
+	"silence":              (*history).silence,
+	"subscribe":            (*history).subscribe,
+	"closeStream":          (*history).closeStream,
+	"teardown":             (*history).teardown,
+	"redescribe":           (*history).redescribe,
+	"accept":               (*history).accept,
+	"decline":              (*history).decline,
+	"revive":               (*history).revive,
+	"progress":             (*history).progress,
+	"acknowledge":          (*history).acknowledge,
+	"kill":                 (*history).kill,
+	"reconcile":            (*history).reconcile,
+	"exitExecutor":         (*history).exitExecutor,
+	"settleOperation":      (*history).settleOperation,
+	"listOperations":       (*history).listOperations,
+	"acknowledgeOperation": (*history).acknowledgeOperation,
+	"wait":                 (*history).wait,
+	"delayRecords":         (*history).delayRecords,
+	"elect":                (*history).elect,
 }
 
 var usual = append(slices.Sorted(maps.Keys(deeds)),
@@ -258,7 +260,7 @@ func (h *history) conversion(role string) *mesos.Offer_Operation {
 		op.Destroy = &mesos.Offer_Operation_Destroy{Volumes: disk}
 	}
 	if rapid.Bool().Draw(h.t, "feedback") {
-		op.Id = &mesos.OperationID{Value: new("op")}
+		op.Id = &mesos.OperationID{Value: new(rapid.SampledFrom([]string{"op1", "op2"}).Draw(h.t, "operation ID"))}
 	}
 	return op
 }
@@ -274,6 +276,34 @@ func (h *history) settleOperation() {
 		mesos.OperationState_OPERATION_FINISHED, mesos.OperationState_OPERATION_FAILED,
 	}).Draw(h.t, "outcome")
 	h.w.from(a, a.outcome(op, state, h.w.uuid()))
+}
+
+// listOperations has an agent list operations, all that it has done or some.
+func (h *history) listOperations() {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok || len(a.operations) == 0 || a.info.Id == nil {
+		return
+	}
+	h.w.from(a, a.listing(a.operations[rapid.IntRange(0, len(a.operations)-1).Draw(h.t, "first"):]))
+}
+
+// acknowledgeOperation has a framework acknowledge what it was told of an operation.
+func (h *history) acknowledgeOperation() {
+	f, ok := pick(h, "framework", h.w.frameworks)
+	if !ok || h.w.m.operations[f.id] == nil {
+		return
+	}
+	for o := h.w.m.operations[f.id].byAge.oldest; o != nil; o = o.age.younger {
+		if s := o.row.Latest; s.GetUuid() != nil && rapid.Bool().Draw(h.t, "this one") {
+			h.w.call(f, &schedulerpb.Call{
+				Type: schedulerpb.Call_ACKNOWLEDGE_OPERATION_STATUS.Enum(),
+				AcknowledgeOperationStatus: &schedulerpb.Call_AcknowledgeOperationStatus{
+					AgentId: agentID(o.agent.id), OperationId: o.row.Info.Id, Uuid: s.Uuid.Value,
+				},
+			})
+			return
+		}
+	}
 }
 
 func (h *history) operation(on *mesos.AgentID, role string) *mesos.Offer_Operation {
@@ -375,9 +405,13 @@ func (h *history) kill() {
 	}
 }
 
+// reconcile has a framework ask for all its tasks or operations.
 func (h *history) reconcile() {
 	if f, ok := pick(h, "framework", h.w.frameworks); ok {
-		h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{}})
+		typ := rapid.SampledFrom([]schedulerpb.Call_Type{schedulerpb.Call_RECONCILE, schedulerpb.Call_RECONCILE_OPERATIONS}).Draw(h.t, "of")
+		h.w.call(f, &schedulerpb.Call{
+			Type: &typ, Reconcile: &schedulerpb.Call_Reconcile{}, ReconcileOperations: &schedulerpb.Call_ReconcileOperations{},
+		})
 	}
 }
 

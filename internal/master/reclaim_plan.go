@@ -146,7 +146,7 @@ func newRevocationPlan(total resources.Quantities, stakeOf func(string) stake, u
 
 // add gives a framework its places.
 func (p *revocationPlan) add(f *framework) {
-	if f.youngest == nil {
+	if f.byAge.youngest == nil {
 		return
 	}
 	for r := range f.row.Allocated.All() {
@@ -154,7 +154,7 @@ func (p *revocationPlan) add(f *framework) {
 		if p.claims[key] != nil {
 			continue
 		}
-		c := &claim{framework: f, rank: p.rank(key.role), next: f.youngest, fresh: -1}
+		c := &claim{framework: f, rank: p.rank(key.role), next: f.byAge.youngest, fresh: -1}
 		p.claims[key] = c
 		f.claims = append(f.claims, c)
 		p.refresh(c)

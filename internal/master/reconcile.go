@@ -8,67 +8,99 @@ import (
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
-// An answer to RECONCILE is the latest state of the tasks named, or of all that
-// are on the books if none is. A long one is given a part at a time: each task's
-// state is that of when its turn comes.
-type answer struct {
-	next  *task  // of all, the next
-	until uint64 // serial of the last of all
-	named []*schedulerpb.Call_Reconcile_Task
-	waits bool // it is in Master.answers
+// An answer to RECONCILE is the latest state of the tasks named, or of all that are
+// on the books if none is; one to RECONCILE_OPERATIONS is the same of operations. A
+// long one is given a part at a time: each state is that of when its turn comes.
+type answer[T, N any] struct {
+	all   walk[T]
+	named []N
+}
+
+// answers are those that a framework is being given.
+type answers struct {
+	tasks      answer[task, *schedulerpb.Call_Reconcile_Task]
+	operations answer[operation, *schedulerpb.Call_ReconcileOperations_Operation]
+	waits      bool // the framework is in Master.answers
+}
+
+// areWhole reports whether nothing is left to answer.
+func (as *answers) areWhole() bool { return as.tasks.isWhole() && as.operations.isWhole() }
+
+func (an *answer[T, N]) isWhole() bool { return an.all.next == nil && len(an.named) == 0 }
+
+// drop ends answers as they are.
+func (as *answers) drop() { *as = answers{waits: as.waits} }
+
+// ask begins the answer about all anew, or adds to those named. It reports false if
+// that is too much: more are to be answered already than there are names, and maxNamed.
+func (an *answer[T, N]) ask(all chain[T], named []N, names int) bool {
+	switch {
+	case len(named) == 0:
+		an.all = all.walk()
+	case len(an.named) > names+maxNamed:
+		return false
+	default:
+		an.named = append(an.named, named...)
+	}
+	return true
+}
+
+// give goes on with an answer. It may be about budget of all and of those named, and
+// returns how many of them are left.
+func (an *answer[T, N]) give(budget int, of func(*T) *neighbours[T], one func(*T), named func(N)) (left int) {
+	for ; budget > 0 && an.all.next != nil; budget-- {
+		one(an.all.step(of))
+	}
+	n := min(budget, len(an.named))
+	for _, name := range an.named[:n] {
+		named(name)
+	}
+	an.named = an.named[n:]
+	return budget - n
 }
 
 // reconcile answers RECONCILE. There is one answer at most to each framework that
 // is not given in whole: another call for all tasks begins it anew, and one that
 // names many waits until those named before have been answered. Frameworks that get
 // no answer ask again, so what is too much is dropped.
-func (m *Master) reconcile(f *framework, tasks []*schedulerpb.Call_Reconcile_Task) {
+func (m *Master) reconcile(f *framework, named []*schedulerpb.Call_Reconcile_Task) {
 	m.counters.Messages.ReconcileTasks++
-	an := &f.answer
-	switch {
-	case len(tasks) == 0 && f.youngest != nil:
-		an.next, an.until = f.oldest, f.youngest.row.Serial
-	case len(tasks) <= m.cfg.AllocationBudget:
-		m.answerNamed(f, tasks)
+	if n := len(named); n > 0 && n <= m.cfg.AllocationBudget {
+		for _, t := range named {
+			m.answerTask(f, t)
+		}
 		return
-	case len(an.named) > len(f.tasks)+maxNamed:
+	}
+	an := &f.answers.tasks
+	if !an.ask(f.byAge, named, len(f.tasks)) {
 		m.log.Warn("dropping RECONCILE", slog.String("framework_id", string(f.id)), slog.Int("named_before", len(an.named)))
 		return
-	default:
-		an.named = append(an.named, tasks...)
 	}
+	m.beginAnswer(f)
+}
+
+// beginAnswer gives the first part of an answer, and sees to it that the rest follows.
+func (m *Master) beginAnswer(f *framework) {
 	m.answerSome(f, m.cfg.AllocationBudget)
-	if !an.isWhole() && !an.waits {
-		an.waits = true
+	if as := &f.answers; !as.areWhole() && !as.waits {
+		as.waits = true
 		m.answers = append(m.answers, f)
 	}
 }
 
-// isWhole reports whether nothing is left to answer.
-func (an *answer) isWhole() bool { return an.next == nil && len(an.named) == 0 }
-
-// answerSome goes on with an answer. It may be about budget tasks, and returns how
-// many of them are left.
+// answerSome goes on with a framework's answers. They may be about budget tasks and
+// operations, and it returns how many of them are left.
 func (m *Master) answerSome(f *framework, budget int) (left int) {
-	an := &f.answer
-	for ; budget > 0 && an.next != nil; budget-- {
-		t := an.next
-		if an.next = t.younger; t.row.Serial >= an.until {
-			an.next = nil
-		}
-		m.notify(f, updateEvent(m.known(t)))
-	}
-	n := min(budget, len(an.named))
-	m.answerNamed(f, an.named[:n])
-	an.named = an.named[n:]
-	return budget - n
+	budget = f.answers.tasks.give(budget, (*task).byAge, func(t *task) { m.notify(f, updateEvent(m.known(t))) },
+		func(t *schedulerpb.Call_Reconcile_Task) { m.answerTask(f, t) })
+	return f.answers.operations.give(budget, (*operation).byAge, func(o *operation) { m.notifyOperation(f, o.row.last()) },
+		func(op *schedulerpb.Call_ReconcileOperations_Operation) { m.answerOperation(f, op) })
 }
 
-func (m *Master) answerNamed(f *framework, tasks []*schedulerpb.Call_Reconcile_Task) {
-	for _, t := range tasks {
-		if s := m.stateOf(f, t); s != nil {
-			m.notify(f, updateEvent(s))
-		}
+// answerTask tells a framework of a task that it names.
+func (m *Master) answerTask(f *framework, named *schedulerpb.Call_Reconcile_Task) {
+	if s := m.stateOf(f, named); s != nil {
+		m.notify(f, updateEvent(s))
 	}
 }
 
@@ -76,8 +108,8 @@ func (m *Master) answerNamed(f *framework, tasks []*schedulerpb.Call_Reconcile_T
 func (m *Master) answerAll(budget int) (left int) {
 	for budget > 0 && len(m.answers) > 0 {
 		f := m.answers[0]
-		if budget = m.answerSome(f, budget); f.answer.isWhole() {
-			f.answer.waits = false
+		if budget = m.answerSome(f, budget); f.answers.areWhole() {
+			f.answers.waits = false
 			m.answers = m.answers[1:]
 		}
 	}

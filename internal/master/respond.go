@@ -5,9 +5,9 @@ import (
 	"github.com/meseta-project/meseta/internal/refusal"
 )
 
-// maxNamed is how many offers, and how many tasks, a framework may have named beyond
-// those that there are in calls that are not taken in whole. It may not have many
-// that it names twice, or are no more: more is nonsense, and would fill the memory.
+// maxNamed is how many offers, tasks and operations, of each, a framework may have named
+// beyond those that there are in calls that are not taken in whole. It may not have
+// many that it names twice, or are no more: more is nonsense, and would fill the memory.
 const maxNamed = 1 << 20
 
 // A response is a framework's to very many offers. It is taken a part at a time,

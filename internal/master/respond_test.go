@@ -126,40 +126,47 @@ func TestAcceptsMany(t *testing.T) {
 	}
 }
 
-// TestNamesTasks: the tasks that RECONCILE names are answered a part at a time, also
-// if it is called again and again meanwhile.
+// TestNamesTasks: the tasks that RECONCILE names, and the operations that
+// RECONCILE_OPERATIONS does, are answered a part at a time, also if it is called again
+// and again meanwhile.
 func TestNamesTasks(t *testing.T) {
 	const budget = 500
-	k := newTalker(t, budget)
-	one := &schedulerpb.Call_Reconcile_Task{TaskId: &mesos.TaskID{Value: new("t")}}
-	reconcile := func(n int) int {
-		_, events := k.call(&schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{
-			Tasks: slices.Repeat([]*schedulerpb.Call_Reconcile_Task{one}, n),
-		}})
-		return len(events)
-	}
-	answered, asked := 0, 0
-	for range 5 {
-		n := reconcile(3 * budget)
-		if n > budget {
-			t.Fatalf("%d are answered at once", n)
+	task := &schedulerpb.Call_Reconcile_Task{TaskId: &mesos.TaskID{Value: new("t")}}
+	operation := &schedulerpb.Call_ReconcileOperations_Operation{OperationId: &mesos.OperationID{Value: new("o")}}
+	for _, typ := range []schedulerpb.Call_Type{schedulerpb.Call_RECONCILE, schedulerpb.Call_RECONCILE_OPERATIONS} {
+		k := newTalker(t, budget)
+		reconcile := func(n int) int {
+			_, events := k.call(&schedulerpb.Call{
+				Type: &typ, Reconcile: &schedulerpb.Call_Reconcile{Tasks: slices.Repeat([]*schedulerpb.Call_Reconcile_Task{task}, n)},
+				ReconcileOperations: &schedulerpb.Call_ReconcileOperations{
+					Operations: slices.Repeat([]*schedulerpb.Call_ReconcileOperations_Operation{operation}, n),
+				},
+			})
+			return len(events)
 		}
-		answered, asked = answered+n, asked+3*budget
-	}
-	for len(k.m.answers) > 0 {
-		n := len(k.m.Effects().Messages)
-		if n < 1 || n > budget {
-			t.Fatalf("%d are answered at once", n)
+		answered, asked := 0, 0
+		for range 5 {
+			n := reconcile(3 * budget)
+			if n > budget {
+				t.Fatalf("%s: %d are answered at once", typ, n)
+			}
+			answered, asked = answered+n, asked+3*budget
 		}
-		answered += n
-	}
-	if answered != asked {
-		t.Errorf("%d are answered of %d", answered, asked)
-	}
-	for range 2 {
-		reconcile(maxNamed + 10*budget)
-	}
-	if n := len(k.f.answer.named); n > maxNamed+10*budget {
-		t.Errorf("%d wait", n)
+		for len(k.m.answers) > 0 {
+			n := len(k.m.Effects().Messages)
+			if n < 1 || n > budget {
+				t.Fatalf("%s: %d are answered at once", typ, n)
+			}
+			answered += n
+		}
+		if answered != asked {
+			t.Errorf("%s: %d are answered of %d", typ, answered, asked)
+		}
+		for range 2 {
+			reconcile(maxNamed + 10*budget)
+		}
+		if n := len(k.f.answers.tasks.named) + len(k.f.answers.operations.named); n > maxNamed+10*budget {
+			t.Errorf("%s: %d wait", typ, n)
+		}
 	}
 }

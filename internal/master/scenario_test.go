@@ -476,15 +476,13 @@ var commands = map[string]func(*world, line){
 	},
 	"update-agent": func(w *world, l line) {
 		a := w.agents[l.at(0)]
-		msg := &messages.UpdateSlaveMessage{
-			SlaveId: a.info.Id, Operations: &messages.UpdateSlaveMessage_Operations{},
-			UpdateOversubscribedResources: new(l.opt("oversubscribed") != ""),
-			ResourceVersionUuid:           a.version(),
-		}
+		var ops []*messages.ApplyOperationMessage
 		for _, n := range l.rest(1) {
 			i, _ := strconv.Atoi(n)
-			msg.Operations.Operations = append(msg.Operations.Operations, a.known(a.operations[i]))
+			ops = append(ops, a.operations[i])
 		}
+		msg := a.listing(ops)
+		msg.UpdateOversubscribedResources = new(l.opt("oversubscribed") != "")
 		if v := l.opt("oversubscribed"); v != "" {
 			msg.OversubscribedResources = resources.MustParse(v).Proto()
 			for _, r := range msg.OversubscribedResources {

@@ -24,10 +24,9 @@ import (
 // task stays on the books until its terminal update is acknowledged.
 type task struct {
 	cell[TaskRow]
-	framework *framework
-	agent     *agent
-	// older and younger are its neighbours among its framework's tasks.
-	older, younger *task
+	framework        *framework
+	agent            *agent
+	neighbours[task] // among its framework's tasks
 
 	released bool // its resources are free
 	killed   bool // somebody has asked to kill it
@@ -53,6 +52,8 @@ func keyOfTask(t *mesos.Task) taskKey {
 
 func (t *task) key() taskKey  { return taskKey{t.framework.id, t.row.ID} }
 func (t *task) order() uint64 { return t.row.Serial }
+
+func (t *task) byAge() *neighbours[task] { return &t.neighbours }
 
 func (m *Master) editTask(t *task) *TaskRow { return m.taskRows.edit(t.row.Serial, &t.cell) }
 

@@ -14,12 +14,7 @@ import (
 // enlist puts a task, younger than all others, among a framework's.
 func (f *framework) enlist(t *task) {
 	f.tasks[t.row.ID] = t
-	if t.older = f.youngest; t.older != nil {
-		t.older.younger = t
-	} else {
-		f.oldest = t
-	}
-	f.youngest = t
+	f.byAge.add(t, (*task).byAge)
 }
 
 // delist undoes enlist. A plan of revocations, and an answer, go on with the next.
@@ -29,21 +24,9 @@ func (f *framework) delist(t *task) {
 			c.next = t.older
 		}
 	}
-	if f.answer.next == t {
-		f.answer.next = t.younger
-	}
+	f.answers.tasks.all.pass(t, (*task).byAge)
 	delete(f.tasks, t.row.ID)
-	if t.older != nil {
-		t.older.younger = t.younger
-	} else {
-		f.oldest = t.younger
-	}
-	if t.younger != nil {
-		t.younger.older = t.older
-	} else {
-		f.youngest = t.older
-	}
-	t.older, t.younger = nil, nil
+	f.byAge.remove(t, (*task).byAge)
 }
 
 // A framework's tasks that are over or out of reach are kept for show, the

@@ -236,6 +236,18 @@ func (a *testAgent) known(op *messages.ApplyOperationMessage) *mesos.Operation {
 	}
 }
 
+// listing is what an agent sends to tell of operations.
+func (a *testAgent) listing(ops []*messages.ApplyOperationMessage) *messages.UpdateSlaveMessage {
+	msg := &messages.UpdateSlaveMessage{
+		SlaveId: a.info.Id, Operations: &messages.UpdateSlaveMessage_Operations{},
+		UpdateOversubscribedResources: new(false), ResourceVersionUuid: a.version(),
+	}
+	for _, op := range ops {
+		msg.Operations.Operations = append(msg.Operations.Operations, a.known(op))
+	}
+	return msg
+}
+
 // advance lets time pass, with a tick whenever the master wants one.
 func (w *world) advance(d time.Duration) {
 	end := w.now.Add(d)
