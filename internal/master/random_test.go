@@ -10,6 +10,9 @@ import (
 	"pgregory.net/rapid"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	maintenancepb "github.com/meseta-project/meseta/api/mesos/v1/maintenance"
+	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
@@ -21,18 +24,7 @@ import (
 // may be left undone.
 func TestRandomHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cfg := DefaultConfig()
-		cfg.AgentReregisterTimeout = time.Minute
-		cfg.MaxCompletedTasksPerFramework = 3
-		cfg.MaxUnreachableTasksPerFramework = 3
-		cfg.MaxCompletedFrameworks = 2
-		cfg.MaxRemovedAgents = 2
-		if rapid.Bool().Draw(t, "offers time out") {
-			cfg.OfferTimeout = 7 * time.Second
-		}
-		if rapid.Bool().Draw(t, "removals are limited") {
-			cfg.AgentRemovalRate = Rate{1, 20 * time.Second}
-		}
+		cfg := smallConfig(t)
 		if rapid.Bool().Draw(t, "all is done a part at a time") {
 			cfg.AllocationBudget = rapid.IntRange(1, 8).Draw(t, "budget")
 		}
@@ -46,6 +38,23 @@ func TestRandomHistories(t *testing.T) {
 		h.w.advance(10 * time.Minute)
 		h.rest()
 	})
+}
+
+// smallConfig has little of everything, so that bounds are met.
+func smallConfig(t *rapid.T) Config {
+	cfg := DefaultConfig()
+	cfg.AgentReregisterTimeout = time.Minute
+	cfg.MaxCompletedTasksPerFramework = 3
+	cfg.MaxUnreachableTasksPerFramework = 3
+	cfg.MaxCompletedFrameworks = 2
+	cfg.MaxRemovedAgents = 2
+	if rapid.Bool().Draw(t, "offers time out") {
+		cfg.OfferTimeout = 7 * time.Second
+	}
+	if rapid.Bool().Draw(t, "removals are limited") {
+		cfg.AgentRemovalRate = Rate{1, 20 * time.Second}
+	}
+	return cfg
 }
 
 // A history is a random run. Names are few, so that things meet.
@@ -81,6 +90,11 @@ var deeds = map[string]func(*history){
 	"wait":                 (*history).wait,
 	"delayRecords":         (*history).delayRecords,
 	"elect":                (*history).elect,
+	"setQuota":             (*history).setQuota,
+	"weigh":                (*history).weigh,
+	"operate":              (*history).operate,
+	"setApart":             (*history).setApart,
+	"maintain":             (*history).maintain,
 }
 
 var usual = append(slices.Sorted(maps.Keys(deeds)),
@@ -443,6 +457,90 @@ func (h *history) delayRecords() {
 func (h *history) elect() {
 	h.w.held = nil
 	h.w.elect()
+}
+
+// operator makes a call of an operator's.
+func (h *history) operator(call *masterpb.Call) {
+	h.w.requests++
+	h.w.step(OperatorCall{Request: h.w.requests, Call: call})
+}
+
+// someRole returns a role that has a tree of its own.
+func (h *history) someRole() string {
+	return rapid.SampledFrom([]string{"x", "y"}).Draw(h.t, "role")
+}
+
+func (h *history) setQuota() {
+	quota := &quotapb.QuotaConfig{Role: new(h.someRole())}
+	least := rapid.SampledFrom([]string{"-", "cpus:1", "cpus:3;mem:512"}).Draw(h.t, "guarantees")
+	most := rapid.SampledFrom([]string{"-", "cpus:3;mem:512", "cpus:6;mem:2048"}).Draw(h.t, "limits")
+	quota.Guarantees, quota.Limits = amounts(least), amounts(most)
+	h.operator(&masterpb.Call{Type: masterpb.Call_UPDATE_QUOTA.Enum(), UpdateQuota: &masterpb.Call_UpdateQuota{
+		Force: new(rapid.Bool().Draw(h.t, "force")), QuotaConfigs: []*quotapb.QuotaConfig{quota},
+	}})
+}
+
+func (h *history) weigh() {
+	h.operator(&masterpb.Call{Type: masterpb.Call_UPDATE_WEIGHTS.Enum(), UpdateWeights: &masterpb.Call_UpdateWeights{
+		WeightInfos: []*mesos.WeightInfo{{Role: new(h.someRole()), Weight: new(float64(rapid.IntRange(1, 3).Draw(h.t, "weight")))}},
+	}})
+}
+
+// operate has an operator reserve, or take back what is reserved.
+func (h *history) operate() {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok || a.info.Id == nil {
+		return
+	}
+	rs := dynamic("cpus(" + h.someRole() + "):0.5")
+	if rapid.Bool().Draw(h.t, "reserve") {
+		h.operator(&masterpb.Call{Type: masterpb.Call_RESERVE_RESOURCES.Enum(), ReserveResources: &masterpb.Call_ReserveResources{
+			AgentId: a.info.Id, Resources: rs,
+		}})
+		return
+	}
+	h.operator(&masterpb.Call{Type: masterpb.Call_UNRESERVE_RESOURCES.Enum(), UnreserveResources: &masterpb.Call_UnreserveResources{
+		AgentId: a.info.Id, Resources: rs,
+	}})
+}
+
+// setApart has an operator drain an agent, have it offered no more or again, or mark
+// it gone.
+func (h *history) setApart() {
+	a, ok := pick(h, "agent", h.w.agents)
+	if !ok || a.info.Id == nil {
+		return
+	}
+	switch rapid.IntRange(0, 6).Draw(h.t, "how") {
+	case 0:
+		h.operator(&masterpb.Call{Type: masterpb.Call_DRAIN_AGENT.Enum(), DrainAgent: &masterpb.Call_DrainAgent{
+			AgentId: a.info.Id, MarkGone: new(rapid.Bool().Draw(h.t, "gone then")),
+		}})
+	case 1, 2:
+		h.operator(&masterpb.Call{Type: masterpb.Call_DEACTIVATE_AGENT.Enum(), DeactivateAgent: &masterpb.Call_DeactivateAgent{AgentId: a.info.Id}})
+	case 3:
+		h.operator(&masterpb.Call{Type: masterpb.Call_MARK_AGENT_GONE.Enum(), MarkAgentGone: &masterpb.Call_MarkAgentGone{AgentId: a.info.Id}})
+	default:
+		h.operator(&masterpb.Call{Type: masterpb.Call_REACTIVATE_AGENT.Enum(), ReactivateAgent: &masterpb.Call_ReactivateAgent{AgentId: a.info.Id}})
+	}
+}
+
+// maintain has an operator schedule the maintenance of the machines of some agents.
+func (h *history) maintain() {
+	schedule := &maintenancepb.Schedule{}
+	for _, name := range slices.Sorted(maps.Keys(h.w.agents)) {
+		if rapid.Bool().Draw(h.t, "maintain "+name) {
+			a := h.w.agents[name]
+			schedule.Windows = append(schedule.Windows, &maintenancepb.Window{
+				MachineIds:     []*mesos.MachineID{{Hostname: a.info.Hostname, Ip: new(a.pid.AddrPort().Addr().String())}},
+				Unavailability: &mesos.Unavailability{Start: &mesos.TimeInfo{Nanoseconds: new(h.w.now.Add(time.Hour).UnixNano())}},
+			})
+		}
+	}
+	h.operator(&masterpb.Call{
+		Type:                      masterpb.Call_UPDATE_MAINTENANCE_SCHEDULE.Enum(),
+		UpdateMaintenanceSchedule: &masterpb.Call_UpdateMaintenanceSchedule{Schedule: schedule},
+	})
 }
 
 // rest checks what must be so when nothing has happened for long: whoever is
