@@ -40,6 +40,12 @@ type world struct {
 	demands    []RankDemand
 	waits      map[RequestID]bool // whose success is printed
 
+	// allocator, heard and seen, if not nil: makes a leader's allocator; is told of
+	// each input but records' and time's; is told of all effects.
+	allocator func() Allocator
+	heard     func(Input)
+	seen      func(Effects)
+
 	out strings.Builder
 }
 
@@ -71,7 +77,14 @@ type testFramework struct {
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func newWorld(cfg Config) *world {
-	w := &world{
+	w := unledWorld(cfg)
+	w.elect()
+	return w
+}
+
+// unledWorld is a world without a leader.
+func unledWorld(cfg Config) *world {
+	return &world{
 		cfg:        cfg,
 		now:        start,
 		store:      map[string][]byte{},
@@ -81,19 +94,18 @@ func newWorld(cfg Config) *world {
 		waits:      map[RequestID]bool{},
 		caps:       []*mesos.MasterInfo_Capability{{Type: mesos.MasterInfo_Capability_QUOTA_V2.Enum()}},
 	}
-	w.elect()
-	return w
 }
 
 // elect starts a new leader on what the store holds.
 func (w *world) elect() {
 	w.leader++
-	rng := rand.New(rand.NewPCG(1, uint64(w.leader)))
-	w.m = New(w.cfg, Deps{
-		Rand:      rng,
-		Log:       slog.New(slog.DiscardHandler),
-		Allocator: allocator.New(allocator.DefaultConfig(), rng),
-	})
+	deps := Deps{Rand: rand.New(rand.NewPCG(1, uint64(w.leader))), Log: slog.New(slog.DiscardHandler)}
+	if w.allocator != nil {
+		deps.Allocator = w.allocator()
+	} else {
+		deps.Allocator = allocator.New(allocator.DefaultConfig(), deps.Rand)
+	}
+	w.m = New(w.cfg, deps)
 	r, err := registry.Load(func(yield func(string, []byte) bool) {
 		for k, v := range w.store {
 			if !yield(k, v) {
@@ -116,8 +128,15 @@ func (w *world) elect() {
 
 // step steps one input and whatever follows from it at once.
 func (w *world) step(in Input) {
-	w.m.Step(w.now, in)
+	w.hand(in)
 	w.settle()
+}
+
+func (w *world) hand(in Input) {
+	if w.heard != nil {
+		w.heard(in)
+	}
+	w.m.Step(w.now, in)
 }
 
 // settle carries out effects until there are none.
@@ -126,6 +145,9 @@ func (w *world) settle() time.Time {
 		w.m.Check()
 		e := w.m.Effects()
 		w.m.Check()
+		if w.seen != nil {
+			w.seen(e)
+		}
 		w.print(e)
 		again := w.carryOut(e)
 		if !again {
@@ -184,7 +206,7 @@ func (w *world) deliver(p ToProcess) bool {
 	switch msg := p.Message.(type) {
 	case *messages.PingSlaveMessage:
 		if !a.mute {
-			w.m.Step(w.now, AgentMessage{From: a.pid, To: p.From, Message: &messages.PongSlaveMessage{}})
+			w.hand(AgentMessage{From: a.pid, To: p.From, Message: &messages.PongSlaveMessage{}})
 			return true
 		}
 	case *messages.SlaveRegisteredMessage:
