@@ -408,9 +408,30 @@ func TestReference(t *testing.T) {
 		actions[""] = func(t *rapid.T) {
 			h.settle(t)
 			verify(t, h.Allocator)
+			h.explained(t)
 		}
 		t.Repeat(actions)
 	})
+}
+
+// explained checks that whoever wants an offer and gets none is told why, on each
+// agent: it is said to come next only where the agent is about to be visited.
+func (h *history) explained(t *rapid.T) {
+	for _, ag := range h.agents {
+		if h.all || h.allWaiting || h.pending.has.has(ag.num) || h.waiting.has.has(ag.num) {
+			continue
+		}
+		for _, f := range h.frameworks {
+			for _, s := range f.subs {
+				if !s.client.Active() || len(h.beyondAgents(s, h.now)) > 0 {
+					continue
+				}
+				if why, _ := h.reason(ag, s, &Query{}); why == Next {
+					t.Fatalf("agent %s is said to come next for %s in %s, and it does not", ag.id, f.id, s.role.name)
+				}
+			}
+		}
+	}
 }
 
 func (h *history) actions() map[string]func(*rapid.T) {
