@@ -14,11 +14,22 @@ import (
 // `path/file.go:Type.Method`.
 var hop = regexp.MustCompile("`([a-z0-9_/]+\\.go):([A-Za-z0-9_.]+)`")
 
+// named is how documents name a test or a benchmark without saying where it is, and
+// data how they name the files that tests read, scenarios among them.
+var (
+	named = regexp.MustCompile("`((?:Test|Benchmark|Fuzz)[A-Z][A-Za-z0-9_]*)`")
+	data  = regexp.MustCompile("`([a-z0-9_./]+/testdata[a-z0-9_./]*)`")
+)
+
 // TestHops follows every pointer from our documents into the code.
 func TestHops(t *testing.T) {
 	symbols := map[string][]string{} // file → what it declares
+	everywhere := map[string]bool{}
 	for _, s := range sources(t) {
 		symbols[s.path] = topLevel(s.file)
+		for _, name := range symbols[s.path] {
+			everywhere[name] = true
+		}
 	}
 	walk(t, func(path string) {
 		if filepath.Ext(path) != ".md" {
@@ -32,6 +43,16 @@ func TestHops(t *testing.T) {
 				t.Errorf("%s points to %s, which is not there", path, file)
 			case !slices.Contains(names, symbol):
 				t.Errorf("%s points to %s in %s, which is not there", path, symbol, file)
+			}
+		}
+		for _, m := range named.FindAllStringSubmatch(read(t, path), -1) {
+			if !everywhere[m[1]] {
+				t.Errorf("%s names %s, which is not there", path, m[1])
+			}
+		}
+		for _, m := range data.FindAllStringSubmatch(read(t, path), -1) {
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s points to %s, which is not there", path, m[1])
 			}
 		}
 	})
