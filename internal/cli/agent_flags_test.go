@@ -30,3 +30,29 @@ func TestReregistrationFlags(t *testing.T) {
 		}
 	}
 }
+
+// TestSafeDefaults: who sets no flag has tasks that run as the user whom their
+// framework names, agents that take up what runs and start with nothing half read, a
+// registry that outlives its master, and a master whom no framework keeps from others
+// by declining.
+func TestSafeDefaults(t *testing.T) {
+	agent, master := newAgentFlags(), newMasterFlags()
+	if _, err := agent.Set.Parse([]string{"--master=127.0.0.1:5050", "--work_dir=/w"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := master.Set.Parse([]string{"--work_dir=/w"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for what, is := range map[string]bool{
+		"tasks run as their user":    agent.Agent.SwitchUser,
+		"what runs is taken up":      agent.Recover == "reconnect",
+		"nothing is left out":        agent.Strict,
+		"the registry is on disk":    master.Registry == "bolt",
+		"declining in a row has end": master.Allocator.Patience > 0,
+		"expressions are bounded":    master.core().RegexLimits.MaxMemory > 0 && master.core().RegexLimits.MaxProgram > 0,
+	} {
+		if !is {
+			t.Errorf("not so: %s", what)
+		}
+	}
+}
