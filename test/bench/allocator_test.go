@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -132,6 +133,21 @@ func (c *cluster) giveBack(offers []allocator.Offer, filters *mesos.Filters) {
 	}
 }
 
+// firstCycles measures cycles over agents that are all free, each of which makes at
+// least so many offers, and at most so many.
+func (c *cluster) firstCycles(b *testing.B, least, most int) {
+	for b.Loop() {
+		offers := c.cycle()
+		b.StopTimer()
+		if len(offers) < least || len(offers) > most {
+			b.Fatalf("%d offers", len(offers))
+		}
+		c.giveBack(offers, nil)
+		b.StartTimer()
+	}
+	c.report(b)
+}
+
 // forADay is a refusal that outlasts a benchmark.
 func forADay() *mesos.Filters {
 	seconds := 86400.0
@@ -201,17 +217,7 @@ func BenchmarkFirstCycle(b *testing.B) {
 		{agents: 50_000, frameworks: 6000},
 	}
 	run(b, shapes, func(b *testing.B, s shape) {
-		c := newCluster(s)
-		for b.Loop() {
-			offers := c.cycle()
-			b.StopTimer()
-			if len(offers) != s.agents {
-				b.Fatalf("%d offers", len(offers))
-			}
-			c.giveBack(offers, nil)
-			b.StartTimer()
-		}
-		c.report(b)
+		newCluster(s).firstCycles(b, s.agents, s.agents)
 	})
 }
 
@@ -383,46 +389,33 @@ func BenchmarkReviveBacklog(b *testing.B) {
 // BenchmarkReservations is a cycle over agents that have something reserved to
 // each of many roles, with one framework for each.
 func BenchmarkReservations(b *testing.B) {
-	for _, roles := range []int{50, 100, 200} {
-		s := shape{agents: 100, frameworks: roles}
-		b.Run(fmt.Sprintf("%s/reservations=%d", s, roles), func(b *testing.B) {
-			b.ReportAllocs()
-			s.resources = "cpus:1;mem:1024"
-			for i := range roles {
-				s.resources += fmt.Sprintf(";cpus(%s):0.1;mem(%s):32", roleOf(i, s), roleOf(i, s))
-			}
-			c := newCluster(s)
-			for b.Loop() {
-				offers := c.cycle()
-				b.StopTimer()
-				if len(offers) != s.agents*roles {
-					b.Fatalf("%d offers", len(offers))
-				}
-				c.giveBack(offers, nil)
-				b.StartTimer()
-			}
-		})
+	run(b, []shape{{agents: 100, frameworks: 50}, {agents: 100, frameworks: 100}, {agents: 100, frameworks: 200}}, func(b *testing.B, s shape) {
+		s.resources = "cpus:1;mem:1024" + toEach(s)
+		newCluster(s).firstCycles(b, s.agents*s.frameworks, s.agents*s.frameworks)
+	})
+}
+
+// toEach is something that is reserved to the role of each framework.
+func toEach(s shape) string {
+	var text strings.Builder
+	for i := range s.frameworks {
+		fmt.Fprintf(&text, ";cpus(%s):0.1;mem(%s):32", roleOf(i, s), roleOf(i, s))
 	}
+	return text.String()
 }
 
 // BenchmarkPorts is a first cycle over agents whose ports are in many ranges.
 func BenchmarkPorts(b *testing.B) {
 	for _, ranges := range []int{1, 10, 100, 1000} {
-		s := shape{agents: 1000, frameworks: 100}
-		b.Run(fmt.Sprintf("%s/ranges=%d", s, ranges), func(b *testing.B) {
-			b.ReportAllocs()
-			s.resources = "cpus:16;mem:65536;ports:[1-2"
-			for i := range ranges - 1 {
-				s.resources += fmt.Sprintf(",%d-%d", 10*i+11, 10*i+15)
-			}
-			s.resources += "]"
-			c := newCluster(s)
-			for b.Loop() {
-				offers := c.cycle()
-				b.StopTimer()
-				c.giveBack(offers, nil)
-				b.StartTimer()
-			}
+		b.Run(fmt.Sprintf("ranges=%d", ranges), func(b *testing.B) {
+			run(b, []shape{{agents: 1000, frameworks: 100}}, func(b *testing.B, s shape) {
+				s.resources = "cpus:16;mem:65536;ports:[1-2"
+				for i := range ranges - 1 {
+					s.resources += fmt.Sprintf(",%d-%d", 10*i+11, 10*i+15)
+				}
+				s.resources += "]"
+				newCluster(s).firstCycles(b, s.agents, s.agents)
+			})
 		})
 	}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -24,20 +25,6 @@ func BenchmarkAddFrameworks(b *testing.B) {
 			}
 		}
 	})
-}
-
-// BenchmarkLargeAndSmallQuota is Mesos's benchmark of this name: for each five
-// small quotas a large one, by shares and in random order.
-func BenchmarkLargeAndSmallQuota(b *testing.B) {
-	for _, random := range []bool{false, true} {
-		b.Run(map[bool]string{false: "sorter=drf", true: "sorter=random"}[random], func(b *testing.B) {
-			run(b, []shape{
-				{agents: 30, frameworks: 30, random: random},
-				{agents: 300, frameworks: 300, random: random},
-				{agents: 3000, frameworks: 3000, random: random},
-			}, quotaCycle)
-		})
-	}
 }
 
 // reservedAs returns resources of the agents of a ladder that are reserved for
@@ -67,16 +54,7 @@ func reservedCycle(b *testing.B, what string, labels, volume bool) {
 		for i := range s.agents {
 			c.addAgentOf(i, resources.MustParse(plainAgent).Add(resources.Trusted(reservedAs(i, what, labels, volume))))
 		}
-		for b.Loop() {
-			offers := c.cycle()
-			b.StopTimer()
-			if len(offers) < s.agents {
-				b.Fatalf("%d offers", len(offers))
-			}
-			c.giveBack(offers, nil)
-			b.StartTimer()
-		}
-		c.report(b)
+		c.firstCycles(b, s.agents, math.MaxInt)
 	})
 }
 
@@ -92,10 +70,8 @@ func BenchmarkUpdateAllocation(b *testing.B) {
 	for _, roles := range []int{50, 100, 200} {
 		b.Run(fmt.Sprintf("reservations=%d", roles), func(b *testing.B) {
 			b.ReportAllocs()
-			s := shape{agents: 1, frameworks: roles, resources: "cpus:100;mem:1024"}
-			for i := range roles {
-				s.resources += fmt.Sprintf(";cpus(%s):0.1;mem(%s):32", roleOf(i, s), roleOf(i, s))
-			}
+			s := shape{agents: 1, frameworks: roles}
+			s.resources = "cpus:100;mem:1024" + toEach(s)
 			c := newCluster(s)
 			o := c.cycle()[0]
 			part := resources.MustParse("cpus:1").AllocatedTo(o.Role)
@@ -181,15 +157,6 @@ func BenchmarkExtremeSuppress(b *testing.B) {
 				c.Suppress(frameworkID(i), nil)
 			}
 		}
-		for b.Loop() {
-			offers := c.cycle()
-			b.StopTimer()
-			if len(offers) != s.agents {
-				b.Fatalf("%d offers", len(offers))
-			}
-			c.giveBack(offers, nil)
-			b.StartTimer()
-		}
-		c.report(b)
+		c.firstCycles(b, s.agents, s.agents)
 	})
 }

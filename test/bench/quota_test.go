@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -27,33 +28,30 @@ func quotaOf(halves int) allocator.Quota {
 	return allocator.Quota{Guarantees: guarantees, Limits: limits}
 }
 
-// BenchmarkQuotaCycle is a first cycle with guarantees that nearly fill the
-// cluster: for each five small ones, of half an agent, there is a large one, of
-// two.
-func BenchmarkQuotaCycle(b *testing.B) {
-	run(b, []shape{{agents: 30, frameworks: 30}, {agents: 300, frameworks: 300}, {agents: 3000, frameworks: 3000}}, quotaCycle)
-}
-
-func quotaCycle(b *testing.B, s shape) {
-	s.resources = smallAgent
-	c := newCluster(s)
-	for i := range s.frameworks {
-		halves := 1
-		if i%6 == 5 {
-			halves = 4
-		}
-		c.SetQuota(roleOf(i, s), quotaOf(halves))
+// BenchmarkLargeAndSmallQuota is Mesos's benchmark of this name, by shares and in
+// random order: a first cycle with guarantees that nearly fill the cluster. For each
+// five small ones, of half an agent, there is a large one, of two.
+func BenchmarkLargeAndSmallQuota(b *testing.B) {
+	for _, random := range []bool{false, true} {
+		b.Run(map[bool]string{false: "sorter=drf", true: "sorter=random"}[random], func(b *testing.B) {
+			run(b, []shape{
+				{agents: 30, frameworks: 30, random: random},
+				{agents: 300, frameworks: 300, random: random},
+				{agents: 3000, frameworks: 3000, random: random},
+			}, func(b *testing.B, s shape) {
+				s.resources = smallAgent
+				c := newCluster(s)
+				for i := range s.frameworks {
+					halves := 1
+					if i%6 == 5 {
+						halves = 4
+					}
+					c.SetQuota(roleOf(i, s), quotaOf(halves))
+				}
+				c.firstCycles(b, s.agents/2, math.MaxInt)
+			})
+		})
 	}
-	for b.Loop() {
-		offers := c.cycle()
-		b.StopTimer()
-		if len(offers) < s.agents/2 {
-			b.Fatalf("%d offers", len(offers))
-		}
-		c.giveBack(offers, nil)
-		b.StartTimer()
-	}
-	c.report(b)
 }
 
 // BenchmarkQuotaHeldBack is a batch in which all that is left is held back for
@@ -90,15 +88,6 @@ func quotaForAll(b *testing.B, quota bool) {
 				c.SetQuota(roleOf(i, s), quotaOf(4))
 			}
 		}
-		for b.Loop() {
-			offers := c.cycle()
-			b.StopTimer()
-			if len(offers) != s.agents {
-				b.Fatalf("%d offers", len(offers))
-			}
-			c.giveBack(offers, nil)
-			b.StartTimer()
-		}
-		c.report(b)
+		c.firstCycles(b, s.agents, s.agents)
 	})
 }
