@@ -76,6 +76,19 @@ func (c *access) config() operator.Config {
 	return operator.Config{Addresses: c.masters, Leader: c.leader, Principal: c.principal, Secret: c.secret}
 }
 
+// whereToLook says which command shows what a master does not know by the name
+// it was asked about, if its refusal is of that kind.
+func whereToLook(refusal string) string {
+	switch {
+	case strings.HasPrefix(refusal, "Unknown agent"), strings.HasPrefix(refusal, "There is no agent"):
+		return "\n'meseta agents' lists those that there are"
+	case strings.HasPrefix(refusal, "No framework"), strings.HasPrefix(refusal, "There is no framework"):
+		return "\n'meseta frameworks' lists those that there are, with their roles"
+	default:
+		return ""
+	}
+}
+
 // explain says what to do about a master that did not answer as it should. An
 // answer that only says that we may not look, or that it does not know how, is
 func (c *access) explain(err error) error {

@@ -114,7 +114,8 @@ func (o *explainOptions) ask(ctx context.Context, master string) (string, error)
 	case err != nil:
 		return "", fmt.Errorf("read the answer of %s: %w", master, err)
 	case answer.StatusCode != http.StatusOK:
-		return "", fmt.Errorf("%s answers %d: %s", master, answer.StatusCode, strings.TrimSpace(string(body)))
+		why := strings.TrimSpace(string(body))
+		return "", fmt.Errorf("%s answers %d: %s%s", master, answer.StatusCode, why, whereToLook(why))
 	}
 	return string(body), nil
 }

@@ -49,6 +49,9 @@ func (o *lookOptions) because(err error) error {
 	if why := o.explain(err); why != nil {
 		return why
 	}
+	if refused, ok := errors.AsType[*operator.StatusError](err); ok {
+		return fmt.Errorf("%w%s", err, whereToLook(refused.Message))
+	}
 	return err
 }
 
