@@ -644,6 +644,8 @@ func testOperation(w *world, l line, words []string, on *mesos.AgentID) *mesos.O
 			extra = append(extra, dynamic(value)...)
 		case "source":
 			source = dynamic(value)
+		case "static":
+			source = resources.MustParse(value).Proto()
 		case "id":
 			op.Id = &mesos.OperationID{Value: &value}
 		default:

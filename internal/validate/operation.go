@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/resources"
@@ -196,9 +198,24 @@ func reservationSource(source, target resources.Resources) error {
 	if err := sameReservations(target); err != nil {
 		return within("Invalid resources", err)
 	}
+	if !proto.Equal(static(source), static(target)) {
+		return refusal.Invalidf("Static reservations cannot be changed, only the agent's --resources: %s vs. %s", source, target)
+	}
 	if s, t := source.ToUnreserved(), target.ToUnreserved(); !s.Equal(t) {
 		return refusal.Invalidf("Source and target resources should refer to identical resource quantities: %s vs. %s",
 			s, t)
+	}
+	return nil
+}
+
+// static returns the static reservation of resources that are all reserved
+// alike, nil if there is none.
+func static(rs resources.Resources) *mesos.Resource_ReservationInfo {
+	for r := range rs.All() {
+		if stack := r.Reservations(); len(stack) > 0 && stack[0].GetType() == mesos.Resource_ReservationInfo_STATIC {
+			return stack[0]
+		}
+		break
 	}
 	return nil
 }
@@ -219,6 +236,10 @@ func sameReservations(rs resources.Resources) error {
 func reservation(r resources.Resource, by Requester, a *Agent) error {
 	if !r.IsDynamicallyReserved() {
 		return refusal.Invalidf("Resource %s is not dynamically reserved", r)
+	}
+	if r.IsPersistentVolume() {
+		return refusal.Invalidf("A persistent volume %s cannot be reserved for another role: what is in it would be lost."+
+			" Please destroy the persistent volume first then reserve the resource", r)
 	}
 	if err := understood("Resource", "reserved", r, a); err != nil {
 		return err

@@ -54,6 +54,9 @@ func TestOperation(t *testing.T) {
 	sharer.Framework.SharedResources = true
 
 	reserve := func(r string) string { return `{"type":"RESERVE","reserve":{"resources":[` + r + `]}}` }
+	rereserve := func(source, target string) string {
+		return `{"type":"RESERVE","reserve":{"source":[` + source + `],"resources":[` + target + `]}}`
+	}
 	unreserve := func(r string) string { return `{"type":"UNRESERVE","unreserve":{"resources":[` + r + `]}}` }
 	create := func(r string) string { return `{"type":"CREATE","create":{"volumes":[` + r + `]}}` }
 	destroy := func(r string) string { return `{"type":"DESTROY","destroy":{"volumes":[` + r + `]}}` }
@@ -63,6 +66,7 @@ func TestOperation(t *testing.T) {
 	shrink := func(volume, subtract string) string {
 		return `{"type":"SHRINK_VOLUME","shrink_volume":{"volume":` + volume + `,"subtract":{"value":` + subtract + `}}}`
 	}
+	static := `,"reservations":[{"type":"STATIC","role":"eng"}]`
 	refined := `,"reservations":[{"type":"STATIC","role":"eng"},{"type":"DYNAMIC","role":"eng/a","principal":"ops"}]`
 	opsRole := `,"reservations":[{"type":"DYNAMIC","role":"ops","principal":"ops"}]`
 	noPrincipal := `,"reservations":[{"type":"DYNAMIC","role":"eng"}]`
@@ -152,6 +156,26 @@ func TestOperation(t *testing.T) {
 			`{"type":"RESERVE","reserve":{"source":[` + cpu(byOps) + "," + cpu("") + `],"resources":[` + cpu(opsRole) + `]}}`,
 			operator, agent(), "Invalid source: Mixed reservations are not supported: " +
 				"cpus:1; cpus(reservations: [(DYNAMIC,eng,ops)]):1",
+		},
+
+		{
+			"reserve anew what the agent reserves", rereserve(cpu(static), cpu(opsRole)),
+			operator, agent(), "Static reservations cannot be changed, only the agent's --resources:" +
+				" cpus(reservations: [(STATIC,eng)]):1 vs. cpus(reservations: [(DYNAMIC,ops,ops)]):1",
+		},
+		{
+			"reserve as the agent would", rereserve(cpu(""), cpu(refined)),
+			operator, agent(), "Static reservations cannot be changed, only the agent's --resources:" +
+				" cpus:1 vs. cpus(reservations: [(STATIC,eng),(DYNAMIC,eng/a,ops)]):1",
+		},
+		{
+			"refine what the agent reserves", rereserve(cpu(static), cpu(refined)),
+			operator, agent(), "",
+		},
+		{
+			"reserve a volume anew", rereserve(volume, diskOf(opsRole+persistence)), operator, withVolume(),
+			"A persistent volume disk(reservations: [(DYNAMIC,ops,ops)])[v:d]:64 cannot be reserved for another role: what is" +
+				" in it would be lost. Please destroy the persistent volume first then reserve the resource",
 		},
 
 		{"unreserve", unreserve(cpu(byOps)), fw, agent(), ""},
