@@ -117,7 +117,7 @@ func (f *masterFlags) allocation() {
 	f.Set.Duration(&f.Master.OfferTimeout, "offer_timeout", 0, "How long an offer may stay unanswered before it is rescinded. By default for ever.").Optional().
 		Check(f.aboveZero("offer_timeout", &f.Master.OfferTimeout))
 	f.Set.Float(&f.Allocator.RecoveryFactor, "allocator_agent_recovery_factor", f.Allocator.RecoveryFactor, "Part of the agents that a new leader waits for before it offers anything, where there are quotas.").
-		Check(f.fraction("allocator_agent_recovery_factor", &f.Allocator.RecoveryFactor))
+		Check(fraction(&f.Allocator.RecoveryFactor))
 	f.Set.Duration(&f.Allocator.RecoveryTimeout, "allocator_recovery_timeout", f.Allocator.RecoveryTimeout, "How long it waits for them at most.")
 	f.Set.Count(&f.Allocator.Patience, "max_declines_in_a_row", f.Allocator.Patience, "How many offers in a row a framework may decline in a role before others are served before it, while its refusals last and for a minute at most. 0 is any number, as in Mesos. Meseta's own.")
 	f.Set.Func(f.offerBudget, "max_offers_per_framework", "", "number", "How many unanswered offers a framework may hold: it gets no more until it answers some. By default any number, as in Mesos.")
@@ -125,7 +125,8 @@ func (f *masterFlags) allocation() {
 	f.Set.Duration(&f.Master.ReclaimAfter, "reclaim_after", f.Master.ReclaimAfter, "How long a role is below its guarantee, and wants offers, before resources are taken back for it. Meseta's own.").
 		Check(f.aboveZero("reclaim_after", &f.Master.ReclaimAfter))
 	f.Set.Duration(&f.Master.ReclaimGracePeriod, "reclaim_grace_period", f.Master.ReclaimGracePeriod, "How long tasks that are ended for others have to end, if they have no kill policy of their own. Meseta's own.")
-	f.Set.Func(f.reclaimRoles, "reclaim_roles", "", "roles", "The top-level roles for which resources are taken back, separated by commas. By default all with guarantees. Meseta's own.")
+	f.Set.Func(f.reclaimRoles, "reclaim_roles", "", "roles", "The top-level roles for which resources are taken back, separated by commas. By default all with guarantees. Meseta's own.").
+		Check(f.reclaimed)
 	f.Set.Path(&f.Whitelist, "whitelist", "", "File with the hosts, one a line, whose agents alone are offered. It is read again every 5secs. By default all are.").Optional()
 	f.Set.Bytes(&f.RegexMemory, "offer_constraints_re2_max_mem", flags.Bytes(f.Master.RegexLimits.MaxMemory), "How much memory a regular expression in offer constraints may take.")
 	f.Set.Int(&f.Master.RegexLimits.MaxProgram, "offer_constraints_re2_max_program_size", f.Master.RegexLimits.MaxProgram, "How many instructions a regular expression in offer constraints may have.")
@@ -157,10 +158,10 @@ func (f *masterFlags) offerBudget(text string) error {
 }
 
 // fraction refuses what is not from 0 to 1.
-func (f *masterFlags) fraction(flag string, part *float64) func() error {
+func fraction(part *float64) func() error {
 	return func() error {
 		if *part < 0 || *part > 1 {
-			return fmt.Errorf("--%s must be from 0 to 1", flag)
+			return errors.New("must be from 0 to 1")
 		}
 		return nil
 	}
@@ -170,7 +171,7 @@ func (f *masterFlags) fraction(flag string, part *float64) func() error {
 func (f *masterFlags) aboveZero(flag string, d *time.Duration) func() error {
 	return func() error {
 		if f.Set.Loaded(flag) && *d <= 0 {
-			return fmt.Errorf("--%s must be more than 0", flag)
+			return errors.New("must be more than 0")
 		}
 		return nil
 	}
@@ -195,9 +196,17 @@ func (f *masterFlags) reclaimRoles(text string) error {
 			return err
 		}
 		if strings.Contains(name, "/") {
-			return fmt.Errorf("--reclaim_roles: %q is not a top-level role; name the role that has the quota", name)
+			return fmt.Errorf("%q is not a top-level role; name the role that has the quota", name)
 		}
 		f.Master.ReclaimRoles = append(f.Master.ReclaimRoles, name)
+	}
+	return nil
+}
+
+// reclaimed refuses to name roles for what is not done at all.
+func (f *masterFlags) reclaimed() error {
+	if f.Set.Loaded("reclaim_roles") && !f.Master.Reclaim {
+		return errors.New("nothing is taken back for anybody without --reclaim")
 	}
 	return nil
 }
@@ -206,7 +215,7 @@ func (f *masterFlags) reclaimRoles(text string) error {
 func (f *masterFlags) weightsOfRoles() error {
 	for name := range f.Master.Weights {
 		if len(f.Master.Roles) > 0 && name != "*" && !slices.Contains(f.Master.Roles, name) {
-			return fmt.Errorf("--weights has role %s, which --roles lacks", name)
+			return fmt.Errorf("has role %s, which --roles lacks", name)
 		}
 	}
 	return nil
@@ -222,7 +231,7 @@ func (f *masterFlags) frameworks() {
 
 func (f *masterFlags) atLeastTenMinutes() error {
 	if f.Master.AgentReregisterTimeout < 10*time.Minute {
-		return errors.New("--agent_reregister_timeout must be at least 10mins")
+		return errors.New("must be at least 10mins")
 	}
 	return nil
 }

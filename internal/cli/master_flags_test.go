@@ -59,8 +59,11 @@ func TestAllocationFlags(t *testing.T) {
 // says what does.
 func TestAllocationFlagsRefused(t *testing.T) {
 	for given, want := range map[string]string{
-		"--allocation_interval=0secs":                       "--allocation_interval must be more than 0",
-		"--offer_timeout=0secs":                             "--offer_timeout must be more than 0",
+		"--allocation_interval=0secs":                       "--allocation_interval: must be more than 0",
+		"--offer_timeout=0secs":                             "--offer_timeout: must be more than 0",
+		"--reclaim_after=0secs":                             "--reclaim_after: must be more than 0",
+		"--reclaim --reclaim_roles=a/b":                     "not a top-level role",
+		"--reclaim_roles=a":                                 "without --reclaim",
 		"--role_sorter=fifo":                                "neither drf nor random",
 		"--framework_sorter=":                               "neither drf nor random",
 		"--min_allocatable_resources=cpus:x":                "cpus",
@@ -72,7 +75,7 @@ func TestAllocationFlagsRefused(t *testing.T) {
 		"--weights=a=NaN":                                   `"a=NaN" is not a weight such as role=2.5`,
 		"--weights=a=Inf":                                   `"a=Inf" is not a weight such as role=2.5`,
 		"--weights=/a=1":                                    "Role '/a' cannot start with a slash",
-		"--roles=a --weights=b=1":                           "--weights has role b, which --roles lacks",
+		"--roles=a --weights=b=1":                           "--weights: has role b, which --roles lacks",
 		"--offer_constraints_re2_max_mem=lot":               "lot",
 		"--allocator_agent_recovery_factor=1.5":             "must be from 0 to 1",
 		"--max_declines_in_a_row=-1":                        "below 0",
