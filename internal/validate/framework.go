@@ -3,7 +3,6 @@ package validate
 import (
 	"maps"
 	"math"
-	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -152,98 +151,15 @@ func SuppressedRoles(own, suppressed []string) error {
 	return refusal.Invalidf("Suppressed roles %s are not contained in the set of roles", set(slices.Compact(alien)))
 }
 
-// MaxProgramSize is how many instructions a regular expression of an offer
-// constraint may have (--offer_constraints_re2_max_program_size).
-const MaxProgramSize = 100
-
-// OfferConstraints refuses constraints for roles that are not the framework's,
-// empty groups, and constraints that select or ask nothing or have a regular
-// expression that is wrong or too large.
+// OfferConstraints refuses constraints for roles that are not the framework's. What
+// they say is checked where they are compiled.
 func OfferConstraints(own []string, c *schedulerpb.OfferConstraints) error {
-	names := slices.Sorted(maps.Keys(c.GetRoleConstraints()))
 	own = slices.Sorted(slices.Values(own))
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(c.GetRoleConstraints())) {
 		if _, its := slices.BinarySearch(own, name); !its {
 			return refusal.Invalidf("Offer constraints specify `role_constraints` for a role '%s'"+
 				" not contained in the set of roles", name)
 		}
-	}
-	for _, name := range names {
-		if err := roleConstraints(name, c.GetRoleConstraints()[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func roleConstraints(name string, c *schedulerpb.OfferConstraints_RoleConstraints) error {
-	if len(c.GetGroups()) == 0 {
-		return refusal.Invalidf("'OfferConstraints::role_constraints' has an empty"+
-			" 'RoleConstraints::groups' for role %s", name)
-	}
-	for _, group := range c.GetGroups() {
-		if len(group.GetAttributeConstraints()) == 0 {
-			return refusal.Invalidf("'OfferConstraints::RoleConstraints::groups' for role %s"+
-				" contains an empty RoleConstraints::Group", name)
-		}
-		for _, constraint := range group.GetAttributeConstraints() {
-			if err := attributeConstraint(constraint); err != nil {
-				return refusal.Invalidf("A role %s has an invalid 'AttributeConstraint': %s", name, err)
-			}
-		}
-	}
-	return nil
-}
-
-func attributeConstraint(c *schedulerpb.AttributeConstraint) error {
-	switch s := c.GetSelector().GetSelector().(type) {
-	case *schedulerpb.AttributeConstraint_Selector_AttributeName:
-	case *schedulerpb.AttributeConstraint_Selector_PseudoattributeType_:
-		switch s.PseudoattributeType {
-		case schedulerpb.AttributeConstraint_Selector_HOSTNAME,
-			schedulerpb.AttributeConstraint_Selector_REGION,
-			schedulerpb.AttributeConstraint_Selector_ZONE:
-		default:
-			return refusal.Invalidf("Unknown pseudoattribute type")
-		}
-	default:
-		return refusal.Invalidf("Exactly one of 'AttributeConstraint::Selector::name' or" +
-			" 'AttributeConstraint::Selector::pseudoattribute_type' must be set")
-	}
-	return predicate(c.GetPredicate())
-}
-
-func predicate(p *schedulerpb.AttributeConstraint_Predicate) error {
-	switch {
-	case p.GetTextMatches() != nil:
-		return regex(p.GetTextMatches().GetRegex())
-	case p.GetTextNotMatches() != nil:
-		return regex(p.GetTextNotMatches().GetRegex())
-	case p.GetPredicate() == nil:
-		return refusal.Invalidf("Unknown predicate type")
-	}
-	return nil
-}
-
-// maxPattern is more than a pattern can have whose program is small enough: it
-// need not be compiled to be refused.
-const maxPattern = 4096
-
-func regex(pattern string) error {
-	if len(pattern) > maxPattern {
-		return refusal.Invalidf("Failed to construct regex from pattern of %d bytes: pattern too large", len(pattern))
-	}
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return refusal.Invalidf("Failed to construct regex from pattern '%s': %s", pattern, err)
-	}
-	program, err := syntax.Compile(parsed.Simplify())
-	if err != nil {
-		return refusal.Invalidf("Failed to construct regex from pattern '%s': %s", pattern, err)
-	}
-	if size := len(program.Inst); size > MaxProgramSize {
-		return refusal.Invalidf("Regex '%s' is too complex: program size of %d is larger than maximum of %d allowed",
-			pattern, size, MaxProgramSize)
 	}
 	return nil
 }
