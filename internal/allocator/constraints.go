@@ -44,16 +44,25 @@ type value struct {
 
 func text(s string) value { return value{true, &s} }
 
+// MaxConstraints is how many constraints on attributes a framework may have, in all
+// of its roles: compiling one takes up to a tenth of a millisecond, and so may to
+// apply ten of them to one agent.
+const MaxConstraints = 4096
+
 // CompileConstraints checks offer constraints and makes them ready. Nil
 // compiles to nil, which every agent meets. It fails with a [refusal.Invalid]
-// for empty groups, unknown selectors and predicates, and expressions that are
-// wrong or beyond the limits.
+// for more than [MaxConstraints], empty groups, unknown selectors and predicates,
+// and expressions that are wrong or beyond the limits.
 func CompileConstraints(oc *schedulerpb.OfferConstraints, limits RegexLimits) (*Constraints, error) {
 	if oc == nil {
 		return nil, nil
 	}
+	if n := sizeOf(oc); n > MaxConstraints {
+		return nil, refusal.Invalidf("There are %d constraints on attributes, more than %d", n, MaxConstraints)
+	}
 	c := &Constraints{roles: map[string][]group{}}
-	for role, rc := range oc.GetRoleConstraints() {
+	for _, role := range sortedKeys(oc.GetRoleConstraints()) {
+		rc := oc.GetRoleConstraints()[role]
 		if len(rc.GetGroups()) == 0 {
 			return nil, refusal.Invalidf("'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role %s", role)
 		}
@@ -66,6 +75,16 @@ func CompileConstraints(oc *schedulerpb.OfferConstraints, limits RegexLimits) (*
 		}
 	}
 	return c, nil
+}
+
+// sizeOf returns how many constraints there are.
+func sizeOf(oc *schedulerpb.OfferConstraints) (n int) {
+	for _, rc := range oc.GetRoleConstraints() {
+		for _, g := range rc.GetGroups() {
+			n += len(g.GetAttributeConstraints())
+		}
+	}
+	return n
 }
 
 // Roles returns the roles that there are constraints for, sorted.

@@ -120,6 +120,16 @@ func TestConstraintsRefused(t *testing.T) {
 	if _, err := CompileConstraints(regex("[ab]{90}"), RegexLimits{MaxMemory: 1 << 20, MaxProgram: 50}); err == nil || !strings.Contains(err.Error(), "too complex") {
 		t.Errorf("a large program: %v", err)
 	}
+	if _, err := CompileConstraints(regex("[ab]{900}"), RegexLimits{MaxMemory: 1 << 20, MaxProgram: 1000}); err != nil {
+		t.Errorf("a large program where it may be: %v", err)
+	}
+	most := slices.Repeat([]*schedulerpb.AttributeConstraint{attributeConstraint("os?")}, MaxConstraints)
+	if _, err := CompileConstraints(constrain(most...), DefaultRegexLimits()); err != nil {
+		t.Errorf("as many as there may be: %v", err)
+	}
+	if _, err := CompileConstraints(constrain(append(most, most[0])...), DefaultRegexLimits()); err == nil || !strings.Contains(err.Error(), "There are 4097 constraints") {
+		t.Errorf("one more: %v", err)
+	}
 	if c, err := CompileConstraints(nil, DefaultRegexLimits()); c != nil || err != nil {
 		t.Errorf("none: %v, %v", c, err)
 	}
