@@ -15,8 +15,8 @@ import (
 	"github.com/meseta-project/meseta/internal/role"
 )
 
-// FrameworkInfo refuses roles that do not go with the capabilities or are
-// invalid, an ID that cannot name a folder, offer filters that are no amounts
+// FrameworkInfo refuses roles that do not go with the capabilities, are invalid
+// or more than [MaxRoles], an ID that cannot name a folder, offer filters that are no amounts
 // and a failover timeout out of range.
 func FrameworkInfo(f *mesos.FrameworkInfo) error {
 	if err := roles(f); err != nil {
@@ -52,6 +52,10 @@ func hasCapability(f *mesos.FrameworkInfo, want mesos.FrameworkInfo_Capability_T
 	})
 }
 
+// MaxRoles is how many roles a framework may be in: the master puts each in its place
+// among all others, at once.
+const MaxRoles = 10_000
+
 func roles(f *mesos.FrameworkInfo) error {
 	if !hasCapability(f, mesos.FrameworkInfo_Capability_MULTI_ROLE) {
 		if len(f.GetRoles()) > 0 {
@@ -63,6 +67,9 @@ func roles(f *mesos.FrameworkInfo) error {
 	if f.Role != nil {
 		return refusal.Invalidf("'FrameworkInfo.role' must not be set when the" +
 			" framework is MULTI_ROLE capable")
+	}
+	if n := len(f.GetRoles()); n > MaxRoles {
+		return refusal.Invalidf("'FrameworkInfo.roles' contains %d items, more than %d", n, MaxRoles)
 	}
 	if twice := duplicates(f.GetRoles()); len(twice) > 0 {
 		return refusal.Invalidf("'FrameworkInfo.roles' contains duplicate items: %s", set(twice))

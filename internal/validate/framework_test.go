@@ -1,6 +1,7 @@
 package validate_test
 
 import (
+	"fmt"
 	"testing"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
@@ -46,6 +47,16 @@ func TestFrameworkInfo(t *testing.T) {
 			refused(t, validate.FrameworkInfo(read(t, test.info, &mesos.FrameworkInfo{})), test.want)
 		})
 	}
+}
+
+func TestManyRoles(t *testing.T) {
+	info := &mesos.FrameworkInfo{Capabilities: []*mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()}}}
+	for i := range validate.MaxRoles {
+		info.Roles = append(info.Roles, fmt.Sprint("r", i))
+	}
+	refused(t, validate.FrameworkInfo(info), "")
+	info.Roles = append(info.Roles, "one/more")
+	refused(t, validate.FrameworkInfo(info), "'FrameworkInfo.roles' contains 10001 items, more than 10000")
 }
 
 func TestFrameworkUpdate(t *testing.T) {
