@@ -38,7 +38,9 @@ func (c *Client) session(call *schedulerpb.Call) http.Header {
 }
 
 // RefuseFor returns the filters that ask for d without another offer of the
-// same resources; 0 asks for none. Mesos's default is five seconds.
+// same resources: at least a second, the master's allocation interval, and at
+// most 365 days. With 0 the same is offered again when that interval is over.
+// Mesos's default is five seconds.
 func RefuseFor(d time.Duration) *mesos.Filters {
 	return &mesos.Filters{RefuseSeconds: new(d.Seconds())}
 }
