@@ -68,7 +68,7 @@ func newBenchCluster(b *testing.B, agents int) *benchCluster {
 		Rand: rng, Log: slog.New(slog.DiscardHandler),
 		Allocator: allocator.New(allocator.DefaultConfig(), rng),
 	})
-	c.m.Recover(c.now, registry.New(), &mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(1))})
+	c.m.Recover(c.now, Inherit(registry.New()), &mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(1))})
 	for i := range agents {
 		c.step(AgentMessage{
 			From: ids.UPID(fmt.Sprintf("slave(1)@10.0.%d.%d:5051", i/250, i%250)),

@@ -91,7 +91,7 @@ func (r *replay) life(who string, names ...string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.m.Recover(r.now, stored, r.masterInfo(who))
+	r.m.Recover(r.now, Inherit(stored), r.masterInfo(who))
 	for _, name := range names {
 		for _, c := range r.read(name) {
 			r.where = name

@@ -47,10 +47,10 @@ type Master struct {
 	conns       map[ConnID]*framework
 	processes   map[string][]ids.UPID // agents and drivers by address
 
-	recovered  cow.Table[ids.AgentID, mesos.AgentInfo] // of an earlier leader, not back
-	toRecover  int                                     // how many those were at first
-	notBack    []*mesos.AgentInfo                      // of recovered, being given up
-	collecting bool                                    // agents that expired are being forgotten
+	recovered  *cow.Table[ids.AgentID, mesos.AgentInfo] // of an earlier leader, not back
+	toRecover  int                                      // how many those were at first
+	notBack    []*mesos.AgentInfo                       // of recovered, being given up
+	collecting bool                                     // agents that expired are being forgotten
 	removed    removedAgents
 	outOfReach map[ids.AgentID]map[*framework]int // how many tasks are, by where they were and whose
 	admitting  map[ids.UPID]bool                  // agents on their way into the registry
@@ -134,6 +134,7 @@ func New(cfg Config, deps Deps) *Master {
 		conns:         map[ConnID]*framework{},
 		processes:     map[string][]ids.UPID{},
 		outOfReach:    map[ids.AgentID]map[*framework]int{},
+		recovered:     &cow.Table[ids.AgentID, mesos.AgentInfo]{},
 		removed:       newRemovedAgents(cfg.MaxRemovedAgents),
 		admitting:     map[ids.UPID]bool{},
 		returning:     map[ids.AgentID][]AgentMessage{},

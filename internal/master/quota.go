@@ -232,11 +232,12 @@ func quotaOf(config *quotapb.QuotaConfig) allocator.Quota {
 // recoverQuotas takes the registry's quotas. Nothing is offered until most
 // agents are back, if there are any.
 func (m *Master) recoverQuotas() {
-	m.quotas, m.guarantees = maps.Clone(m.registry.Quotas()), map[string]resources.Quantities{}
-	m.quotaNames = slices.Sorted(maps.Keys(m.quotas))
+	m.quotas, m.guarantees = maps.Clone(m.registry.Quotas()), make(map[string]resources.Quantities, len(m.quotaNames))
 	for _, name := range m.quotaNames {
 		m.setQuotaInForce(m.quotas, m.quotas[name])
-		m.countRecorded(name, 1)
+		for resource, amount := range m.guarantees[name].All() {
+			m.guaranteed.add(resource, amount)
+		}
 	}
 	m.alloc.HoldOff(m.now, m.toRecover)
 }

@@ -3,12 +3,14 @@ package master
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	"github.com/meseta-project/meseta/internal/cow"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/registry"
@@ -18,19 +20,35 @@ import (
 // what runs on them. Until the agents are back, or their time is up, what they
 // run is in doubt: frameworks that ask get no answer about it.
 
-// Recover makes the master lead: it was elected as info, and the registry is
-// what the store holds. Its first batch of records says who leads.
-func (m *Master) Recover(now time.Time, r *registry.Registry, info *mesos.MasterInfo) {
+// A Legacy is the registry as a new leader takes it over. It is to be used once.
+type Legacy struct {
+	registry   *registry.Registry
+	agents     *cow.Table[ids.AgentID, mesos.AgentInfo]
+	quotaNames []string
+}
+
+// Inherit makes a legacy of the registry that the store holds. That takes as long as
+// there are agents, so it belongs to the reading of the registry and is not a step.
+func Inherit(r *registry.Registry) *Legacy {
+	l := &Legacy{r, &cow.Table[ids.AgentID, mesos.AgentInfo]{}, slices.Sorted(maps.Keys(r.Quotas()))}
+	for _, a := range r.Agents() {
+		l.agents.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)
+	}
+	return l
+}
+
+// Recover makes the master lead: it was elected as info. Its first batch of records
+// says who leads.
+func (m *Master) Recover(now time.Time, l *Legacy, info *mesos.MasterInfo) {
 	invariant.Check(m.info == nil, "master leads already")
+	r := l.registry
 	m.now, m.elected, m.registry, m.info = now, now, r, info
+	m.recovered, m.quotaNames = l.agents, l.quotaNames
 	m.shown = forFrameworks(info)
 	m.id = ids.MasterID(info.GetId())
 	if missing := lacking(info, r.MinimumCapabilities()); len(missing) > 0 {
 		m.out.Fatal = "Master is missing the following minimum capabilities: " + strings.Join(missing, ", ") +
 			"; the registry has what needs them: start a newer master"
-	}
-	for _, a := range r.Agents() {
-		m.recovered.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)
 	}
 	m.toRecover = m.recovered.Len()
 	m.changes = append(m.changes, r.SetMaster(info)...)

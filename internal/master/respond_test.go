@@ -26,7 +26,7 @@ func newTalker(t *testing.T, budget int) *talker {
 	cfg.AllocationBudget = budget
 	rng := rand.New(rand.NewPCG(1, 1))
 	m := New(cfg, Deps{Rand: rng, Log: slog.New(slog.DiscardHandler), Allocator: allocator.New(allocator.DefaultConfig(), rng)})
-	m.Recover(start, registry.New(), &mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(5050))})
+	m.Recover(start, Inherit(registry.New()), &mesos.MasterInfo{Id: new("m"), Ip: new(uint32(1)), Port: new(uint32(5050))})
 	m.Step(start, Subscribe{Peer: Peer{Conn: 1, StreamID: "s"}, Call: &schedulerpb.Call_Subscribe{
 		FrameworkInfo: &mesos.FrameworkInfo{User: new("u"), Name: new("f"), Role: new("*")},
 	}})

@@ -78,7 +78,7 @@ func (m *Master) recoverWeights() {
 		}
 	}
 	m.weights = maps.Clone(m.registry.Weights())
-	for _, name := range slices.Sorted(maps.Keys(m.weights)) {
-		m.alloc.SetWeight(name, m.weights[name])
+	for name, weight := range m.weights { // in any order, which comes to the same
+		m.alloc.SetWeight(name, weight)
 	}
 }

@@ -116,7 +116,7 @@ func (w *world) elect() {
 	if err != nil {
 		panic(err)
 	}
-	w.m.Recover(w.now, r, &mesos.MasterInfo{
+	w.m.Recover(w.now, Inherit(r), &mesos.MasterInfo{
 		Id:           new(fmt.Sprintf("m%d", w.leader)),
 		Ip:           new(uint32(1)),
 		Port:         new(uint32(5050)),

@@ -27,7 +27,7 @@ type Store interface {
 
 // taken is a registry that nobody else can write any more.
 type taken struct {
-	registry *registry.Registry
+	registry *master.Legacy
 	version  uint64
 	sizes    *sizes
 }
@@ -48,11 +48,12 @@ func (s *Server) takeRegistry(ctx context.Context) (*taken, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the registry (a newer Meseta may have written it: start that, or begin a new cluster with another --work_dir, or another path in --zk or --etcd): %w", err)
 		}
+		legacy := master.Inherit(known)
 		next, err := s.cfg.Store.Store(ctx, version, nil)
 		switch {
 		case err == nil:
 			s.fetchTime.Store(int64(s.clock().Sub(begin)))
-			return &taken{known, next, newSizes(records, &s.registrySize)}, nil
+			return &taken{legacy, next, newSizes(records, &s.registrySize)}, nil
 		case !errors.Is(err, registry.ErrConflict):
 			return nil, fmt.Errorf("take over the registry: %w", err)
 		}

@@ -133,7 +133,7 @@ func (m *masterNode) took(r *registry.Registry, version uint64) {
 	m.version, m.leads, m.taking, m.term = version, true, false, m.w.terms
 	id := fmt.Sprintf("M%d", m.term)
 	m.w.note("%s    leads as %s", m.name, id)
-	m.core.Recover(m.clock.now(), r, &mesos.MasterInfo{
+	m.core.Recover(m.clock.now(), master.Inherit(r), &mesos.MasterInfo{
 		Id: &id, Ip: proto.Uint32(1), Port: proto.Uint32(5050), Hostname: new(m.name + ".test"),
 		Pid:          (*string)(new(m.pid())),
 		Capabilities: []*mesos.MasterInfo_Capability{{Type: mesos.MasterInfo_Capability_QUOTA_V2.Enum()}},

@@ -59,7 +59,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"agents of an earlier leader forgotten", "master/recover.go",
-		"m.recovered.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)", "_ = a",
+		"l.agents.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)", "_ = a",
 	},
 	{
 		"what comes late, over a connection given up, is heard", "agent/message.go",

@@ -53,7 +53,7 @@ func newLeader(b *testing.B, agents, frameworks int) *leader {
 // lead returns a leader without agents and frameworks.
 func lead(b testing.TB, cfg master.Config, policy allocator.Config, known *registry.Registry) *leader {
 	l := standBy(b, cfg, policy)
-	l.recover(known)
+	l.recover(master.Inherit(known))
 	l.settle()
 	return l
 }
@@ -71,7 +71,7 @@ func standBy(b testing.TB, cfg master.Config, policy allocator.Config) *leader {
 	return l
 }
 
-func (l *leader) recover(known *registry.Registry) {
+func (l *leader) recover(known *master.Legacy) {
 	l.core.Recover(l.now, known, &mesos.MasterInfo{Id: new("m"), Ip: proto.Uint32(1), Port: proto.Uint32(5050)})
 }
 

@@ -108,19 +108,23 @@ func takeDown(w *watched) {
 
 // manyQuotas gives very many roles quotas, and takes them away.
 func manyQuotas(w *watched) {
-	for _, amount := range []float64{1, 0} {
-		configs := make([]*quotapb.QuotaConfig, manyRoles)
-		for i := range configs {
-			configs[i] = &quotapb.QuotaConfig{Role: new("role" + strconv.Itoa(i))}
-			if amount > 0 {
-				amounts := map[string]*mesos.Value_Scalar{"cpus": {Value: &amount}, "mem": {Value: new(64.0)}}
-				configs[i].Guarantees, configs[i].Limits = amounts, amounts
-			}
+	w.quotas(1)
+	w.quotas(0)
+}
+
+// quotas gives very many roles quotas of so many CPUs; of none are no quotas.
+func (w *watched) quotas(cpus float64) {
+	configs := make([]*quotapb.QuotaConfig, manyRoles)
+	for i := range configs {
+		configs[i] = &quotapb.QuotaConfig{Role: new("role" + strconv.Itoa(i))}
+		if cpus > 0 {
+			amounts := map[string]*mesos.Value_Scalar{"cpus": {Value: &cpus}, "mem": {Value: new(64.0)}}
+			configs[i].Guarantees, configs[i].Limits = amounts, amounts
 		}
-		w.operatorCall(&masterpb.Call{
-			Type: masterpb.Call_UPDATE_QUOTA.Enum(), UpdateQuota: &masterpb.Call_UpdateQuota{QuotaConfigs: configs, Force: new(true)},
-		})
 	}
+	w.operatorCall(&masterpb.Call{
+		Type: masterpb.Call_UPDATE_QUOTA.Enum(), UpdateQuota: &masterpb.Call_UpdateQuota{QuotaConfigs: configs, Force: new(true)},
+	})
 }
 
 // manyWeights gives very many roles weights.
@@ -193,9 +197,13 @@ func reclaimVain(w *watched) {
 	}
 }
 
-// elect has another master lead, which finds all agents in the registry.
+// elect has another master lead, which finds all agents in the registry, and quotas
+// and weights of very many roles.
 func elect(w *watched) {
-	known := w.core.Registry()
+	w.quotas(1)
+	manyWeights(w)
+	w.slices = nil // only what follows counts
+	known := master.Inherit(w.core.Registry())
 	w.leader = standBy(w.b, master.DefaultConfig(), allocator.DefaultConfig())
 	w.run("elect", func() { w.recover(known) })
 	w.slice("snapshot", func() { w.core.Snapshot() })
