@@ -86,7 +86,7 @@ const layers = `
 		< internal/agentd;
 	internal/registry < internal/masterd/storetest;
 	internal/wire < internal/masterd/electtest;
-	test/cluster < internal/etcdserver/etcdtest;
+	test/cluster < internal/etcdserver/etcdtest, internal/docker/dockertest;
 	EDGES < internal/webui;
 	# How others find the leader, which is made of adapters.
 	internal/elect/standalone, internal/elect/zookeeper, internal/elect/etcd < leader;
