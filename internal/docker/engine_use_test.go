@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,7 +27,7 @@ import (
 	"github.com/moby/moby/client"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
-	"github.com/meseta-project/meseta/internal/docker/dockertest"
+	"github.com/meseta-project/meseta/test/cluster"
 )
 
 // TestPrivileged: who is privileged sees the machine's devices and may mount; others
@@ -151,8 +152,8 @@ func push(t *testing.T, image, word string) {
 		t.Fatal(err)
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		root, err := dockertest.Root()
-		return io.NopCloser(root), err
+		root, err := cluster.Busybox()
+		return io.NopCloser(bytes.NewReader(root)), err
 	})
 	if err != nil {
 		t.Fatal(err)

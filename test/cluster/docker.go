@@ -42,7 +42,7 @@ func StartDocker(t *testing.T) *Docker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { removeEngine(dir) })
+	t.Cleanup(func() { RemoveEngine(dir) })
 	d := &Docker{Socket: filepath.Join(dir, "socket")}
 	d.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", d.Socket)
@@ -121,37 +121,48 @@ func (d *Docker) Load(t *testing.T) {
 // BusyboxRoot returns a tar file of a root with Debian's busybox-static in it.
 func BusyboxRoot(t *testing.T) []byte {
 	t.Helper()
-	program, err := os.ReadFile("/bin/busybox")
+	root, err := Busybox()
 	if err != nil {
 		Unavailable(t, "no busybox: install Debian's package busybox-static: %v", err)
 	}
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
+	return root
+}
+
+// Busybox is BusyboxRoot where there is no test.
+func Busybox() ([]byte, error) {
+	program, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		return nil, err
+	}
 	headers := []*tar.Header{
 		{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))},
 		{Name: "etc/box", Typeflag: tar.TypeReg, Mode: 0o644},
 		{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777},
 	}
-	for _, applet := range []string{"sh", "cat", "sleep", "ls", "id", "kill"} {
+	for _, applet := range []string{
+		"cat", "chmod", "env", "head", "hostname", "id", "ip", "kill", "ls", "mknod", "mount", "nc", "nslookup", "pwd", "setsid", "sh", "sleep", "stat", "wget",
+	} {
 		headers = append(headers, &tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"})
 	}
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
 	for _, h := range headers {
 		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		if h.Size > 0 {
-			w.Write(program)
+			if _, err := w.Write(program); err != nil {
+				return nil, err
+			}
 		}
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
+	return out.Bytes(), w.Close()
 }
 
-// removeEngine removes what an Engine leaves: the network namespace of containers
-// without one of their own, and its control groups.
-func removeEngine(dir string) {
+// RemoveEngine removes what an Engine leaves that has its files in dir, and control
+// groups of that name: the network namespace of containers without one of their own,
+// the files and the groups.
+func RemoveEngine(dir string) {
 	_ = syscall.Unmount(filepath.Join(dir, "run", "netns", "default"), syscall.MNT_DETACH)
 	_ = os.RemoveAll(dir)
 	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(dir))

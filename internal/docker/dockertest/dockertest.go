@@ -3,7 +3,6 @@
 package dockertest
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
@@ -16,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meseta-project/meseta/internal/skip"
+	"github.com/meseta-project/meseta/test/cluster"
 )
 
 // Bridge is the Engine's own address in the network of BRIDGE containers, and
@@ -138,12 +137,12 @@ func (e *Engine) ask(method, path string, body io.Reader, patience time.Duration
 
 // Load gives the Engine the Image.
 func (e *Engine) Load() error {
-	root, err := Root()
+	root, err := cluster.Busybox()
 	if err != nil {
-		return err
+		return fmt.Errorf("busybox-static is lacking (make prepare installs it): %w", err)
 	}
 	query := url.Values{"fromSrc": {"-"}, "repo": {"box"}, "tag": {"1"}, "changes": {`ENTRYPOINT ["/bin/sh", "-c"]`, `CMD ["echo from the image"]`, "ENV A=image"}}
-	text, err := e.ask(http.MethodPost, "/images/create?"+query.Encode(), root, startMax)
+	text, err := e.ask(http.MethodPost, "/images/create?"+query.Encode(), bytes.NewReader(root), startMax)
 	if err == nil && strings.Contains(text, `"error"`) {
 		err = fmt.Errorf("load the image: %s", text)
 	}
@@ -196,51 +195,9 @@ func (e *Engine) Stop() {
 	if e.dir == "" {
 		return
 	}
-	_ = unix.Unmount(filepath.Join(e.dir, "run", "netns", "default"), unix.MNT_DETACH)
-	_ = os.RemoveAll(e.dir)
-	groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + filepath.Base(e.dir))
-	for _, g := range append(groups, filepath.Join("/sys/fs/cgroup", filepath.Base(e.dir))) {
-		var all []string
-		_ = filepath.WalkDir(g, func(path string, d os.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				all = append(all, path)
-			}
-			return nil
-		})
-		for _, path := range slices.Backward(all) {
-			_ = os.Remove(path)
-		}
-	}
+	cluster.RemoveEngine(e.dir)
 }
 
 // Image is that of the tests: Debian's busybox-static, whose entrypoint is a shell
 // that takes a script.
 const Image = "box:1"
-
-// Root is a tar file of a root with busybox in it.
-func Root() (io.Reader, error) {
-	program, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		return nil, fmt.Errorf("busybox-static is lacking (make prepare installs it): %w", err)
-	}
-	headers := []*tar.Header{
-		{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))},
-		{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777},
-	}
-	for _, applet := range []string{"cat", "chmod", "env", "head", "hostname", "id", "ip", "ls", "mknod", "mount", "nc", "nslookup", "pwd", "setsid", "sh", "sleep", "stat", "wget"} {
-		headers = append(headers, &tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"})
-	}
-	var out bytes.Buffer
-	w := tar.NewWriter(&out)
-	for _, h := range headers {
-		if err := w.WriteHeader(h); err != nil {
-			return nil, err
-		}
-		if h.Size > 0 {
-			if _, err := w.Write(program); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return &out, w.Close()
-}
