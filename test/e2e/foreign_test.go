@@ -143,8 +143,7 @@ func znodes(t *testing.T, conn *zk.Conn, path string) string {
 // TestForeignEtcd: no right to the prefix, and a registry that is none of ours.
 func TestForeignEtcd(t *testing.T) {
 	t.Parallel()
-	server := cluster.StartEtcd(t)
-	etcdtest.Secure(t, server.Addr, "/meseta/")
+	server := etcdtest.Secured(t)
 	root := etcdtest.As(t, server.Addr, etcdtest.Root)
 	for path, data := range map[string]string{"/meseta/other/registry/head": otherContent, "/meseta/newer/registry/head": newerContent} {
 		if _, err := root.Put(t.Context(), path, data); err != nil {

@@ -26,8 +26,7 @@ var backends = map[string]threeMasters{
 		return alike(t, "--zk="+where, "--zk_session_timeout=2secs"), where
 	},
 	"etcd": func(t *testing.T) ([]*cluster.Node, string) {
-		server := cluster.StartEtcd(t)
-		etcdtest.Secure(t, server.Addr, "/meseta/")
+		server := etcdtest.Secured(t)
 		where := "etcd://" + etcdtest.User + ":" + etcdtest.Password + "@" + server.Addr + "/meseta"
 		return alike(t, "--ha=etcd", "--etcd="+where), where
 	},

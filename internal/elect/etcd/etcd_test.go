@@ -49,8 +49,7 @@ func outside(server *cluster.Etcd, user, password, prefix string) *Elector {
 // TestConformanceOutside is on an older etcd, as a user with no right that is not
 // needed.
 func TestConformanceOutside(t *testing.T) {
-	server := cluster.StartEtcd(t)
-	etcdtest.Secure(t, server.Addr, "/meseta/")
+	server := etcdtest.Secured(t)
 	electtest.Run(t, func(t *testing.T) electtest.Group {
 		return electtest.Group{
 			Elector: func() electtest.Elector {
@@ -67,18 +66,12 @@ func TestConformanceOutside(t *testing.T) {
 
 // TestWrongCredentials stands for election without the right to it.
 func TestWrongCredentials(t *testing.T) {
-	server := cluster.StartEtcd(t)
-	etcdtest.Secure(t, server.Addr, "/meseta/")
-	for _, c := range []struct{ name, user, password, path string }{
-		{"none", "", "", "/meseta/x"},
-		{"wrong password", etcdtest.User, "wrong", "/meseta/x"},
-		{"wrong user", "nobody", etcdtest.Password, "/meseta/x"},
-		{"another's prefix", etcdtest.User, etcdtest.Password, "/other"},
-		{"may only read", etcdtest.Reader, etcdtest.Password, "/meseta/x"},
-	} {
-		_, err := outside(server, c.user, c.password, c.path).Contend(t.Context(), electtest.Master(1))
+	server := etcdtest.Secured(t)
+	reader := etcdtest.Stranger{Name: "may only read", User: etcdtest.Reader, Password: etcdtest.Password, Path: "/meseta/x"}
+	for _, who := range append(etcdtest.Strangers("/meseta/x"), reader) {
+		_, err := outside(server, who.User, who.Password, who.Path).Contend(t.Context(), electtest.Master(1))
 		if err == nil || !strings.Contains(err.Error(), "etcd://user:password@") {
-			t.Errorf("%s: got %v, want a refusal with a way out", c.name, err)
+			t.Errorf("%s: got %v, want a refusal with a way out", who.Name, err)
 		}
 	}
 	all, err := etcdtest.As(t, server.Addr, etcdtest.Root).Get(t.Context(), "/", clientv3.WithPrefix())
@@ -90,8 +83,7 @@ func TestWrongCredentials(t *testing.T) {
 // TestFull stands for election in an etcd that is full: it says so, and leads when
 // there is room.
 func TestFull(t *testing.T) {
-	server := cluster.StartEtcd(t, "--quota-backend-bytes=4194304")
-	etcdtest.Secure(t, server.Addr, "/meseta/")
+	server := etcdtest.Secured(t, "--quota-backend-bytes=4194304")
 	root := etcdtest.As(t, server.Addr, etcdtest.Root)
 	etcdtest.Fill(t, root)
 	e := outside(server, etcdtest.User, etcdtest.Password, "/meseta/x")

@@ -87,13 +87,36 @@ func (s *Server) Client() (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: []string{s.Addr}, Logger: zap.NewNop(), DialTimeout: patience})
 }
 
-// The users of a server after [Secure].
+// The users of a server after [Secured].
 const (
 	Root     = "root"   // may everything
 	User     = "meseta" // may read and write beneath the prefix
 	Reader   = "reader" // may read beneath the prefix
 	Password = "s3cret" // of each
 )
+
+// Stranger is somebody who may not use a path of a server after [Secured].
+type Stranger struct{ Name, User, Password, Path string }
+
+// Strangers are those who may not even read, where right would be a path beneath
+// /meseta/.
+func Strangers(right string) []Stranger {
+	return []Stranger{
+		{"none", "", "", right},
+		{"wrong password", User, "wrong", right},
+		{"wrong user", "nobody", Password, right},
+		{"another's prefix", User, Password, "/other"},
+	}
+}
+
+// Secured starts a server of Debian's, with flags added to the usual ones, in which
+// what begins with /meseta/ is User's and Reader's alone.
+func Secured(t *testing.T, flags ...string) *cluster.Etcd {
+	t.Helper()
+	server := cluster.StartEtcd(t, flags...)
+	secure(t, server.Addr, "/meseta/")
+	return server
+}
 
 // As returns a new client of a server, as a user.
 func As(t *testing.T, addr, user string) *clientv3.Client {
@@ -108,8 +131,8 @@ func As(t *testing.T, addr, user string) *clientv3.Client {
 	return client
 }
 
-// Secure turns on authentication at a server.
-func Secure(t *testing.T, addr, prefix string) {
+// secure turns on authentication at a server.
+func secure(t *testing.T, addr, prefix string) {
 	t.Helper()
 	client := As(t, addr, "")
 	ctx, end := clientv3.WithRequireLeader(t.Context()), clientv3.GetPrefixRangeEnd(prefix)

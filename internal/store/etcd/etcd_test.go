@@ -37,8 +37,7 @@ func TestConformance(t *testing.T) {
 // TestConformanceOutside is on an older etcd, as a user with no right that is not
 // needed.
 func TestConformanceOutside(t *testing.T) {
-	server := cluster.StartEtcd(t)
-	etcdtest.Secure(t, server.Addr, "/meseta/")
+	server := etcdtest.Secured(t)
 	storetest.RunShared(t, func(t *testing.T) func() storetest.Store {
 		return func() storetest.Store {
 			return open(as(server.Addr, etcdtest.User, etcdtest.Password), "/meseta/"+t.Name()+"/registry")
@@ -50,17 +49,11 @@ var puts = []registry.Put{{Key: "a", Value: []byte("1")}}
 
 // TestWrongCredentials reads and writes without the right to it.
 func TestWrongCredentials(t *testing.T) {
-	server := cluster.StartEtcd(t)
-	etcdtest.Secure(t, server.Addr, "/meseta/")
-	for _, c := range []struct{ name, user, password, path string }{
-		{"none", "", "", "/meseta/registry"},
-		{"wrong password", etcdtest.User, "wrong", "/meseta/registry"},
-		{"wrong user", "nobody", etcdtest.Password, "/meseta/registry"},
-		{"another's prefix", etcdtest.User, etcdtest.Password, "/other/registry"},
-	} {
-		s := open(as(server.Addr, c.user, c.password), c.path)
+	server := etcdtest.Secured(t)
+	for _, who := range etcdtest.Strangers("/meseta/registry") {
+		s := open(as(server.Addr, who.User, who.Password), who.Path)
 		if _, _, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "etcd://user:password@") {
-			t.Errorf("%s: got %v, want a refusal with a way out", c.name, err)
+			t.Errorf("%s: got %v, want a refusal with a way out", who.Name, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -97,8 +90,7 @@ func TestForeign(t *testing.T) {
 // of the ways that there are.
 func TestFull(t *testing.T) {
 	const quota = "--quota-backend-bytes="
-	server := cluster.StartEtcd(t, quota+"4194304")
-	etcdtest.Secure(t, server.Addr, "/meseta/")
+	server := etcdtest.Secured(t, quota+"4194304")
 	root := etcdtest.As(t, server.Addr, etcdtest.Root)
 	s := open(as(server.Addr, etcdtest.User, etcdtest.Password), "/meseta/registry")
 	defer s.Close()
@@ -132,8 +124,7 @@ func TestFull(t *testing.T) {
 // TestNotThereYet reads from a server that comes later, and gives up on one that
 // does not, with a password and without.
 func TestNotThereYet(t *testing.T) {
-	server := cluster.StartEtcd(t)
-	etcdtest.Secure(t, server.Addr, "/meseta/")
+	server := etcdtest.Secured(t)
 	server.Kill9()
 	s := open(as(server.Addr, etcdtest.User, etcdtest.Password), "/meseta/registry")
 	defer s.Close()
