@@ -123,10 +123,53 @@ func (p *place) open() *Volumes {
 	return v
 }
 
-// again is the next life of an agent that was killed.
-func (p *place) again(v *Volumes) *Volumes {
+// again is the next life of an agent that was killed, which finds that some containers
+// run. It wants orphans to be the others.
+func (p *place) again(v *Volumes, runs func(ids.ContainerID) bool, orphans ...ids.ContainerID) *Volumes {
+	p.t.Helper()
 	v.lock.Close()
-	return p.open()
+	v = p.open()
+	if got, err := v.Recover(runs, false); err != nil || !slices.Equal(got, orphans) {
+		p.t.Fatal(got, err)
+	}
+	return v
+}
+
+// none says that a container does not run.
+func none(ids.ContainerID) bool { return false }
+
+// unheard mounts a volume for a container, but the agent never hears of it.
+func (p *place) unheard(v *Volumes, id ids.ContainerID, name string) {
+	p.t.Helper()
+	p.answer("VolumeDriver.Mount", "{")
+	if _, err := v.Mount(p.t.Context(), id, volumes(name)); err == nil {
+		p.t.Fatal("no error")
+	}
+	p.answer("VolumeDriver.Mount", "")
+}
+
+// age has a container's record be so old that the plugin is done with what it says.
+func (p *place) age(v *Volumes, id ids.ContainerID) {
+	p.t.Helper()
+	if err := os.Chtimes(filepath.Join(v.dir(id), "volumes"), time.Time{}, time.Now().Add(-mountTimeout)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// unmounts wants so many calls to unmount since calls were last looked at.
+func (p *place) unmounts(want int) {
+	p.t.Helper()
+	if got := p.had("Unmount"); len(got) != want {
+		p.t.Errorf("%q, want %d", got, want)
+	}
+}
+
+// nothingLeft looks for records.
+func (p *place) nothingLeft(v *Volumes) {
+	p.t.Helper()
+	if entries, err := os.ReadDir(v.cfg.Dir); err != nil || len(entries) > 0 {
+		p.t.Errorf("left: %v, %v", entries, err)
+	}
 }
 
 func volumes(names ...string) (all []*mesos.Volume_Source_DockerVolume) {
@@ -171,9 +214,7 @@ func TestShared(t *testing.T) {
 	if got := p.had("Mount", "Unmount"); len(got) != 1 || got[0] != "Unmount"+strings.TrimPrefix(mounts[0], "Mount") {
 		t.Errorf("%q, then %q", mounts, got)
 	}
-	if entries, err := os.ReadDir(v.cfg.Dir); err != nil || len(entries) > 0 {
-		t.Errorf("left: %v, %v", entries, err)
-	}
+	p.nothingLeft(v)
 }
 
 // TestManyAtOnce has many containers come and go: never is a volume mounted twice, nor
@@ -220,30 +261,18 @@ func TestCrash(t *testing.T) {
 	v := p.open()
 	p.mount(v, "runs", "d/x")
 	p.mount(v, "ends", "d/x", "d/y")
-	// The plugin mounts z, but the agent never hears of it.
-	p.answer("VolumeDriver.Mount", "{")
-	if _, err := v.Mount(t.Context(), "dies", volumes("d/z")); err == nil {
-		t.Fatal("no error")
-	}
-	p.answer("VolumeDriver.Mount", "")
+	p.unheard(v, "dies", "d/z")
 	mounts := p.had("Mount")
-	v = p.again(v)
-	orphans, err := v.Recover(func(id ids.ContainerID) bool { return id == "runs" }, false)
-	if err != nil || !slices.Equal(orphans, []ids.ContainerID{"dies", "ends"}) {
-		t.Fatal(orphans, err)
-	}
+	v = p.again(v, func(id ids.ContainerID) bool { return id == "runs" }, "dies", "ends")
 	p.mount(v, "new", "d/x", "d/y") // y is the orphan's still
-	for _, id := range orphans {
-		p.release(v, id)
-	}
+	p.release(v, "dies")
+	p.release(v, "ends")
 	if got := p.had("Mount", "Unmount"); len(got) != 1 || got[0] != "Unmount"+strings.TrimPrefix(mounts[2], "Mount") {
 		t.Errorf("%q, then %q", mounts, got)
 	}
 	p.release(v, "new")
 	p.release(v, "runs")
-	if got := p.had("Unmount"); len(got) != 2 {
-		t.Errorf("%q", got)
-	}
+	p.unmounts(2)
 }
 
 // TestLate: a plugin may be about to mount what the agent's life before has asked for. As
@@ -251,17 +280,9 @@ func TestCrash(t *testing.T) {
 func TestLate(t *testing.T) {
 	p := newPlace(t)
 	v := p.open()
-	p.answer("VolumeDriver.Mount", "{")
-	if _, err := v.Mount(t.Context(), "dies", volumes("d/z")); err == nil {
-		t.Fatal("no error")
-	}
-	v = p.again(v)
-	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
-		t.Fatal(err)
-	}
-	refused := 0
+	p.unheard(v, "dies", "d/z")
+	v = p.again(v, none, "dies")
 	p.answer("VolumeDriver.Unmount", `{"Err": "it is not mounted"}`)
-	p.answer("VolumeDriver.Mount", "")
 	p.release(v, "dies")
 	p.mount(v, "joins", "d/z") // meanwhile
 	v.waits.Wait()
@@ -270,18 +291,11 @@ func TestLate(t *testing.T) {
 	}
 	p.answer("VolumeDriver.Unmount", "")
 	p.release(v, "joins")
-	if got := p.had("Unmount"); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
+	p.unmounts(1)
 
-	p.answer("VolumeDriver.Mount", "{")
-	if _, err := v.Mount(t.Context(), "dies", volumes("d/z")); err == nil {
-		t.Fatal("no error")
-	}
-	v = p.again(v)
-	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
-		t.Fatal(err)
-	}
+	p.unheard(v, "dies", "d/z")
+	v = p.again(v, none, "dies")
+	refused := 0
 	p.instead["VolumeDriver.Unmount"] = func(w http.ResponseWriter, _ *http.Request) {
 		if refused++; refused < 3 {
 			fmt.Fprint(w, `{"Err": "it is not mounted"}`)
@@ -296,21 +310,12 @@ func TestLate(t *testing.T) {
 	}
 
 	p.answer("VolumeDriver.Unmount", `{"Err": "it is not mounted"}`)
-	if _, err := v.Mount(t.Context(), "never", volumes("d/z")); err == nil {
-		t.Fatal("no error")
-	}
-	if err := os.Chtimes(filepath.Join(v.dir("never"), "volumes"), time.Time{}, time.Now().Add(-mountTimeout)); err != nil {
-		t.Fatal(err)
-	}
-	v = p.again(v)
-	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
-		t.Fatal(err)
-	}
+	p.unheard(v, "never", "d/z")
+	p.age(v, "never")
+	v = p.again(v, none, "never")
 	p.had()
 	p.release(v, "never")
-	if got := p.had("Unmount"); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
+	p.unmounts(1)
 }
 
 // TestNested: what an earlier life was about to mount for a container in another is
@@ -319,19 +324,11 @@ func TestNested(t *testing.T) {
 	p := newPlace(t)
 	v := p.open()
 	p.mount(v, "pod.a", "d/x")
-	v = p.again(v)
-	orphans, err := v.Recover(func(id ids.ContainerID) bool { return id.Root() == "pod" }, false)
-	if err != nil || len(orphans) > 0 {
-		t.Fatal(orphans, err)
-	}
+	v = p.again(v, func(id ids.ContainerID) bool { return id.Root() == "pod" })
 	p.release(v, "po")
-	if got := p.had("Unmount"); len(got) != 0 {
-		t.Errorf("%q", got)
-	}
+	p.unmounts(0)
 	p.release(v, "pod")
-	if got := p.had("Unmount"); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
+	p.unmounts(1)
 }
 
 // TestUnmountedUnseen: the agent dies when the plugin has unmounted something, before it
@@ -344,18 +341,11 @@ func TestUnmountedUnseen(t *testing.T) {
 	if err := v.Release("a"); err == nil {
 		t.Fatal("no error")
 	}
-	if err := os.Chtimes(filepath.Join(v.dir("a"), "volumes"), time.Time{}, time.Now().Add(-mountTimeout)); err != nil {
-		t.Fatal(err)
-	}
-	v = p.again(v)
-	if _, err := v.Recover(func(ids.ContainerID) bool { return false }, false); err != nil {
-		t.Fatal(err)
-	}
+	p.age(v, "a")
+	v = p.again(v, none, "a")
 	p.answer("VolumeDriver.Unmount", `{"Err": "it is not mounted"}`)
 	p.release(v, "a")
-	if entries, err := os.ReadDir(v.cfg.Dir); err != nil || len(entries) > 0 {
-		t.Errorf("left: %v, %v", entries, err)
-	}
+	p.nothingLeft(v)
 }
 
 // TestReboot: after the machine was booted anew nothing is mounted, whatever is written
@@ -373,10 +363,7 @@ func TestReboot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v = p.again(v)
-	if _, err := v.Recover(func(ids.ContainerID) bool { return true }, false); err != nil {
-		t.Fatal(err)
-	}
+	v = p.again(v, func(ids.ContainerID) bool { return true })
 	p.mount(v, "b", "d/x")
 	if got := p.had("Mount"); !slices.Equal(got, before) {
 		t.Errorf("%q, then %q", before, got)
@@ -394,7 +381,7 @@ func TestMesosFile(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		orphans, err := v.Recover(func(ids.ContainerID) bool { return false }, runs)
+		orphans, err := v.Recover(none, runs)
 		if want := map[bool]int{false: 2, true: 1}[runs]; err != nil || len(orphans) != want {
 			t.Fatalf("%v, %v", orphans, err)
 		}
@@ -420,18 +407,10 @@ func TestUnmountFails(t *testing.T) {
 	p.answer("VolumeDriver.Unmount", "")
 	p.mount(v, "b", "d/x")
 	p.release(v, "b")
-	if got := p.had("Unmount"); len(got) != 2 {
-		t.Errorf("%q", got)
-	}
-	v = p.again(v)
-	orphans, err := v.Recover(func(ids.ContainerID) bool { return false }, false)
-	if err != nil || !slices.Equal(orphans, []ids.ContainerID{"a"}) {
-		t.Fatal(orphans, err)
-	}
+	p.unmounts(2)
+	v = p.again(v, none, "a")
 	p.release(v, "a")
-	if got := p.had("Unmount"); len(got) != 1 {
-		t.Errorf("%q", got)
-	}
+	p.unmounts(1)
 }
 
 // TestKilled: who waits for a plugin can be killed at once; what the plugin is busy with
@@ -585,12 +564,12 @@ func TestOneAgent(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	none := volumes("d/x")
-	none[0].Driver = nil
+	undriven := volumes("d/x")
+	undriven[0].Driver = nil
 	for want, wanted := range map[string][]*mesos.Volume_Source_DockerVolume{
 		"": volumes("d/x", "e/x", "d/y"),
 		"Found duplicate docker volume with driver 'd' and name 'x'":         volumes("d/x", "d/x"),
-		"The volume driver is not specified for volume 'x' with container a": none,
+		"The volume driver is not specified for volume 'x' with container a": undriven,
 		"a Docker volume needs a name":                                       volumes("d/"),
 	} {
 		if err := Check("a", wanted); fmt.Sprint(err) != map[bool]string{true: "<nil>", false: want}[want == ""] {
