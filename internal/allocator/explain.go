@@ -404,6 +404,8 @@ func (e Explanation) String() string {
 	for _, f := range e.Findings {
 		b.WriteString("\n  ")
 		switch {
+		case f.Agents == 1 && f.Example == "":
+			b.WriteString("1 more agent: ")
 		case f.Agents > 0 && f.Example == "":
 			fmt.Fprintf(&b, "%d more agents: ", f.Agents)
 		case f.Agents > 0 && e.Seen == 1:
