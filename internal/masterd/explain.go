@@ -3,7 +3,10 @@ package masterd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,9 +30,35 @@ func (s *Server) serveExplain(w http.ResponseWriter, r *http.Request) error {
 	if err := httpd.Method(r, http.MethodGet); err != nil {
 		return err
 	}
-	values := r.URL.Query()
-	q := question{values.Get("framework_id"), values.Get("role"), values.Get("agent_id")}
-	return s.explain(w, r, q, values.Get("format") == "text")
+	q, text, err := questionIn(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return s.explain(w, r, q, text)
+}
+
+// questionIn reads a question in a query, and whether the answer is to be text.
+// What it does not know is an error, as in a body.
+func questionIn(query url.Values) (q question, text bool, err error) {
+	for _, key := range slices.Sorted(maps.Keys(query)) {
+		value := query.Get(key)
+		switch key {
+		case "framework_id":
+			q.Framework = value
+		case "role":
+			q.Role = value
+		case "agent_id":
+			q.Agent = value
+		case "format":
+			if text = value == "text"; !text && value != "json" {
+				return q, text, refusal.Invalidf("There is no format '%s' of explanations, but text and json", value)
+			}
+		case "jsonp": // of the answer, for who renders it
+		default:
+			return q, text, refusal.Invalidf("The query has '%s'; a question has framework_id, role, agent_id and format", key)
+		}
+	}
+	return q, text, nil
 }
 
 // serveExplainCall is POST /api/v1/explain: the same as a call of operators.
