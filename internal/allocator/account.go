@@ -69,9 +69,11 @@ type charge struct {
 // agent beside what it and all others have there, which does not include them.
 func (a *Allocator) weigh(c *charge, ag *agent, s *subscription, rs resources.Resources) {
 	c.to = s
-	if plain(rs) {
+	if !rs.Any(resources.Resource.IsShared) {
 		c.own = a.appendScalars(c.own[:0], rs, nil)
-		c.role, c.quota = c.own, c.own
+		if c.role, c.quota = c.own, c.own; !plain(rs) {
+			c.quota = a.scalars(rs, countsForQuota)
+		}
 		return
 	}
 	var has resources.Resources

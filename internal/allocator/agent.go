@@ -112,7 +112,8 @@ func (a *Allocator) settle(ag *agent) {
 
 // survey works out what follows from what is available.
 func (a *Allocator) survey(ag *agent) {
-	ag.plain, ag.reserved = true, nil
+	ag.plain = true
+	clear(ag.reserved)
 	for r := range ag.available.All() {
 		if r.IsReserved() {
 			if ag.reserved == nil {

@@ -244,9 +244,9 @@ func (a *Allocator) finish(v *visit) {
 			h = ag.holding(o.Framework)
 		}
 		h.resources = h.resources.Add(o.Resources)
-		ag.used = ag.used.Add(v.bare[i])
 	}
 	if len(offers) > 0 {
+		ag.used = ag.used.Add(resources.Sum(v.bare[:len(offers)]...))
 		ag.spurned = false
 	}
 	switch {
