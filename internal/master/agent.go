@@ -60,6 +60,10 @@ type agent struct {
 	frameworks map[ids.FrameworkID]*framework // that ran something here
 	operations map[string]*operation          // by UUID
 	concluded  []string                       // operations acknowledged since it last registered
+	entering   []*mesos.Operation             // that it has listed, and that are not on the books yet
+	enters     bool                           // it is in Master.entering
+
+	operationsByAge chain[operation]
 
 	inverse        map[ids.OfferID]*inverseOffer
 	unavailability *mesos.Unavailability // its machine is to be taken down

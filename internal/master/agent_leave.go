@@ -79,7 +79,6 @@ func (m *Master) agentDismissed(d dismissed) {
 	for _, t := range inOrder(a.tasks) {
 		m.endTask(t, mesos.TaskState_TASK_LOST, mesos.TaskStatus_REASON_AGENT_REMOVED, text, nil)
 	}
-	m.endOperations(a, 0, "")
 	m.vacate(a)
 }
 
@@ -114,7 +113,6 @@ func (m *Master) agentLost(l lost) {
 		return
 	}
 	m.log.Warn("agent is unreachable", slog.String("agent_id", string(l.agent)), slog.String("reason", l.why))
-	m.endOperations(a, mesos.OperationState_OPERATION_UNREACHABLE, "Agent was marked unreachable")
 	since, _ := m.registry.Unreachable(l.agent)
 	for _, t := range inOrder(a.tasks) {
 		state := mesos.TaskState_TASK_UNREACHABLE

@@ -33,7 +33,9 @@ func (m *Master) updateAgent(from ids.UPID, msg *messages.UpdateSlaveMessage) {
 	if v := msg.ResourceVersionUuid; v != nil {
 		a.version = v.Value
 	}
-	m.reconcileAgentOperations(a, msg.GetOperations().GetOperations())
+	if !m.leaving[a.id] { // else they are about to end
+		m.reconcileAgentOperations(a, msg.GetOperations().GetOperations())
+	}
 	total := a.row.Total
 	if msg.UpdateOversubscribedResources == nil || msg.GetUpdateOversubscribedResources() {
 		total = total.NonRevocable().Add(lent)

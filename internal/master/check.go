@@ -63,6 +63,17 @@ func (m *Master) checkAgent(a *agent) {
 		invariant.CheckOne(o.agent == a && o.key() == key && m.operationRows.table.Get(o.row.Serial) == o.row,
 			"operation is on the books", "agent", a.id)
 	}
+	n := 0
+	for o := a.operationsByAge.oldest; o != nil; o = o.here.younger {
+		n++
+		invariant.CheckOne(a.operations[o.key()] == o && (o.here.younger == nil || o.order() < o.here.younger.order()),
+			"operation is listed by age with its agent", "agent", a.id)
+	}
+	invariant.CheckOne(n == len(a.operations), "all operations on an agent are listed by age", "agent", a.id)
+	for _, p := range a.entering {
+		invariant.CheckOne(a.operations[string(p.GetUuid().GetValue())] == nil && slices.Contains(m.entering, a),
+			"operation that is listed will be on the books", "agent", a.id)
+	}
 	for id, o := range a.offers {
 		invariant.CheckOne(m.offers[id] == o, "offer of agent is on the books", "offer", id)
 		offered = offered.Add(o.row.Resources)

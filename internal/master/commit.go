@@ -111,11 +111,14 @@ func (m *Master) committed(seq uint64) {
 }
 
 // proceedSome does what waited for batches that are durable. An agent that comes is
-// as much work as to look at eight offers; one that goes is told to all
-// frameworks.
+// as much work as to look at eight offers; one that goes is told to all frameworks,
+// and it stays until all operations on it have ended.
 func (m *Master) proceedSome(budget int) (left int) {
 	for budget > 0 && len(m.waiting) > 0 && m.waiting[0].seq <= m.durable {
 		then := m.waiting[0].then
+		if budget = m.endOperations(then, budget); budget <= 0 {
+			return 0
+		}
 		m.waiting = m.waiting[1:]
 		budget -= 8
 		switch then := then.(type) {

@@ -158,7 +158,7 @@ func (m *Master) lookAfter(a *agent) {
 	}
 }
 
-func (a *agent) isEmpty() bool { return len(a.tasks)+len(a.operations) == 0 }
+func (a *agent) isEmpty() bool { return len(a.tasks)+len(a.operations)+len(a.entering) == 0 }
 
 // lookAfterDraining records of agents on which nothing runs any more that they
 // are drained, or gone.
@@ -216,7 +216,6 @@ func (m *Master) agentGone(g wentGone) {
 			state, why := t.framework.goneState()
 			m.endTask(t, state, why, markedGone, nil)
 		}
-		m.endOperations(a, mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone)
 		m.send(a, &messages.ShutdownMessage{Message: new(markedGone)})
 		m.vacate(a)
 	case m.recovered.Has(g.agent):

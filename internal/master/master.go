@@ -69,6 +69,7 @@ type Master struct {
 	undertaken map[RequestID]bool // calls that errands are for and that have no answer yet
 	responses  []*response        // of frameworks, to many offers
 	answers    []*framework       // with answers that are not given in whole
+	entering   []*agent           // with operations that they have listed and that are not on the books yet
 	announcing []*announcement    // of frameworks, to many agents
 	losses     []*loss            // of agents, to many frameworks
 

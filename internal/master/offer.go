@@ -67,6 +67,7 @@ func (m *Master) goOn(budget int) (left int) {
 	budget = m.giveUpSome(budget)
 	budget = m.collectSome(budget)
 	budget = m.maintainSome(budget)
+	budget = m.enterSome(budget)
 	budget = m.announceLosses(budget)
 	budget = m.announceSome(budget)
 	budget = m.answerAll(budget)

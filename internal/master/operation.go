@@ -31,6 +31,7 @@ type operation struct {
 	agent *agent
 	age   neighbours[operation] // among all of its framework
 	name  neighbours[operation] // among those that it gave the same ID
+	here  neighbours[operation] // among those on its agent
 }
 
 func (o *operation) order() uint64 { return o.row.Serial }
@@ -68,11 +69,13 @@ func (m *Master) addOperation(a *agent, p *mesos.Operation) {
 	o.cell = m.operationRows.add(row.Serial, row)
 	invariant.Check(a.operations[o.key()] == nil, "operation is on the books already", "agent", a.id)
 	a.operations[o.key()] = o
+	a.operationsByAge.add(o, (*operation).onAgent)
 	m.enlistOperation(o)
 }
 
 func (m *Master) removeOperation(o *operation) {
 	delete(o.agent.operations, o.key())
+	o.agent.operationsByAge.remove(o, (*operation).onAgent)
 	m.delistOperation(o)
 	m.lookAfter(o.agent)
 	m.operationRows.remove(o.row.Serial)
@@ -163,13 +166,20 @@ func (m *Master) notifyOperation(f *framework, s *mesos.OperationStatus) {
 	})
 }
 
-// endOperations takes the operations on an agent that is no more off the
-// books. Frameworks that gave them IDs are told, if there is something to tell.
-func (m *Master) endOperations(a *agent, state mesos.OperationState, text string) {
-	for _, o := range inOrder(a.operations) {
+// endOperations takes the operations off the books that are on an agent which is about
+// to go, for the reason that it waited for. Frameworks that gave them IDs are told, if
+// there is something to tell. It may cost budget, and there are none any more if some of
+// that is left.
+func (m *Master) endOperations(why action, budget int) (left int) {
+	a, state, text := m.goer(why)
+	if a == nil {
+		return budget
+	}
+	for ; budget > 0 && a.operationsByAge.oldest != nil; budget -= 2 {
+		o := a.operationsByAge.oldest
 		m.removeOperation(o)
 		f := m.frameworks[o.row.Framework]
-		if text == "" || f == nil || o.row.Info.Id == nil || f.row.Peer.Driver != "" {
+		if text == "" || f == nil || o.row.Info.GetId() == nil || f.row.Peer.Driver != "" {
 			continue
 		}
 		m.notifyOperation(f, &mesos.OperationStatus{
@@ -179,4 +189,22 @@ func (m *Master) endOperations(a *agent, state mesos.OperationState, text string
 			AgentId:     agentID(a.id),
 		})
 	}
+	return budget
+}
+
+// goer returns the agent on the books that goes by an action, if any, and what is
+// said of its operations: nothing if it is removed.
+func (m *Master) goer(why action) (a *agent, state mesos.OperationState, text string) {
+	switch why := why.(type) {
+	case lost:
+		if why.recovered {
+			return nil, 0, ""
+		}
+		return m.agents[why.agent], mesos.OperationState_OPERATION_UNREACHABLE, "Agent was marked unreachable"
+	case wentGone:
+		return m.agents[why.agent], mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone
+	case dismissed:
+		return m.agents[why.agent], 0, ""
+	}
+	return nil, 0, ""
 }

@@ -11,6 +11,7 @@ type operations struct {
 }
 
 func (o *operation) byAge() *neighbours[operation]     { return &o.age }
+func (o *operation) onAgent() *neighbours[operation]   { return &o.here }
 func (o *operation) namesakes() *neighbours[operation] { return &o.name }
 
 // enlistOperation puts an operation, younger than all others, among its framework's.

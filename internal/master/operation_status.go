@@ -27,6 +27,9 @@ func (m *Master) operationUpdate(from ids.UPID, msg *messages.UpdateOperationSta
 		return
 	}
 	o := a.operations[string(msg.GetOperationUuid().GetValue())]
+	if o == nil && len(a.entering) > 0 {
+		return // it may be among those, and the agent sends it again
+	}
 	if o == nil {
 		if msg.OperationUuid != nil {
 			m.counters.InvalidOperationUpdates++
@@ -213,6 +216,8 @@ func (m *Master) operationState(agent *mesos.AgentID) (mesos.OperationState, str
 			"Reconciliation: Operation is unknown and no 'agent_id' was provided"
 	case m.mayBeBack(agent):
 		return mesos.OperationState_OPERATION_RECOVERING, "Reconciliation: Agent is recovered but has not re-registered"
+	case m.agents[id] != nil && len(m.agents[id].entering) > 0:
+		return mesos.OperationState_OPERATION_RECOVERING, "Reconciliation: Agent is re-registered but not all that it has done is known yet"
 	case m.agents[id] != nil:
 		return mesos.OperationState_OPERATION_UNKNOWN, "Reconciliation: Operation is unknown"
 	case unreachable:
@@ -225,27 +230,58 @@ func (m *Master) operationState(agent *mesos.AgentID) (mesos.OperationState, str
 
 // reconcileAgentOperations compares the operations that an agent knows of with
 // those on the books: it is asked about those that it does not know, and those
-// that it knows better are taken over.
+// that it knows better are taken over, very many a part at a time.
 func (m *Master) reconcileAgentOperations(a *agent, known []*mesos.Operation) {
-	listed := map[string]bool{}
+	listed, over := make(map[string]bool, len(known)), map[string]bool{}
+	for _, key := range a.concluded {
+		over[key] = true
+	}
+	a.entering = nil
 	for _, p := range known {
-		listed[string(p.GetUuid().GetValue())] = true
+		key := string(p.GetUuid().GetValue())
+		if a.operations[key] == nil && !listed[key] && !over[key] {
+			a.entering = append(a.entering, p)
+		}
+		listed[key] = true
 	}
 	ask := &messages.ReconcileOperationsMessage{}
-	for _, o := range inOrder(a.operations) {
+	for o := a.operationsByAge.oldest; o != nil; o = o.here.younger {
 		if !listed[o.key()] {
 			ask.Operations = append(ask.Operations, &messages.ReconcileOperationsMessage_Operation{
 				OperationUuid: &mesos.UUID{Value: o.row.UUID},
 			})
 		}
 	}
-	for _, p := range known {
-		key := string(p.GetUuid().GetValue())
-		if a.operations[key] == nil && !slices.Contains(a.concluded, key) {
-			m.addOperation(a, p)
-		}
-	}
 	if len(ask.Operations) > 0 {
 		m.send(a, ask)
 	}
+	if m.enter(a, m.cfg.AllocationBudget); len(a.entering) > 0 && !a.enters {
+		a.enters = true
+		m.entering = append(m.entering, a)
+	}
+}
+
+// enter puts operations on the books that an agent has listed. It may cost budget, and
+// returns how much of that is left.
+func (m *Master) enter(a *agent, budget int) (left int) {
+	for ; budget > 0 && len(a.entering) > 0; budget -= 2 {
+		m.addOperation(a, a.entering[0])
+		a.entering = a.entering[1:]
+	}
+	return max(0, budget)
+}
+
+// enterSome goes on with what agents have listed, the first come first.
+func (m *Master) enterSome(budget int) (left int) {
+	for budget > 0 && len(m.entering) > 0 {
+		a := m.entering[0]
+		if m.agents[a.id] == a {
+			budget = m.enter(a, budget)
+		}
+		if budget > 0 {
+			a.enters = false
+			m.entering = m.entering[1:]
+		}
+	}
+	return budget
 }

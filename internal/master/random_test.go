@@ -547,9 +547,9 @@ func (h *history) maintain() {
 // silent is off the books, and nothing waits any more.
 func (h *history) rest() {
 	m := h.w.m
-	if len(m.waiting)+len(m.leaving)+len(m.returning)+len(m.admitting)+m.recovered.Len()+len(m.removals.waits) > 0 {
-		h.t.Fatalf("something is left undone: waiting %d, leaving %v, returning %v, admitting %v, recovered %d, removals %d",
-			len(m.waiting), m.leaving, m.returning, m.admitting, m.recovered.Len(), len(m.removals.waits))
+	if len(m.waiting)+len(m.leaving)+len(m.returning)+len(m.admitting)+m.recovered.Len()+len(m.removals.waits)+len(m.entering) > 0 {
+		h.t.Fatalf("something is left undone: waiting %d, leaving %v, returning %v, admitting %v, recovered %d, removals %d, entering %d",
+			len(m.waiting), m.leaving, m.returning, m.admitting, m.recovered.Len(), len(m.removals.waits), len(m.entering))
 	}
 	for _, a := range m.agents {
 		if !a.row.Connected {

@@ -87,7 +87,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"operations that are over put back on the books", "master/operation_status.go",
-		" && !slices.Contains(a.concluded, key)", "",
+		" && !over[key]", "",
 	},
 	{
 		"guaranteed resources offered away", "allocator/quota.go",
