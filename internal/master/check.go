@@ -110,6 +110,7 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 		}
 	}
 	m.checkAges(f)
+	m.checkAnswers(f)
 	for id, a := range f.agents {
 		invariant.CheckOne(m.agents[id] == a && a.frameworks[f.id] == f, "framework and agent know each other", "framework", f.id)
 	}
@@ -155,33 +156,58 @@ func (m *Master) checkAges(f *framework) {
 	invariant.CheckOne(n == len(f.tasks), "all tasks are listed by age", "framework", f.id)
 }
 
+// checkAnswers verifies that what a framework is to be answered about is on the books.
+func (m *Master) checkAnswers(f *framework) {
+	if w := f.answers.tasks.all; w.next != nil {
+		invariant.CheckOne(f.tasks[w.next.row.ID] == w.next && f.tasks[w.last.row.ID] == w.last && w.next.order() <= w.last.order(),
+			"answer about tasks goes on with one on the books", "framework", f.id)
+	}
+	if w := f.answers.operations.all; w.next != nil {
+		next, last := w.next.agent.operations[w.next.key()], w.last.agent.operations[w.last.key()]
+		invariant.CheckOne(next == w.next && last == w.last && next.order() <= last.order(),
+			"answer about operations goes on with one on the books", "framework", f.id)
+	}
+	invariant.CheckOne(f.answers.areWhole() || slices.Contains(m.answers, f), "answer is gone on with", "framework", f.id)
+}
+
 // checkOperations verifies that the operations of each framework are listed from the
-// oldest to the youngest, and that by an ID that it gave the oldest is found.
+// oldest to the youngest, all of them and those with each ID that it gave.
 func (m *Master) checkOperations() {
 	byAge := slices.SortedFunc(m.operationRows.table.All(), func(a, b *OperationRow) int { return cmp.Compare(a.Serial, b.Serial) })
-	ages, names := map[ids.FrameworkID]*operation{}, map[ids.FrameworkID]map[string]bool{}
+	type name struct {
+		framework ids.FrameworkID
+		id        string
+	}
+	last, lastNamed, names := map[ids.FrameworkID]*operation{}, map[name]*operation{}, 0
 	for _, row := range byAge {
-		ops, older := m.operations[row.Framework], ages[row.Framework]
-		o := ops.byAge.oldest
-		if older != nil {
-			o = older.age.younger
-		} else {
-			names[row.Framework] = map[string]bool{}
-		}
-		invariant.CheckOne(o != nil && o.row == row && o.age.older == older && m.agents[row.Agent].operations[o.key()] == o,
-			"operation is listed by age", "operation", row.Serial)
-		ages[row.Framework] = o
+		o, f := m.agents[row.Agent].operations[string(row.UUID)], row.Framework
+		all := m.operations[f]
+		invariant.CheckOne(o.row == row && follows(&all.byAge, last[f], o, (*operation).byAge), "operation is listed by age", "operation", row.Serial)
+		last[f] = o
 		if id := row.Info.GetId(); id != nil {
-			first := !names[row.Framework][id.GetValue()]
-			names[row.Framework][id.GetValue()] = true
-			invariant.CheckOne(first == (ops.named[id.GetValue()].oldest == o), "the oldest operation with an ID is found by it",
-				"operation", row.Serial)
+			key := name{f, id.GetValue()}
+			same := all.named[key.id]
+			invariant.CheckOne(follows(&same, lastNamed[key], o, (*operation).namesakes), "operation is listed by its ID", "operation", row.Serial)
+			lastNamed[key] = o
 		}
 	}
-	invariant.Check(len(m.operations) == len(ages), "only frameworks with operations are listed")
-	for f, ops := range m.operations {
-		invariant.CheckOne(ops.byAge.youngest == ages[f] && len(ops.named) == len(names[f]), "all that is listed is on the books", "framework", f)
+	for f, all := range m.operations {
+		names += len(all.named)
+		invariant.CheckOne(all.byAge.youngest == last[f], "no other operations are listed", "framework", f)
 	}
+	for key, o := range lastNamed {
+		invariant.CheckOne(m.operations[key.framework].named[key.id].youngest == o, "no other operations have an ID", "operation", key.id)
+	}
+	invariant.Check(len(m.operations) == len(last) && names == len(lastNamed), "only what has operations is listed")
+}
+
+// follows reports whether one comes after another in a chain, or first if that is nil.
+func follows[T any](c *chain[T], older, one *T, of func(*T) *neighbours[T]) bool {
+	next := c.oldest
+	if older != nil {
+		next = of(older).younger
+	}
+	return next == one && of(one).older == older
 }
 
 // checkIndexes verifies that whatever an index finds is there.
