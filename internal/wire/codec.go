@@ -37,12 +37,17 @@ func Marshal(m proto.Message) ([]byte, error) {
 }
 
 // Unmarshal makes m what b says in protocol buffers; b is not kept. It is an
-// error if a required field is missing or messages nest deeper than 100.
+// error if a required field is missing or messages nest deeper than 100. A value
+// that an enum does not have is as if it were not there.
 func Unmarshal(b []byte, m proto.Message) error {
-	if p := planFor(m.ProtoReflect().Descriptor()); p.nests {
+	p := planFor(m.ProtoReflect().Descriptor())
+	if p.nests {
 		if err := p.checkNesting(b, maxNesting); err != nil {
 			return err
 		}
+	}
+	if p.strange(b) {
+		b = p.without(b)
 	}
 	f, ok := m.(fast)
 	if !ok {

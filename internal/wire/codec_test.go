@@ -10,6 +10,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	messages "github.com/meseta-project/meseta/api/messages"
 )
 
 func TestMarshalRequires(t *testing.T) {
@@ -54,6 +55,53 @@ func TestDeepProtobuf(t *testing.T) {
 	if err := Unmarshal(b, &mesos.ContainerID{}); err != nil {
 		t.Errorf("50 levels: %v", err)
 	}
+}
+
+// TestUnknownEnums: a value that an enum does not have is not there, wherever it is;
+// a message that must have one is none.
+func TestUnknownEnums(t *testing.T) {
+	strange, running := mesos.TaskState(1000), mesos.TaskState_TASK_RUNNING
+	update := func(status, latest *mesos.TaskState) *messages.StatusUpdateMessage {
+		return &messages.StatusUpdateMessage{Update: &messages.StatusUpdate{
+			FrameworkId: &mesos.FrameworkID{Value: new("f")}, Timestamp: new(1.0), LatestState: latest,
+			Status: &mesos.TaskStatus{TaskId: &mesos.TaskID{Value: new("t")}, State: status},
+		}}
+	}
+	status := update(&running, nil).Update.Status
+	capability := func(types ...mesos.CapabilityInfo_Capability) *mesos.CapabilityInfo {
+		return &mesos.CapabilityInfo{Capabilities: types}
+	}
+	packed := protowire.AppendTag(nil, 1, protowire.BytesType)
+	packed = protowire.AppendBytes(packed, protowire.AppendVarint(protowire.AppendVarint(nil, 1001), 5_000_000_000))
+	for name, c := range map[string]struct {
+		encoded []byte
+		want    proto.Message // nil: it is refused
+		as      proto.Message
+	}{
+		"known":                {encoded(t, update(&running, &running)), update(&running, &running), &messages.StatusUpdateMessage{}},
+		"optional":             {encoded(t, update(&running, &strange)), update(&running, nil), &messages.StatusUpdateMessage{}},
+		"required":             {encoded(t, update(&strange, &running)), nil, &messages.StatusUpdateMessage{}},
+		"in a list":            {encoded(t, capability(1001, 7, 1002)), capability(1001, 1002), &mesos.CapabilityInfo{}},
+		"in a packed list":     {packed, capability(1001), &mesos.CapabilityInfo{}},
+		"after a known one":    {append(encoded(t, status), 0x10, 0xe8, 0x07), status, &mesos.TaskStatus{}},
+		"and what is cut":      {append(encoded(t, capability(7)), 0x0a), nil, &mesos.CapabilityInfo{}},
+		"of a call is no type": {[]byte{0x10, 0x7f}, &schedulerpb.Call{}, &schedulerpb.Call{}},
+	} {
+		err := Unmarshal(c.encoded, c.as)
+		if (err != nil) != (c.want == nil) || err == nil && !proto.Equal(c.as, c.want) {
+			t.Errorf("%s: %v, %v; want %v", name, c.as, err, c.want)
+		}
+	}
+}
+
+// encoded returns a message in protocol buffers, whether it has all that it must.
+func encoded(t *testing.T, m proto.Message) []byte {
+	t.Helper()
+	b, err := proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestEncodeDecode(t *testing.T) {

@@ -23,7 +23,9 @@ type plan struct {
 	nested   []*field // those that hold messages with required fields, by number
 	// hasRequired: the type, or one inside it, has required fields.
 	// nests: the type, or one inside it, can contain itself.
-	hasRequired, nests bool
+	// hasEnums: the type, or one inside it, has enums.
+	hasRequired, nests, hasEnums bool
+	closed                       []closed // by number
 }
 
 // A field is one field of a plan.
@@ -83,11 +85,13 @@ func planFor(desc protoreflect.MessageDescriptor) *plan {
 	build(desc, built)
 	for _, b := range built {
 		b.hasRequired = reaches(b, map[*plan]bool{}, (*plan).ownRequired)
+		b.hasEnums = reaches(b, map[*plan]bool{}, (*plan).ownEnum)
 		b.nests = reaches(b, map[*plan]bool{}, func(q *plan) bool { return q.contains(q, map[*plan]bool{}) })
 	}
 	for _, b := range built {
 		b.findRequired()
 		b.findNesting()
+		b.findClosed()
 	}
 	for d, b := range built {
 		plans.LoadOrStore(d, b)
