@@ -79,7 +79,7 @@ func (m *Master) do(f *framework, in SchedulerCall) *refusal.Error {
 	case schedulerpb.Call_REQUEST:
 		m.counters.Messages.ResourceRequest++ // the allocator takes no requests
 	case schedulerpb.Call_UPDATE_FRAMEWORK:
-		return m.updateFramework(f, in.Principal, call.UpdateFramework)
+		return m.updateFramework(f, in.Principal, call.UpdateFramework, in.Constraints)
 	case schedulerpb.Call_ACKNOWLEDGE_OPERATION_STATUS:
 		m.acknowledgeOperation(f, call.AcknowledgeOperationStatus)
 	case schedulerpb.Call_RECONCILE_OPERATIONS:

@@ -154,7 +154,7 @@ func (r *replay) replay(c captured) {
 
 func (r *replay) call(c captured, call *schedulerpb.Call) {
 	if call.GetType() == schedulerpb.Call_SUBSCRIBE {
-		r.step(Subscribe{Peer: Peer{Conn: c.Conn, StreamID: "stream"}, Call: call.Subscribe})
+		r.step(Subscribe{Peer: Peer{Conn: c.Conn, StreamID: "stream"}, Call: call.Subscribe, Constraints: r.m.cfg.Compile(call.Subscribe.OfferConstraints)})
 		return
 	}
 	for _, list := range [][]*mesos.OfferID{call.Accept.GetOfferIds(), call.Decline.GetOfferIds()} {

@@ -74,7 +74,9 @@ func anyInput(t *rapid.T, w *world) Input {
 			call.GetType() == schedulerpb.Call_SUBSCRIBE {
 			return nil
 		}
-		return SchedulerCall{Request: 1, Peer: f.peer, Call: call}
+		return SchedulerCall{
+			Request: 1, Peer: f.peer, Call: call, Constraints: w.m.cfg.Compile(call.GetUpdateFramework().GetOfferConstraints()),
+		}
 	case 7:
 		call := &schedulerpb.Call_Subscribe{}
 		fill(t, call.ProtoReflect(), 0)
@@ -86,7 +88,7 @@ func anyInput(t *rapid.T, w *world) Input {
 		if rapid.Bool().Draw(t, "driver") {
 			peer = Peer{Driver: ids.UPID(rapid.SampledFrom(pids).Draw(t, "pid"))}
 		}
-		return Subscribe{Peer: peer, Call: call, Force: rapid.Bool().Draw(t, "force")}
+		return Subscribe{Peer: peer, Call: call, Constraints: w.m.cfg.Compile(call.OfferConstraints), Force: rapid.Bool().Draw(t, "force")}
 	case 8:
 		call := &masterpb.Call{}
 		fill(t, call.ProtoReflect(), 0)

@@ -6,6 +6,7 @@ import (
 	"github.com/meseta-project/meseta/allocation"
 	masterpb "github.com/meseta-project/meseta/api/mesos/v1/master"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
+	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 )
 
@@ -33,20 +34,37 @@ type Input interface{ input() }
 // has checked its form and answered 200 with the stream's ID; a refusal is an
 // ERROR event and [CloseFramework].
 type Subscribe struct {
-	Peer      Peer
-	Principal string // authenticated, "" if not
-	Call      *schedulerpb.Call_Subscribe
-	Force     bool // v0 drivers: take over from another driver
+	Peer        Peer
+	Principal   string // authenticated, "" if not
+	Call        *schedulerpb.Call_Subscribe
+	Constraints Compiled // the call's
+	Force       bool     // v0 drivers: take over from another driver
+}
+
+// Compiled are offer constraints as they are applied. There may be thousands of
+// expressions in them: who has read a call compiles them, not the master's loop.
+type Compiled struct {
+	from        *schedulerpb.OfferConstraints
+	constraints *allocator.Constraints
+	err         error
+}
+
+// Compile makes offer constraints, which may be nil, ready.
+func (cfg Config) Compile(oc *schedulerpb.OfferConstraints) Compiled {
+	c := Compiled{from: oc}
+	c.constraints, c.err = allocator.CompileConstraints(oc, cfg.RegexLimits)
+	return c
 }
 
 // SchedulerCall is any other scheduler call, its form checked. It is answered
 // by one [Reply]: 202 or, for UPDATE_FRAMEWORK, 200, unless it has an error.
 // The peer tells by which stream ID, or from which driver, it came.
 type SchedulerCall struct {
-	Request   RequestID
-	Peer      Peer
-	Principal string
-	Call      *schedulerpb.Call
+	Request     RequestID
+	Peer        Peer
+	Principal   string
+	Call        *schedulerpb.Call
+	Constraints Compiled // of UPDATE_FRAMEWORK
 }
 
 // PeerClosed says that a framework's event stream has ended.

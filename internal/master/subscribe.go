@@ -9,6 +9,7 @@ import (
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/validate"
 )
@@ -26,7 +27,7 @@ func (m *Master) subscribe(in Subscribe) {
 	err := m.checkFramework(info)
 	var w wishes
 	if err == nil {
-		w, err = m.wishesOf(info, in.Call.SuppressedRoles, in.Call.OfferConstraints)
+		w, err = m.wishesOf(info, in.Call.SuppressedRoles, in.Call.OfferConstraints, in.Constraints)
 	}
 	switch {
 	case err != nil:
@@ -78,19 +79,19 @@ type wishes struct {
 
 // wishesOf returns a refusal unless the wishes make sense and are about the
 // framework's own roles.
-func (m *Master) wishesOf(info *mesos.FrameworkInfo, suppressed []string, constraints *schedulerpb.OfferConstraints) (w wishes, err error) {
+func (m *Master) wishesOf(info *mesos.FrameworkInfo, suppressed []string, constraints *schedulerpb.OfferConstraints, compiled Compiled) (w wishes, err error) {
+	invariant.Check(compiled.from == constraints, "the constraints of a call are compiled")
 	if err := validate.SuppressedRoles(rolesOf(info), suppressed); err != nil {
 		return w, err
 	}
 	if err := validate.OfferConstraints(rolesOf(info), constraints); err != nil {
 		return w, err
 	}
-	w.compiled, err = allocator.CompileConstraints(constraints, m.cfg.RegexLimits)
-	if err != nil {
-		return w, refusal.Invalidf("Offer constraints are not valid: %s", err)
+	if compiled.err != nil {
+		return w, refusal.Invalidf("Offer constraints are not valid: %s", compiled.err)
 	}
 	w.suppressed = slices.Compact(slices.Sorted(slices.Values(suppressed)))
-	w.constraints = constraints
+	w.constraints, w.compiled = constraints, compiled.constraints
 	return w, nil
 }
 
@@ -245,7 +246,7 @@ func (m *Master) leavePeer(f *framework, next Peer) {
 }
 
 // updateFramework answers UPDATE_FRAMEWORK.
-func (m *Master) updateFramework(f *framework, principal string, call *schedulerpb.Call_UpdateFramework) *refusal.Error {
+func (m *Master) updateFramework(f *framework, principal string, call *schedulerpb.Call_UpdateFramework, compiled Compiled) *refusal.Error {
 	info := call.GetFrameworkInfo().CloneVT()
 	withPrincipal(info, principal)
 	if err := m.checkFramework(info); err != nil {
@@ -254,7 +255,7 @@ func (m *Master) updateFramework(f *framework, principal string, call *scheduler
 	if err := validate.FrameworkUpdate(f.row.Info, info); err != nil {
 		return refusal.Invalidf("FrameworkInfo update is not valid: %s", err)
 	}
-	w, err := m.wishesOf(info, call.SuppressedRoles, call.OfferConstraints)
+	w, err := m.wishesOf(info, call.SuppressedRoles, call.OfferConstraints, compiled)
 	if err != nil {
 		return refusal.Invalidf("'UpdateFramework' call is not valid: %s", err)
 	}

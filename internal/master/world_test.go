@@ -404,12 +404,12 @@ func (w *world) updateOf(a *testAgent, t *mesos.Task, state, latest mesos.TaskSt
 func (w *world) call(f *testFramework, c *schedulerpb.Call) {
 	w.requests++
 	c.FrameworkId = frameworkID(f.id)
-	w.step(SchedulerCall{Request: w.requests, Peer: f.peer, Principal: f.info.GetPrincipal(), Call: c})
+	w.step(SchedulerCall{Request: w.requests, Peer: f.peer, Principal: f.info.GetPrincipal(), Call: c, Constraints: w.m.cfg.Compile(c.GetUpdateFramework().GetOfferConstraints())})
 }
 
 func (w *world) subscribe(f *testFramework, call *schedulerpb.Call_Subscribe) {
 	w.conns++
 	f.peer = Peer{Conn: w.conns, StreamID: fmt.Sprintf("stream-%d", w.conns)}
 	call.FrameworkInfo = f.info
-	w.step(Subscribe{Peer: f.peer, Call: call})
+	w.step(Subscribe{Peer: f.peer, Call: call, Constraints: w.m.cfg.Compile(call.OfferConstraints)})
 }

@@ -50,7 +50,8 @@ func (s *Server) fromDriver(from ids.UPID, name string, body []byte) (input mast
 	case call.GetType() == schedulerpb.Call_SUBSCRIBE:
 		return s.driverSubscribe(from, call.GetSubscribe(), force), true
 	}
-	return master.SchedulerCall{Peer: peer, Call: call}, true
+	compiled := s.cfg.Master.Compile(call.GetUpdateFramework().GetOfferConstraints())
+	return master.SchedulerCall{Peer: peer, Call: call, Constraints: compiled}, true
 }
 
 // driverSubscribe returns the input, or nil if the driver may not subscribe as
@@ -68,7 +69,8 @@ func (s *Server) driverSubscribe(from ids.UPID, call *schedulerpb.Call_Subscribe
 		s.post(master.ToProcess{From: "master", To: from, Message: &messages.FrameworkErrorMessage{Message: &why}})
 		return nil
 	}
-	return master.Subscribe{Peer: master.Peer{Driver: from}, Principal: as, Call: call, Force: force}
+	compiled := s.cfg.Master.Compile(call.OfferConstraints)
+	return master.Subscribe{Peer: master.Peer{Driver: from}, Principal: as, Call: call, Constraints: compiled, Force: force}
 }
 
 // decodeDriver returns a driver's message as a call, or nil if it is none. A

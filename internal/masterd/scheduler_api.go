@@ -28,9 +28,11 @@ func (s *Server) serveScheduler(w http.ResponseWriter, r *http.Request) {
 		s.subscribe(w, r, call.GetSubscribe())
 		return
 	}
+	compiled := s.cfg.Master.Compile(call.GetUpdateFramework().GetOfferConstraints())
 	_, err := s.ask(r, func(id master.RequestID) master.Input {
 		return master.SchedulerCall{
-			Request: id, Peer: master.Peer{StreamID: r.Header.Get(httpd.StreamID)}, Principal: principal(r), Call: call,
+			Request: id, Peer: master.Peer{StreamID: r.Header.Get(httpd.StreamID)}, Principal: principal(r),
+			Call: call, Constraints: compiled,
 		}
 	})
 	switch {
@@ -54,6 +56,7 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *schedul
 		httpd.Refuse(w, err)
 		return
 	}
+	compiled := s.cfg.Master.Compile(call.OfferConstraints)
 	peer := master.Peer{StreamID: httpd.NewStreamID()}
 	stream, err := httpd.OpenStream(w, httpd.StreamOptions{
 		ContentType: accept, ID: peer.StreamID,
@@ -64,7 +67,7 @@ func (s *Server) subscribe(w http.ResponseWriter, r *http.Request, call *schedul
 		return
 	}
 	peer.Conn = s.streams.add(stream)
-	s.tell(master.Subscribe{Peer: peer, Principal: principal(r), Call: call})
+	s.tell(master.Subscribe{Peer: peer, Principal: principal(r), Call: call, Constraints: compiled})
 	if err := stream.Run(); err != nil {
 		s.log.Debug("a framework's stream ended", attrErr(err))
 	}
