@@ -56,7 +56,7 @@ func TestManyRoles(t *testing.T) {
 	}
 	refused(t, validate.FrameworkInfo(info), "")
 	info.Roles = append(info.Roles, "one/more")
-	refused(t, validate.FrameworkInfo(info), "'FrameworkInfo.roles' contains 10001 items, more than 10000")
+	refused(t, validate.FrameworkInfo(info), "'FrameworkInfo.roles' contains 1001 items, more than 1000")
 }
 
 func TestFrameworkUpdate(t *testing.T) {

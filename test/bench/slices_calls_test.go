@@ -15,6 +15,7 @@ import (
 	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/master"
+	"github.com/meseta-project/meseta/internal/validate"
 )
 
 // manyRoles is how many roles one call of an operator's names.
@@ -33,6 +34,38 @@ func leaveRole(w *watched) {
 			Capabilities: []*mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()}},
 		},
 	}})
+}
+
+// manyRolesOfOne has a framework be in as many roles as one may, leave half of them,
+// come again with those and end.
+func manyRolesOfOne(w *watched) {
+	all := make([]string, validate.MaxRoles)
+	for i := range all {
+		all[i] = "own" + strconv.Itoa(i)
+	}
+	info := func(id *mesos.FrameworkID, roles []string) *mesos.FrameworkInfo {
+		return &mesos.FrameworkInfo{
+			Id: id, User: new("u"), Name: new("f"), Roles: roles, FailoverTimeout: new(3600.0),
+			Capabilities: []*mesos.FrameworkInfo_Capability{{Type: mesos.FrameworkInfo_Capability_MULTI_ROLE.Enum()}},
+		}
+	}
+	subscribe := func(conn master.ConnID, id *mesos.FrameworkID, roles []string) {
+		w.step("subscribe", master.Subscribe{
+			Peer: master.Peer{Conn: conn, StreamID: "many"}, Call: &schedulerpb.Call_Subscribe{FrameworkInfo: info(id, roles)},
+		})
+	}
+	before := len(w.peers)
+	subscribe(1<<32, nil, all)
+	if len(w.peers) == before {
+		w.b.Fatal("it is not subscribed")
+	}
+	id := frameworkID(w.frameworks)
+	named := &mesos.FrameworkID{Value: (*string)(&id)}
+	w.schedulerCall(id, &schedulerpb.Call{Type: schedulerpb.Call_UPDATE_FRAMEWORK.Enum(), UpdateFramework: &schedulerpb.Call_UpdateFramework{
+		FrameworkInfo: info(named, all[len(all)/2:]),
+	}})
+	subscribe(1<<33, named, all[len(all)/2:])
+	w.schedulerCall(id, &schedulerpb.Call{Type: schedulerpb.Call_TEARDOWN.Enum()})
 }
 
 // reconcile has a framework ask about all its tasks.

@@ -200,6 +200,7 @@ var situations = []struct {
 		w.step("tick", master.Tick{})
 	}},
 	{"leave-role", true, leaveRole},
+	{"roles", true, manyRolesOfOne},
 	{"decline", true, declineAll},
 	{"decline-inverse", false, declineInverse},
 	{"disconnect-inverse", false, disconnectInverse},
