@@ -2,6 +2,7 @@ package master
 
 import (
 	"fmt"
+	"math"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
@@ -12,41 +13,134 @@ import (
 )
 
 // An acceptance is an ACCEPT while it is done: its operations take, one after
-// the other, from what the offers held together.
+// the other, from what the offers held together. One of very many tasks or
+// operations is done a part at a time:
+//
+//	each is well-formed? ─▶ each is done ─▶ what is left of the offers is declined
+//	     │                     │  ▲
+//	     └─▶ it fails alone    │  └─ the offers were wrong: each fails
+//	                           └──── the agent went away: what is left fails
+//
+// Between parts what is left of the offers is on no book but the allocator's.
 type acceptance struct {
 	framework *framework
-	agent     *agent
+	agent     *agent // nil: the offers were wrong, or it went away
 	role      string
-	offered   resources.Resources
+	filters   *mesos.Filters
+	offered   resources.Resources // by the offers
+	held      resources.Resources // what was left of the offers when this part began
 	remaining resources.Resources // of the offers
 	resized   resources.Resources // volumes that changed their size
 	shared    resources.Resources // volumes that any number of tasks can use
 	asks      *validate.Framework
 	at        *validate.Agent
 
-	conversions []resources.Conversion
+	conversions []resources.Conversion // that the allocator does not know of
+	converted   bool                   // there were some
+
+	scattered  int // of how many pieces what it takes from, and adds to, is
+	operations []*mesos.Offer_Operation
+	checked    bool         // they are, for their form
+	next       int          // the operation to go on with
+	task       int          // the task of it to go on with
+	group      *launching   // that it launches, nil if it has not begun
+	malformed  map[int]bool // operations
+	fails      *verdict     // why the one to go on with is malformed, nil if it is not known to be
+	fail       *verdict     // why all that are left fail, nil if they do not
+}
+
+// A verdict says why operations fail.
+type verdict struct {
+	state  mesos.TaskState // of the tasks that they launch
+	reason mesos.TaskStatus_Reason
+	task   string // what is said of these
+	other  string // what is said of an operation that is no launch
 }
 
 // accept answers ACCEPT. Wrong offers fail it as a whole; a wrong operation, or
 // a wrong task of a LAUNCH, fails alone. What is left is declined.
 func (m *Master) accept(f *framework, call *schedulerpb.Call_Accept) *refusal.Error {
-	m.countLaunches(call.Operations)
+	x := &acceptance{framework: f, operations: call.Operations, filters: call.Filters}
 	offers, why := m.offersFor(f, m.enough(call.OfferIds))
-	if why != "" {
-		return m.refuseAccept(f, call, why)
+	var err *refusal.Error
+	if why == "" {
+		m.take(x, offers)
+	} else {
+		err = m.respond(response{f, call.OfferIds, nil, m.returnOne})
+		x.fail = f.lost(mesos.TaskStatus_REASON_INVALID_OFFERS, "Task launched with invalid offers: "+why,
+			"Operation attempted with invalid offers: "+why)
 	}
-	x := m.acceptanceOf(f, offers)
-	var rest []*mesos.Offer_Operation
-	for _, op := range call.Operations {
-		if m.wellFormed(f, op) {
-			rest = append(rest, op)
+	if countTasks(call.Operations, m.few()) > m.few() {
+		m.acceptLater(x)
+		return err
+	}
+	budget := math.MaxInt
+	m.goOnAccepting(x, &budget)
+	return err
+}
+
+// lost returns why a framework's operations fail that were right, but cannot be
+// done any more.
+func (f *framework) lost(reason mesos.TaskStatus_Reason, task, other string) *verdict {
+	v := &verdict{mesos.TaskState_TASK_DROPPED, reason, task, other}
+	if !f.caps.partitionAware {
+		v.state = mesos.TaskState_TASK_LOST
+	}
+	return v
+}
+
+// goOnAccepting goes on with an ACCEPT, and reports whether it is done in whole.
+func (m *Master) goOnAccepting(x *acceptance, budget *int) (whole bool) {
+	for ; !x.checked && x.next < len(x.operations); x.next++ {
+		if !m.checkForm(x, x.operations[x.next], budget) {
+			return false
 		}
 	}
-	for _, op := range rest {
-		m.perform(x, op)
+	if !x.checked {
+		x.checked, x.next = true, 0
 	}
-	m.finish(x, call.Filters)
-	return nil
+	for ; x.next < len(x.operations); x.next++ {
+		if !m.perform(x, x.operations[x.next], budget) {
+			return false
+		}
+	}
+	m.finish(x, filtersOr(x.filters))
+	return true
+}
+
+// turn reports whether there is something left of a budget, which is what it may cost
+// in looks at offers, and takes what is done next from it.
+func turn(budget *int, cost int) bool {
+	if *budget <= 0 {
+		return false
+	}
+	*budget -= cost
+	return true
+}
+
+// cost returns what it costs to do one thing, in looks at offers: as much as to look at
+// so many, or more if what the agent has is in very many pieces.
+func (x *acceptance) cost(looks int) int { return looks + x.scattered/64 }
+
+// pieces returns of how many pieces resources are, as of a range of numbers; one of
+// another kind than all others is as much work as eight.
+func pieces(rs resources.Resources) (n int) {
+	for r := range rs.All() {
+		n += 8 + len(r.Ranges()) + len(r.Set())
+	}
+	return n
+}
+
+// countTasks returns how many tasks, and operations that have none, there are in
+// operations, or a number above most if it is more.
+func countTasks(operations []*mesos.Offer_Operation, most int) (n int) {
+	for _, op := range operations {
+		if n > most {
+			break
+		}
+		n += max(1, len(tasksOf(op)))
+	}
+	return n
 }
 
 // enough returns as many of the offers that an ACCEPT names as are to be looked at:
@@ -63,15 +157,13 @@ func (m *Master) enough(names []*mesos.OfferID) []*mesos.OfferID {
 	return names[:min(len(names), max(most, m.cfg.AllocationBudget))]
 }
 
-func (m *Master) countLaunches(ops []*mesos.Offer_Operation) {
-	for _, op := range ops {
-		switch {
-		case op.GetType() != mesos.Offer_Operation_LAUNCH:
-		case len(op.Launch.GetTaskInfos()) > 0:
-			m.counters.Messages.LaunchTasks++
-		default:
-			m.counters.Messages.DeclineOffers++
-		}
+func (m *Master) countLaunch(op *mesos.Offer_Operation) {
+	switch {
+	case op.GetType() != mesos.Offer_Operation_LAUNCH:
+	case len(op.Launch.GetTaskInfos()) > 0:
+		m.counters.Messages.LaunchTasks++
+	default:
+		m.counters.Messages.DeclineOffers++
 	}
 }
 
@@ -123,99 +215,147 @@ func disagreement(f *framework, offers []*offer) string {
 	return ""
 }
 
-// refuseAccept gives back what there is of the offers, and fails every
-// operation.
-func (m *Master) refuseAccept(f *framework, call *schedulerpb.Call_Accept, why string) *refusal.Error {
-	err := m.respond(response{f, call.OfferIds, nil, m.returnOne})
-	state := mesos.TaskState_TASK_DROPPED
-	if !f.caps.partitionAware {
-		state = mesos.TaskState_TASK_LOST
-	}
-	for _, op := range call.Operations {
-		if !isLaunch(op) {
-			m.dropOperation(f, op, "Operation attempted with invalid offers: "+why)
-			continue
-		}
-		m.failTasks(f, tasksOf(op), state, mesos.TaskStatus_REASON_INVALID_OFFERS,
-			"Task launched with invalid offers: "+why)
-	}
-	return err
-}
-
 func isLaunch(op *mesos.Offer_Operation) bool {
 	return op.GetType() == mesos.Offer_Operation_LAUNCH || op.GetType() == mesos.Offer_Operation_LAUNCH_GROUP
 }
 
-// tasksOf returns the tasks that an operation launches.
+// tasksOf returns the tasks that an operation launches, if it does.
 func tasksOf(op *mesos.Offer_Operation) []*mesos.TaskInfo {
-	if op.GetType() == mesos.Offer_Operation_LAUNCH {
+	switch op.GetType() {
+	case mesos.Offer_Operation_LAUNCH:
 		return op.Launch.GetTaskInfos()
-	}
-	return op.LaunchGroup.GetTaskGroup().GetTasks()
-}
-
-// failTasks tells a framework that tasks were not launched. They are on no
-// book.
-func (m *Master) failTasks(f *framework, tasks []*mesos.TaskInfo, state mesos.TaskState, why mesos.TaskStatus_Reason, text string) {
-	for _, t := range tasks {
-		s := m.masterStatus(t.TaskId, t.AgentId, state, why, text)
-		m.countEnd(state, s)
-		m.notify(f, updateEvent(s))
+	case mesos.Offer_Operation_LAUNCH_GROUP:
+		return op.LaunchGroup.GetTaskGroup().GetTasks()
+	default:
+		return nil
 	}
 }
 
-// acceptanceOf takes offers off the books.
-func (m *Master) acceptanceOf(f *framework, offers []*offer) *acceptance {
-	x := &acceptance{framework: f, agent: offers[0].agent, role: offers[0].row.Role}
+// failOperation fails what is left of an operation, and reports whether it did so
+// for all of it.
+func (m *Master) failOperation(x *acceptance, op *mesos.Offer_Operation, v *verdict, budget *int) (done bool) {
+	if !isLaunch(op) {
+		if !turn(budget, 1) {
+			return false
+		}
+		m.dropOperation(x.framework, op, v.other)
+		return true
+	}
+	return x.eachTask(tasksOf(op), budget, 1, func(t *mesos.TaskInfo) { m.failTask(x.framework, t, v) })
+}
+
+// eachTask goes on with the tasks of an operation, and reports whether it is done
+// with all of them.
+func (x *acceptance) eachTask(tasks []*mesos.TaskInfo, budget *int, cost int, do func(*mesos.TaskInfo)) (done bool) {
+	for ; x.task < max(1, len(tasks)); x.task++ {
+		if !turn(budget, cost) {
+			return false
+		}
+		if x.task < len(tasks) {
+			do(tasks[x.task])
+		}
+	}
+	x.task = 0
+	return true
+}
+
+// failTask tells a framework that a task was not launched. It is on no book.
+func (m *Master) failTask(f *framework, t *mesos.TaskInfo, v *verdict) {
+	s := m.masterStatus(t.TaskId, t.AgentId, v.state, v.reason, v.task)
+	m.countEnd(v.state, s)
+	m.notify(f, updateEvent(s))
+}
+
+// take takes offers off the books, for an ACCEPT.
+func (m *Master) take(x *acceptance, offers []*offer) {
+	f := x.framework
+	x.agent, x.role = offers[0].agent, offers[0].row.Role
 	for _, o := range offers {
 		x.offered = x.offered.Add(o.row.Resources)
 		m.removeOffer(o)
 	}
-	x.remaining, x.shared = x.offered, x.offered.Shared()
+	x.held, x.remaining, x.shared = x.offered, x.offered, x.offered.Shared()
 	m.editFramework(f).Counters.OffersAccepted += uint64(len(offers))
-	x.asks, x.at = f.view(), x.agent.view(f)
-	return x
+	x.asks, x.at = f.view(), m.viewOf(x.agent, f)
 }
 
-// wellFormed reports whether an operation makes sense by itself. If not, it
-// fails.
-func (m *Master) wellFormed(f *framework, op *mesos.Offer_Operation) bool {
-	why := ""
-	if err := validate.OperationForm(op); err != nil {
-		why = err.Error()
-	}
-	switch {
-	case why == "" && (op.Id == nil || !isLaunch(op)):
-		return true
-	case why == "":
-		why = "The `id` field cannot be set on " + op.GetType().String() + " operations"
-	case !isLaunch(op):
-		why = "Operation attempted with invalid resources: " + why
-	}
-	switch op.GetType() {
-	case mesos.Offer_Operation_LAUNCH:
-		m.failTasks(f, tasksOf(op), mesos.TaskState_TASK_ERROR, mesos.TaskStatus_REASON_TASK_INVALID, why)
-	case mesos.Offer_Operation_LAUNCH_GROUP:
-		m.failTasks(f, tasksOf(op), mesos.TaskState_TASK_ERROR, mesos.TaskStatus_REASON_TASK_GROUP_INVALID, why)
-	default:
-		m.dropOperation(f, op, why)
-	}
-	return false
-}
-
-// perform does one operation.
-func (m *Master) perform(x *acceptance, op *mesos.Offer_Operation) {
-	switch op.GetType() {
-	case mesos.Offer_Operation_LAUNCH:
-		m.launch(x, op.Launch.GetTaskInfos())
-	case mesos.Offer_Operation_LAUNCH_GROUP:
-		m.launchGroup(x, op.LaunchGroup)
-	default:
-		if !m.operate(x, op) {
-			return
+// checkForm fails an operation that makes no sense by itself. It reports whether it
+// is done with it.
+func (m *Master) checkForm(x *acceptance, op *mesos.Offer_Operation, budget *int) (done bool) {
+	if x.fail == nil && x.fails == nil {
+		if done, x.fails = x.form(op, budget); !done {
+			return false
 		}
 	}
-	if c := &m.editFramework(x.framework).Counters; int(op.GetType()) < len(c.Operations) {
+	if x.fails != nil {
+		if !m.failOperation(x, op, x.fails, budget) {
+			return false
+		}
+		if x.malformed == nil {
+			x.malformed = map[int]bool{}
+		}
+		x.malformed[x.next], x.fails = true, nil
+	}
+	m.countLaunch(op)
+	return true
+}
+
+// form looks at an operation, and says why it makes no sense by itself, or nothing.
+func (x *acceptance) form(op *mesos.Offer_Operation, budget *int) (done bool, fails *verdict) {
+	tasks := tasksOf(op)
+	var err error
+	for ; err == nil && x.task < max(1, len(tasks)); x.task++ {
+		if !turn(budget, 1) {
+			return false, nil
+		}
+		if x.task == 0 {
+			err = validate.OperationForm(op)
+		}
+		if err == nil && x.task < len(tasks) {
+			err = validate.TaskForm(tasks[x.task])
+		}
+	}
+	x.task = 0
+	var why string
+	switch {
+	case err != nil:
+		why = err.Error()
+	case op.Id != nil && isLaunch(op):
+		why = "The `id` field cannot be set on " + op.GetType().String() + " operations"
+	default:
+		return true, nil
+	}
+	v := &verdict{mesos.TaskState_TASK_ERROR, mesos.TaskStatus_REASON_TASK_INVALID, why, "Operation attempted with invalid resources: " + why}
+	if op.GetType() == mesos.Offer_Operation_LAUNCH_GROUP {
+		v.reason = mesos.TaskStatus_REASON_TASK_GROUP_INVALID
+	}
+	return true, v
+}
+
+// perform does one operation, and reports whether it did all of it.
+func (m *Master) perform(x *acceptance, op *mesos.Offer_Operation, budget *int) (done bool) {
+	switch {
+	case x.malformed[x.next]:
+		return turn(budget, 1)
+	case x.fail != nil:
+		return m.failOperation(x, op, x.fail, budget)
+	}
+	switch op.GetType() {
+	case mesos.Offer_Operation_LAUNCH:
+		done = x.eachTask(op.Launch.GetTaskInfos(), budget, x.cost(4), func(info *mesos.TaskInfo) { m.launch(x, info) })
+	case mesos.Offer_Operation_LAUNCH_GROUP:
+		done = m.launchGroup(x, op.LaunchGroup, budget)
+	default:
+		if !turn(budget, x.cost(4)) {
+			return false
+		}
+		if !m.operate(x, op) {
+			return true
+		}
+		done = true
+	}
+	if c := &m.editFramework(x.framework).Counters; done && int(op.GetType()) < len(c.Operations) {
 		c.Operations[op.GetType()]++
 	}
+	return done
 }

@@ -1,6 +1,8 @@
 package master
 
 import (
+	"google.golang.org/protobuf/proto"
+
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/invariant"
@@ -9,17 +11,16 @@ import (
 	"github.com/meseta-project/meseta/resources"
 )
 
-// launch does a LAUNCH: each task for itself.
-func (m *Master) launch(x *acceptance, tasks []*mesos.TaskInfo) {
-	for _, info := range tasks {
-		info = x.prepare(info)
-		if err := validate.Task(info, x.asks, x.at, x.available()); err != nil {
-			m.failTasks(x.framework, []*mesos.TaskInfo{info}, mesos.TaskState_TASK_ERROR,
-				mesos.TaskStatus_REASON_TASK_INVALID, err.Error())
-			continue
-		}
-		m.launchTask(x, info)
+// launch launches a task of a LAUNCH: each is for itself.
+func (m *Master) launch(x *acceptance, info *mesos.TaskInfo) {
+	info = x.prepare(info)
+	if err := validate.Task(info, x.asks, x.at, x.available()); err != nil {
+		m.failTask(x.framework, info, &verdict{
+			state: mesos.TaskState_TASK_ERROR, reason: mesos.TaskStatus_REASON_TASK_INVALID, task: err.Error(),
+		})
+		return
 	}
+	m.launchTask(x, info)
 }
 
 func (m *Master) launchTask(x *acceptance, info *mesos.TaskInfo) {
@@ -29,60 +30,118 @@ func (m *Master) launchTask(x *acceptance, info *mesos.TaskInfo) {
 		fresh = m.needExecutor(x, info.Executor)
 	}
 	m.takeTask(x, info)
-	m.sendLaunch(a, &messages.RunTaskMessage{
+	m.send(a, &messages.RunTaskMessage{
 		Framework:            f.row.Info,
 		Pid:                  new(f.pid()),
-		Task:                 info,
+		Task:                 toldTo(a, info),
 		ResourceVersionUuids: a.versions(),
 		LaunchExecutor:       &fresh,
 	})
 }
 
-// launchGroup does a LAUNCH_GROUP: all its tasks, or none.
-func (m *Master) launchGroup(x *acceptance, op *mesos.Offer_Operation_LaunchGroup) {
-	f, a := x.framework, x.agent
-	executor := x.prepareExecutor(op.Executor)
-	group := &mesos.TaskGroupInfo{}
-	for _, info := range op.TaskGroup.GetTasks() {
-		info = x.prepare(info)
+// A launching is how far it is that a task group is launched:
+//
+//	each task is valid? ─▶ the group is? ─▶ its executor on the books ─▶ each task ─▶ sent
+//	       │                  │
+//	       └──────────────────┴─▶ all tasks fail
+//
+// What is on the books before it is sent the agent is asked about, should it have
+// gone away meanwhile.
+type launching struct {
+	executor *mesos.ExecutorInfo
+	tasks    []*mesos.TaskInfo // with what frameworks may leave out
+	form     *validate.Group
+	valid    bool // as a whole
+	fails    *verdict
+	onBooks  bool // the executor is
+	fresh    bool // the agent has to launch it
+}
+
+// launchGroup does a LAUNCH_GROUP: all its tasks, or none. It reports whether it is
+// done.
+func (m *Master) launchGroup(x *acceptance, op *mesos.Offer_Operation_LaunchGroup, budget *int) (done bool) {
+	tasks := op.TaskGroup.GetTasks()
+	if x.group == nil {
+		executor := x.prepareExecutor(op.Executor)
+		x.group = &launching{executor: executor, form: validate.NewGroup(executor, x.asks, x.at)}
+	}
+	g := x.group
+	if !g.validate(x, tasks, budget) {
+		return false
+	}
+	if g.fails != nil {
+		done = x.eachTask(tasks, budget, 1, func(t *mesos.TaskInfo) { m.failTask(x.framework, t, g.fails) })
+	} else {
+		done = m.launchValid(x, g, budget)
+	}
+	if done {
+		x.group = nil
+	}
+	return done
+}
+
+// validate goes on with looking at a group, and reports whether it is done: if it is
+// not valid, fails says why.
+func (g *launching) validate(x *acceptance, tasks []*mesos.TaskInfo, budget *int) (done bool) {
+	var err error
+	for len(g.tasks) < len(tasks) && !g.valid && g.fails == nil {
+		if !turn(budget, x.cost(2)) {
+			return false
+		}
+		info := x.prepare(tasks[len(g.tasks)])
 		if info.Executor == nil {
-			info.Executor = executor
+			info.Executor = g.executor
 		}
-		group.Tasks = append(group.Tasks, info)
+		g.tasks = append(g.tasks, info)
+		if err = g.form.Add(info); err != nil {
+			break
+		}
 	}
-	if err := validate.TaskGroup(group, executor, x.asks, x.at, x.available()); err != nil {
-		m.failTasks(f, group.Tasks, mesos.TaskState_TASK_ERROR, mesos.TaskStatus_REASON_TASK_GROUP_INVALID, err.Error())
-		return
+	if err == nil && !g.valid && g.fails == nil {
+		err = g.form.Whole(x.available())
+		g.valid = err == nil
 	}
-	fresh := m.needExecutor(x, executor)
-	for _, info := range group.Tasks {
-		m.takeTask(x, info)
+	if err != nil {
+		g.fails = &verdict{
+			state: mesos.TaskState_TASK_ERROR, reason: mesos.TaskStatus_REASON_TASK_GROUP_INVALID, task: err.Error(),
+		}
 	}
-	m.sendLaunch(a, &messages.RunTaskGroupMessage{
-		Framework:            f.row.Info,
-		Executor:             executor,
-		TaskGroup:            group,
-		ResourceVersionUuids: a.versions(),
-		LaunchExecutor:       &fresh,
-	})
+	return true
 }
 
-// sendLaunch sends a launch in the form that the agent understands.
-func (m *Master) sendLaunch(a *agent, msg any) {
-	switch msg := msg.(type) {
-	case *messages.RunTaskMessage:
-		if !a.caps.reservationRefinement {
-			msg = msg.CloneVT()
-			mustDowngrade(resources.DowngradeMessage(msg))
-		}
-		m.send(a, msg)
-	case *messages.RunTaskGroupMessage:
-		if !a.caps.reservationRefinement {
-			msg = msg.CloneVT()
-			mustDowngrade(resources.DowngradeMessage(msg))
-		}
-		m.send(a, msg)
+// launchValid launches a group that is valid, and reports whether it is done.
+func (m *Master) launchValid(x *acceptance, g *launching, budget *int) (done bool) {
+	f, a := x.framework, x.agent
+	if !g.onBooks {
+		g.onBooks, g.fresh = true, m.needExecutor(x, g.executor)
 	}
+	if !x.eachTask(g.tasks, budget, x.cost(2), func(info *mesos.TaskInfo) {
+		m.takeTask(x, info)
+		g.tasks[x.task] = toldTo(a, info)
+	}) {
+		return false
+	}
+	m.send(a, &messages.RunTaskGroupMessage{
+		Framework:            f.row.Info,
+		Executor:             toldTo(a, g.executor),
+		TaskGroup:            &mesos.TaskGroupInfo{Tasks: g.tasks},
+		ResourceVersionUuids: a.versions(),
+		LaunchExecutor:       &g.fresh,
+	})
+	return true
+}
+
+// toldTo returns what is launched in the form that the agent understands.
+func toldTo[M interface {
+	proto.Message
+	CloneVT() M
+}](a *agent, what M) M {
+	if a.caps.reservationRefinement {
+		return what
+	}
+	what = what.CloneVT()
+	mustDowngrade(resources.DowngradeMessage(what))
+	return what
 }
 
 func mustDowngrade(err error) {

@@ -106,18 +106,29 @@ func (x *acceptance) take(rs resources.Resources) {
 	x.remaining = x.remaining.Sub(rs)
 }
 
-// finish gives back what is left of the offers: what was converted at once,
-// what was not used with the filters of the call.
-func (m *Master) finish(x *acceptance, filters *mesos.Filters) {
-	if len(x.conversions) > 0 || !x.remaining.Contains(x.offered) {
-		m.alloc.Accepted(x.framework.id, x.role)
+// settle has the allocator know what was converted in this part.
+func (m *Master) settle(x *acceptance) {
+	if len(x.conversions) == 0 {
+		return
 	}
-	if len(x.conversions) > 0 {
-		m.alloc.UpdateAllocation(x.framework.id, x.agent.id, x.offered, x.conversions)
+	m.alloc.UpdateAllocation(x.framework.id, x.agent.id, x.held, x.conversions)
+	x.converted = true
+	x.conversions = nil
+}
+
+// finish gives back what is left of the offers: what was converted at once,
+// what was not used with the filters.
+func (m *Master) finish(x *acceptance, filters *mesos.Filters) {
+	if x.agent == nil {
+		return
+	}
+	m.settle(x)
+	if x.converted || !x.remaining.Contains(x.offered) {
+		m.alloc.Accepted(x.framework.id, x.role)
 	}
 	made := x.remaining.Add(x.resized).Sub(x.offered)
 	m.alloc.Recover(m.now, x.framework.id, x.agent.id, made, nil)
-	m.alloc.Recover(m.now, x.framework.id, x.agent.id, x.remaining.Add(x.resized).Sub(made), filtersOr(filters))
+	m.alloc.Recover(m.now, x.framework.id, x.agent.id, x.remaining.Add(x.resized).Sub(made), filters)
 }
 
 // allocatedOperation returns an operation whose resources are in the form with

@@ -181,6 +181,7 @@ func (m *Master) disconnectAgent(a *agent) {
 	row := m.editAgent(a)
 	row.Connected, row.Active = false, false
 	m.alloc.DeactivateAgent(a.id)
+	m.breakOff(a)
 	m.rescindAll(a)
 	a.away = m.after(m.cfg.AgentReregisterTimeout, deadline{kind: agentAway, agent: a.id})
 	m.log.Info("agent disconnected", slog.String("agent_id", string(a.id)))

@@ -124,6 +124,7 @@ func (m *Master) agentReadmitted(back readmitted) {
 // knownAgentBack reconciles an agent on the books with what it says of itself.
 func (m *Master) knownAgentBack(a *agent, from ids.UPID, msg *messages.ReregisterSlaveMessage) {
 	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
+	m.breakOff(a)
 	if !total.Equal(a.row.Total) {
 		m.rescindAll(a) // they may be of what is no more
 	}

@@ -37,6 +37,9 @@ func (m *Master) Check() {
 		invariant.CheckOne(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
 	m.checkOperations()
+	for _, b := range m.backlogs {
+		m.checkBacklog(b)
+	}
 	m.checkIndexes()
 	m.checkTallies()
 }
@@ -140,6 +143,18 @@ func (m *Master) checkFrameworkBooks(f *framework) {
 	}
 	invariant.CheckOne(len(f.completed) <= m.cfg.MaxCompletedTasksPerFramework &&
 		len(f.unreachable) <= m.cfg.MaxUnreachableTasksPerFramework, "framework's lists are bounded", "framework", f.id)
+}
+
+// checkBacklog verifies that an ACCEPT is of who is there, for an agent that is.
+func (m *Master) checkBacklog(b *backlog) {
+	f, x := b.framework, b.accepting
+	invariant.CheckOne(f.backlog == b, "framework knows its backlog", "framework", f.id)
+	if x == nil {
+		return
+	}
+	invariant.CheckOne(x.framework == f && m.frameworks[f.id] == f, "framework that is over accepts nothing", "framework", f.id)
+	invariant.CheckOne(x.agent == nil || m.agents[x.agent.id] == x.agent && x.agent.row.Connected, "ACCEPT is for an agent that is connected", "framework", f.id)
+	invariant.CheckOne(x.agent == nil || len(x.conversions) == 0, "the allocator knows what was converted", "framework", f.id)
 }
 
 // checkAges verifies that a framework's tasks are listed from the youngest to the

@@ -111,10 +111,11 @@ func (m *Master) committed(seq uint64) {
 }
 
 // proceedSome does what waited for batches that are durable. An agent that comes is
-// as much work as to look at eight offers; one that goes is told to all frameworks,
-// and it stays until all operations on it have ended.
+// as much work as to look at eight offers; one that goes is told to all frameworks.
+// What becomes of an agent waits for the ACCEPTs for it, and it stays until all
+// operations on it have ended.
 func (m *Master) proceedSome(budget int) (left int) {
-	for budget > 0 && len(m.waiting) > 0 && m.waiting[0].seq <= m.durable {
+	for budget > 0 && len(m.waiting) > 0 && m.waiting[0].seq <= m.durable && !m.accepts(agentOf(m.waiting[0].then)) {
 		then := m.waiting[0].then
 		if budget = m.endOperations(then, budget); budget <= 0 {
 			return 0
@@ -132,6 +133,22 @@ func (m *Master) proceedSome(budget int) (left int) {
 		m.proceed(then)
 	}
 	return max(0, budget)
+}
+
+// agentOf returns which agent on the books an action is about, or "".
+func agentOf(a action) ids.AgentID {
+	switch a := a.(type) {
+	case lost:
+		return a.agent
+	case dismissed:
+		return a.agent
+	case availabilitySet:
+		return a.agent
+	case wentGone:
+		return a.agent
+	default:
+		return ""
+	}
 }
 
 func (m *Master) proceed(a action) {

@@ -73,6 +73,7 @@ type framework struct {
 	executors    map[executorKey]*executor
 	offers       map[ids.OfferID]*offer
 	withdrawn    map[string]withdrawal // by role; nil: there are none
+	backlog      *backlog              // nil: none of its ACCEPTs is done a part at a time
 	responding   int                   // how many offers its responses name that are not taken yet
 	inverse      map[ids.OfferID]*inverseOffer
 	agents       map[ids.AgentID]*agent // on which it ran something

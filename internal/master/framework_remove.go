@@ -29,6 +29,7 @@ func (m *Master) removeFramework(f *framework) {
 	if f.state == active {
 		m.alloc.DeactivateFramework(f.id)
 	}
+	m.abandon(f)
 	m.setState(f, completed)
 	delete(m.frameworks, f.id)
 	m.withdraw(f, f.roles, false)

@@ -68,6 +68,7 @@ type Master struct {
 	errands    []*errand          // of operators
 	undertaken map[RequestID]bool // calls that errands are for and that have no answer yet
 	responses  []*response        // of frameworks, to many offers
+	backlogs   []*backlog         // of frameworks, to ACCEPTs of many tasks
 	answers    []*framework       // with answers that are not given in whole
 	entering   []*agent           // with operations that they have listed and that are not on the books yet
 	announcing []*announcement    // of frameworks, to many agents
@@ -164,6 +165,15 @@ func (m *Master) Step(now time.Time, in Input) {
 		return
 	}
 	m.fire()
+	if b := m.backlogOf(in); b != nil {
+		m.wait(b, in)
+		return
+	}
+	m.handle(in)
+}
+
+// handle does what an input asks for.
+func (m *Master) handle(in Input) {
 	switch in := in.(type) {
 	case Subscribe:
 		m.subscribe(in)
@@ -213,9 +223,8 @@ func (m *Master) refuseAll(in Input) {
 // allocator has had its turn.
 func (m *Master) Effects() Effects {
 	if m.info != nil {
-		m.lookAfterDraining()
-		m.rankNow()
 		m.allocate()
+		m.lookAfterDraining()
 		if m.explore() {
 			m.out.Wake = m.now
 		}

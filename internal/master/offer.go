@@ -39,6 +39,7 @@ func (m *Master) allocate() {
 		m.out.Wake = m.now
 		return
 	}
+	m.rankNow()
 	allocations, more := m.alloc.Run(m.now, budget)
 	for len(allocations) > 0 {
 		n := 1
@@ -62,6 +63,7 @@ func (m *Master) allocate() {
 func (m *Master) goOn(budget int) (left int) {
 	budget = m.recallSome(budget)
 	budget = m.respondSome(budget)
+	budget = m.acceptSome(budget)
 	budget = m.proceedSome(budget)
 	budget = m.goOnErrands(budget)
 	budget = m.giveUpSome(budget)

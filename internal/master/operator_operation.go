@@ -65,7 +65,7 @@ func (m *Master) operatorOperation(on *mesos.AgentID, op *mesos.Offer_Operation,
 	}
 	op = op.CloneVT()
 	resources.UpgradeMessage(op)
-	if err := validate.Operation(op, validate.Requester{Principal: principal}, a.view(nil)); err != nil {
+	if err := validate.Operation(op, validate.Requester{Principal: principal}, m.viewOf(a, nil)); err != nil {
 		return refusal.Invalidf("Invalid %s operation on agent %s: %s", op.GetType(), a, err)
 	}
 	conversions, err := resources.Conversions(op)

@@ -16,6 +16,8 @@ import (
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/role"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // TestRandomHistories has agents, frameworks and operators do anything in any
@@ -31,6 +33,7 @@ func TestRandomHistories(t *testing.T) {
 		h := &history{t: t, w: newWorld(cfg)}
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			deeds[rapid.SampledFrom(usual).Draw(t, "deed")](h)
+			h.conserved()
 			h.w.out.Reset()
 		}
 		h.w.hold = false
@@ -243,7 +246,7 @@ func (h *history) accept() {
 		call.Operations = append(call.Operations, h.operation(agentID(o.agent.id), o.row.Role))
 	}
 	h.w.call(f, &schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: call})
-	if h.w.m.offers[o.row.ID] != nil && !o.isWithdrawn() && len(h.w.m.responses) == 0 {
+	if h.w.m.offers[o.row.ID] != nil && !o.isWithdrawn() && len(h.w.m.responses)+len(h.w.m.backlogs) == 0 {
 		h.t.Fatalf("offer %s is there after it was accepted", o.row.ID)
 	}
 }
@@ -348,9 +351,13 @@ func (h *history) operation(on *mesos.AgentID, role string) *mesos.Offer_Operati
 		task.Executor = executor
 		task.Executor.Command = &mesos.CommandInfo{Value: new("run")}
 	}
+	tasks := []*mesos.TaskInfo{task}
+	for i := range rapid.IntRange(0, 2).Draw(h.t, "more") {
+		tasks = append(tasks, testTask(fmt.Sprintf("%s-%d", id, i), "cpus:0.5;mem:32", on))
+	}
 	return &mesos.Offer_Operation{
 		Type:   mesos.Offer_Operation_LAUNCH.Enum(),
-		Launch: &mesos.Offer_Operation_Launch{TaskInfos: []*mesos.TaskInfo{task}},
+		Launch: &mesos.Offer_Operation_Launch{TaskInfos: tasks},
 	}
 }
 
@@ -543,13 +550,57 @@ func (h *history) maintain() {
 	})
 }
 
+// conserved checks that the allocator takes for used what is on the books, what is
+// offered, and what is left of the offers of an ACCEPT that goes on; no more and no
+// less.
+func (h *history) conserved() {
+	m := h.w.m
+	used := map[string]*tally{}
+	count := func(top string, r resources.Resource) {
+		if used[top] == nil {
+			used[top] = &tally{}
+		}
+		used[top].add(r.Name(), r.Amount())
+	}
+	countUsed := func(rs resources.Resources) {
+		for r := range rs.All() {
+			if countsForQuota(r) {
+				count(role.Top(r.AllocationRole()), r)
+			}
+		}
+	}
+	for _, a := range m.agents {
+		for r := range a.row.Total.All() {
+			if r.IsReserved() {
+				count(role.Top(r.Role()), r)
+			}
+		}
+		countUsed(a.row.Allocated)
+		countUsed(a.row.Offered)
+	}
+	for _, b := range m.backlogs {
+		if x := b.accepting; x != nil && x.agent != nil {
+			countUsed(x.remaining.Add(x.resized))
+		}
+	}
+	for _, top := range []string{"x", "y", "*"} {
+		want := tally{}
+		if used[top] != nil {
+			want = *used[top]
+		}
+		if got := m.alloc.Consumed(top); !got.Equal(want.quantities()) {
+			h.t.Fatalf("the allocator takes %s for used by %s, the books %s", got, top, want.quantities())
+		}
+	}
+}
+
 // rest checks what must be so when nothing has happened for long: whoever is
 // silent is off the books, and nothing waits any more.
 func (h *history) rest() {
 	m := h.w.m
-	if len(m.waiting)+len(m.leaving)+len(m.returning)+len(m.admitting)+m.recovered.Len()+len(m.removals.waits)+len(m.entering) > 0 {
-		h.t.Fatalf("something is left undone: waiting %d, leaving %v, returning %v, admitting %v, recovered %d, removals %d, entering %d",
-			len(m.waiting), m.leaving, m.returning, m.admitting, m.recovered.Len(), len(m.removals.waits), len(m.entering))
+	if len(m.waiting)+len(m.backlogs)+len(m.leaving)+len(m.returning)+len(m.admitting)+m.recovered.Len()+len(m.removals.waits)+len(m.entering) > 0 {
+		h.t.Fatalf("something is left undone: waiting %d, backlogs %d, leaving %v, returning %v, admitting %v, recovered %d, removals %d, entering %d",
+			len(m.waiting), len(m.backlogs), m.leaving, m.returning, m.admitting, m.recovered.Len(), len(m.removals.waits), len(m.entering))
 	}
 	for _, a := range m.agents {
 		if !a.row.Connected {

@@ -170,3 +170,60 @@ func TestNamesTasks(t *testing.T) {
 		}
 	}
 }
+
+// TestLaunchesMany: an ACCEPT of very many tasks is done a part at a time, and what
+// the framework calls for meanwhile waits; of what would fill the memory no more than
+// so much.
+func TestLaunchesMany(t *testing.T) {
+	const budget = 500
+	k := newTalker(t, budget)
+	task := &mesos.TaskInfo{TaskId: &mesos.TaskID{Value: new("t")}, AgentId: &mesos.AgentID{Value: new("a")}}
+	launch := &mesos.Offer_Operation{Type: mesos.Offer_Operation_LAUNCH.Enum(), Launch: &mesos.Offer_Operation_Launch{
+		TaskInfos: slices.Repeat([]*mesos.TaskInfo{task}, 10*budget),
+	}}
+	accept := &schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: &schedulerpb.Call_Accept{
+		OfferIds: []*mesos.OfferID{{Value: new("no offer")}}, Operations: []*mesos.Offer_Operation{launch},
+	}}
+	for range 2 {
+		if err, events := k.call(accept); err != nil || len(events) > 0 {
+			t.Fatalf("%v, %d events", err, len(events))
+		}
+	}
+	one := []*schedulerpb.Call_Reconcile_Task{{TaskId: &mesos.TaskID{Value: new("t")}}}
+	reconcile := &schedulerpb.Call{Type: schedulerpb.Call_RECONCILE.Enum(), Reconcile: &schedulerpb.Call_Reconcile{Tasks: one}}
+	waiting := 0
+	for ; ; waiting++ {
+		if err, _ := k.call(reconcile); err != nil {
+			if err.Reason != refusal.Unavailable {
+				t.Error(err)
+			}
+			break
+		}
+	}
+	if waiting == 0 || waiting > maxBacklog {
+		t.Errorf("%d calls wait", waiting)
+	}
+	events, replies := 0, 0
+	for steps := 0; len(k.m.backlogs) > 0; steps++ {
+		n := 0
+		for _, sent := range k.m.Effects().Messages {
+			switch sent.(type) {
+			case ToFramework:
+				n++
+			case Reply:
+				replies++
+			default:
+			}
+		}
+		if n > budget || steps > 20*budget {
+			t.Fatalf("%d are answered in step %d", n, steps)
+		}
+		events += n
+	}
+	if want := 20*budget + waiting; events != want || replies != waiting+1 {
+		t.Errorf("%d events, not %d, and %d replies, not %d", events, want, replies, waiting+1)
+	}
+	if _, events := k.call(reconcile); len(events) != 1 {
+		t.Errorf("%d events when nothing waits any more", len(events))
+	}
+}

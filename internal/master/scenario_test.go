@@ -37,7 +37,7 @@ import (
 //	update-framework NAME …     as subscribe
 //	close NAME                  its stream ends
 //	accept NAME OFFER[,OFFER…] [refuse=S]
-//	   launch TASK RESOURCES [executor=E:RESOURCES] [on=AGENT]
+//	   launch TASK RESOURCES [TASK RESOURCES…] [executor=E:RESOURCES] [on=AGENT]
 //	   group EXECUTOR RESOURCES TASK RESOURCES [TASK RESOURCES…]
 //	   reserve RESOURCES [id=ID]
 //	decline NAME OFFER,… [refuse=S]
@@ -55,7 +55,7 @@ import (
 //	schedule [MACHINE… in=D]; down|up MACHINE…   machines are agents' names, or HOST/IP
 //	accept-inverse|decline-inverse NAME OFFER,… [refuse=S]; answers
 //	drain NAME [gone] [grace=D]; deactivate|reactivate|mark-gone NAME
-//	advance D; state; counters
+//	advance D; parts N; state; counters
 func TestScenarios(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		w := newWorld(DefaultConfig())
@@ -504,7 +504,13 @@ var commands = map[string]func(*world, line){
 		w.commit()
 	},
 	"advance": func(w *world, l line) { w.advance(duration(l.t, l.at(0))) },
-	"state":   func(w *world, _ line) { w.printState() },
+	"parts": func(w *world, l line) {
+		n, _ := strconv.Atoi(l.at(0))
+		for range n {
+			w.step(Tick{})
+		}
+	},
+	"state": func(w *world, _ line) { w.printState() },
 	"counters": func(w *world, _ line) {
 		c := w.m.Snapshot().Counters
 		w.printf("scheduled %d completed %d canceled %d removals %d unhealthy %d registered %d unregistered %d",
@@ -656,8 +662,8 @@ func testOperation(w *world, l line, words []string, on *mesos.AgentID) *mesos.O
 	case "launch":
 		op.Type = mesos.Offer_Operation_LAUNCH.Enum()
 		op.Launch = &mesos.Offer_Operation_Launch{}
-		if len(plain) > 1 {
-			t := testTask(plain[1], plain[2], on)
+		for i := 1; i < len(plain); i += 2 {
+			t := testTask(plain[i], plain[i+1], on)
 			t.Resources = append(t.Resources, extra...)
 			if name, rs, ok := strings.Cut(executor, ":"); ok {
 				t.Command = nil

@@ -29,9 +29,9 @@ func (f *framework) presence(id ids.TaskID) validate.TaskPresence {
 	return validate.NoTask
 }
 
-// view returns what validation must know of an agent, for a framework, or for
+// viewOf returns what validation must know of an agent, for a framework, or for
 // an operator if it is nil.
-func (a *agent) view(f *framework) *validate.Agent {
+func (m *Master) viewOf(a *agent, f *framework) *validate.Agent {
 	return &validate.Agent{
 		ID:           a.id,
 		Capabilities: a.caps.Capabilities,
@@ -43,7 +43,22 @@ func (a *agent) view(f *framework) *validate.Agent {
 		},
 		Containers:   func(id ids.ExecutorID) iter.Seq[*mesos.ContainerInfo] { return a.containers(f, id) },
 		Checkpointed: a.row.Total.NeedingCheckpoint(),
-		Used:         func(yield func(resources.Resources) bool) { yield(a.row.Allocated) },
+		Used:         m.usedOn(a, f),
+	}
+}
+
+// usedOn yields what is used on an agent, and what of shared volumes other frameworks'
+// ACCEPTs have that are not done in whole: their tasks may use it yet.
+func (m *Master) usedOn(a *agent, f *framework) iter.Seq[resources.Resources] {
+	return func(yield func(resources.Resources) bool) {
+		if !yield(a.row.Allocated) {
+			return
+		}
+		for _, b := range m.backlogs {
+			if x := b.accepting; x != nil && x.agent == a && b.framework != f && !yield(x.shared) {
+				return
+			}
+		}
 	}
 }
 

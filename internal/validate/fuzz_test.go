@@ -43,7 +43,7 @@ var rules = []func(data []byte) error{
 	}),
 	rule(func(m *mesos.TaskInfo) error { return validate.Task(m, framework(), agent(), offered()) }),
 	rule(func(m *mesos.Offer_Operation_LaunchGroup) error {
-		return validate.TaskGroup(m.GetTaskGroup(), m.GetExecutor(), framework(), agent(), offered())
+		return taskGroup(m.GetTaskGroup(), m.GetExecutor(), framework(), agent(), offered())
 	}),
 }
 

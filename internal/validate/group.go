@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -17,31 +16,71 @@ const (
 	minMem  = 32 * resources.Unit // megabytes
 )
 
-// TaskGroup refuses a LAUNCH_GROUP that cannot be launched, as Task does: all
-// of it, if any of its tasks cannot.
-func TaskGroup(
-	group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo, f *Framework, a *Agent, offered resources.Resources,
-) error {
-	seen := map[string]bool{}
-	for _, t := range group.GetTasks() {
-		id := t.GetTaskId().GetValue()
-		if err := groupTask(t, f, a); err != nil {
-			return refusal.Invalidf("Task '%s' is invalid: %s", id, err)
-		}
-		// Mesos does not look for this, and ends when it launches the second.
-		if seen[id] {
-			return refusal.Invalidf("Task '%s' is invalid: Task has duplicate ID: %s", id, id)
-		}
-		seen[id] = true
+// A Group is a task group that is validated task by task, as there may be very
+// many, and then as a whole.
+type Group struct {
+	executor  *mesos.ExecutorInfo
+	framework *Framework
+	agent     *Agent
+
+	seen    map[string]bool
+	parts   []resources.Resources // what each of the tasks uses
+	used    resources.Resources   // what all use
+	apart   resources.Quantities  // of numbers and items, if none is used twice
+	other   *mesos.TaskInfo       // the first that has another executor
+	cgroups cgroups
+}
+
+// cgroups tell whether tasks are in their executor's control groups.
+type cgroups struct{ share, dont bool }
+
+func (c *cgroups) add(container *mesos.ContainerInfo) {
+	if shares, _ := sharesCgroups(container); shares {
+		c.share = true
+	} else {
+		c.dont = true
 	}
+}
+
+// NewGroup returns a group without tasks, of an executor, for the framework on the
+// agent.
+func NewGroup(e *mesos.ExecutorInfo, f *Framework, a *Agent) *Group {
+	return &Group{executor: e, framework: f, agent: a, seen: map[string]bool{}}
+}
+
+// Add adds a task, and refuses the group if it cannot be launched.
+func (g *Group) Add(t *mesos.TaskInfo) error {
+	id := t.GetTaskId().GetValue()
+	if err := groupTask(t, g.framework, g.agent); err != nil {
+		return refusal.Invalidf("Task '%s' is invalid: %s", id, err)
+	}
+	// Mesos does not look for this, and ends when it launches the second.
+	if g.seen[id] {
+		return refusal.Invalidf("Task '%s' is invalid: Task has duplicate ID: %s", id, id)
+	}
+	g.seen[id] = true
+	if g.other == nil && !sameExecutors(t.Executor, g.executor) {
+		g.other = t
+	}
+	rs := resources.Trusted(t.GetResources())
+	g.parts, g.used = append(g.parts, rs), g.used.Add(rs)
+	g.apart = g.apart.Add(rs.NonScalars().Quantities())
+	g.cgroups.add(t.GetContainer())
+	return nil
+}
+
+// Whole refuses the group, all of whose tasks were added, as Task does: all of it,
+// if any of its tasks cannot be launched out of what is left of the offers.
+func (g *Group) Whole(offered resources.Resources) error {
+	e := g.executor
 	return first(
-		func() error { return executorOn(e, f, a) },
-		func() error { return groupExecutor(group, e) },
+		func() error { return executorOn(e, g.framework, g.agent) },
+		g.ofExecutor,
 		func() error { return executorMinimum(e) },
-		func() error { return groupResources(group, e) },
-		func() error { return groupFits(group, e, a, offered) },
+		g.usesResources,
+		func() error { return g.fits(offered) },
 		func() error { return ownCgroups(e) },
-		func() error { return groupCgroups(group, e, a) },
+		g.agreesOnCgroups,
 	)
 }
 
@@ -67,20 +106,17 @@ func groupTask(t *mesos.TaskInfo, f *Framework, a *Agent) error {
 	return nil
 }
 
-func groupExecutor(group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo) error {
-	switch {
+func (g *Group) ofExecutor() error {
+	switch e := g.executor; {
 	case e.Type == nil:
 		return refusal.Invalidf("'ExecutorInfo.type' must be set")
 	case e.GetType() == mesos.ExecutorInfo_UNKNOWN:
 		return refusal.Invalidf("Unknown executor type")
 	case e.Container != nil && e.Container.GetType() == mesos.ContainerInfo_DOCKER:
 		return refusal.Invalidf("Docker ContainerInfo is not supported on the executor")
-	}
-	for _, t := range group.GetTasks() {
-		if t.Executor != nil && !sameExecutors(t.Executor, e) {
-			return refusal.Invalidf("The `ExecutorInfo` of task '%s' is different from executor '%s'",
-				t.GetTaskId().GetValue(), e.GetExecutorId().GetValue())
-		}
+	case g.other != nil:
+		return refusal.Invalidf("The `ExecutorInfo` of task '%s' is different from executor '%s'",
+			g.other.GetTaskId().GetValue(), e.GetExecutorId().GetValue())
 	}
 	return nil
 }
@@ -120,28 +156,18 @@ func megabytes(a resources.Amount) string {
 	return strconv.FormatInt(n, 10) + []string{"MB", "GB", "TB"}[unit]
 }
 
-// parts returns what each of the tasks uses.
-func parts(group *mesos.TaskGroupInfo) []resources.Resources {
-	all := make([]resources.Resources, 0, len(group.GetTasks()))
-	for _, t := range group.GetTasks() {
-		all = append(all, resources.Trusted(t.GetResources()))
-	}
-	return all
-}
-
-func groupResources(group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo) error {
-	executor, tasks := resources.Trusted(e.GetResources()), parts(group)
-	all := slices.Concat(tasks, []resources.Resources{executor})
-	total := resources.Sum(all...)
+func (g *Group) usesResources() error {
+	executor := resources.Trusted(g.executor.GetResources())
+	total := g.used.Add(executor)
 	if err := uniquePersistence(total); err != nil {
 		return within("Task group and executor use duplicate persistence ID", err)
 	}
 	if err := oneRevocability(total); err != nil {
 		return within("Task group and executor mix revocable and non-revocable resources", err)
 	}
-	if overlap(all...) {
+	if !total.NonScalars().Quantities().Equal(g.apart.Add(executor.NonScalars().Quantities())) {
 		return refusal.Invalidf("There are overlapping resources in the task group's task resources %s"+
-			" and/or executor resources %s", list(tasks), executor)
+			" and/or executor resources %s", list(g.parts), executor)
 	}
 	return nil
 }
@@ -155,10 +181,10 @@ func list(rs []resources.Resources) string {
 	return "[ " + strings.Join(texts, ", ") + " ]"
 }
 
-func groupFits(group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo, a *Agent, offered resources.Resources) error {
-	needed := resources.Sum(parts(group)...)
-	if existing(a, e) == nil {
-		needed = needed.Add(resources.Trusted(e.GetResources()))
+func (g *Group) fits(offered resources.Resources) error {
+	needed := g.used
+	if existing(g.agent, g.executor) == nil {
+		needed = needed.Add(resources.Trusted(g.executor.GetResources()))
 	}
 	if !offered.Contains(needed) {
 		return refusal.Invalidf("Total resources %s required by task group and its executor are more than available %s",
@@ -167,32 +193,20 @@ func groupFits(group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo, a *Agent, offe
 	return nil
 }
 
-// groupCgroups refuses tasks of which some are in their executor's control
-// groups and some are not, in the group or together with those that the
-// executor already has.
-func groupCgroups(group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo, a *Agent) error {
-	if len(group.GetTasks()) == 0 {
-		return nil
-	}
-	shares, _ := sharesCgroups(group.GetTasks()[0].GetContainer())
-	differs := func(c *mesos.ContainerInfo) bool {
-		other, _ := sharesCgroups(c)
-		return other != shares
-	}
-	err := refusal.Invalidf("If set, the value of 'share_cgroups' must be the same for all" +
-		" tasks in each task group and under a single executor")
-	for _, t := range group.GetTasks() {
-		if differs(t.GetContainer()) {
-			return err
+// agreesOnCgroups refuses tasks of which some are in their executor's control
+// groups and some are not, in the group or together with those that the executor
+// already has.
+func (g *Group) agreesOnCgroups() error {
+	if len(g.parts) > 0 && existing(g.agent, g.executor) != nil {
+		for c := range g.agent.Containers(ids.ExecutorID(g.executor.GetExecutorId().GetValue())) {
+			if g.cgroups.add(c); g.cgroups.share && g.cgroups.dont {
+				break
+			}
 		}
 	}
-	if existing(a, e) == nil {
-		return nil
-	}
-	for c := range a.Containers(ids.ExecutorID(e.GetExecutorId().GetValue())) {
-		if differs(c) {
-			return err
-		}
+	if g.cgroups.share && g.cgroups.dont {
+		return refusal.Invalidf("If set, the value of 'share_cgroups' must be the same for all" +
+			" tasks in each task group and under a single executor")
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/validate"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // groupExecutor is a default executor for goodGroup.
@@ -21,6 +22,19 @@ func goodGroup() *mesos.TaskGroupInfo {
 	a.Executor, b.Executor = groupExecutor(), groupExecutor()
 	b.TaskId.Value = new("u")
 	return &mesos.TaskGroupInfo{Tasks: []*mesos.TaskInfo{a, b}}
+}
+
+// taskGroup validates a group as it is launched.
+func taskGroup(
+	group *mesos.TaskGroupInfo, e *mesos.ExecutorInfo, f *validate.Framework, a *validate.Agent, offered resources.Resources,
+) error {
+	g := validate.NewGroup(e, f, a)
+	for _, t := range group.GetTasks() {
+		if err := g.Add(t); err != nil {
+			return err
+		}
+	}
+	return g.Whole(offered)
 }
 
 func TestTaskGroup(t *testing.T) {
@@ -131,7 +145,7 @@ func TestTaskGroup(t *testing.T) {
 					task.Executor = e
 				}
 			}
-			refused(t, validate.TaskGroup(group, e, framework(), agent(), offered()), test.want)
+			refused(t, taskGroup(group, e, framework(), agent(), offered()), test.want)
 		})
 	}
 }
@@ -147,11 +161,11 @@ func TestControlGroupsOfARunningExecutor(t *testing.T) {
 	a.Containers = func(ids.ExecutorID) iter.Seq[*mesos.ContainerInfo] {
 		return func(yield func(*mesos.ContainerInfo) bool) { yield(ownCgroups(false)) }
 	}
-	refused(t, validate.TaskGroup(group, e, framework(), a, offered()), "")
+	refused(t, taskGroup(group, e, framework(), a, offered()), "")
 	a.Containers = func(ids.ExecutorID) iter.Seq[*mesos.ContainerInfo] {
 		return func(yield func(*mesos.ContainerInfo) bool) { _ = yield(ownCgroups(false)) && yield(nil) }
 	}
-	refused(t, validate.TaskGroup(group, e, framework(), a, offered()),
+	refused(t, taskGroup(group, e, framework(), a, offered()),
 		"If set, the value of 'share_cgroups' must be the same for all tasks in each task group"+
 			" and under a single executor")
 }
@@ -173,8 +187,8 @@ func TestOrderOfVariablesDoesNotMatter(t *testing.T) {
 	for _, task := range group.Tasks {
 		task.Executor.Type, task.Executor.Command = e.Type, variables("C", "A", "B")
 	}
-	refused(t, validate.TaskGroup(group, e, framework(), agent(), offered()), "")
+	refused(t, taskGroup(group, e, framework(), agent(), offered()), "")
 	group.Tasks[0].Executor.Command = variables("A", "B")
-	refused(t, validate.TaskGroup(group, e, framework(), agent(), offered()),
+	refused(t, taskGroup(group, e, framework(), agent(), offered()),
 		"The `ExecutorInfo` of task 't' is different from executor 'e'")
 }

@@ -22,23 +22,21 @@ type Requester struct {
 
 // OperationForm refuses an operation without what belongs to its type, or with
 // malformed resources. It is asked of each operation of an ACCEPT before
-// anything else; its resources may be in either form. A RESERVE of what is
-// reserved already, with its source, is for operators only.
+// anything else, and of the tasks of a launch TaskForm is; resources may be in
+// either form. A RESERVE of what is reserved already, with its source, is for
+// operators only.
 func OperationForm(op *mesos.Offer_Operation) error {
 	switch op.GetType() {
 	case mesos.Offer_Operation_LAUNCH:
 		if op.Launch == nil {
 			return withoutField("A LAUNCH", "launch")
 		}
-		return taskForms(op.Launch.GetTaskInfos())
+		return nil
 	case mesos.Offer_Operation_LAUNCH_GROUP:
 		if op.LaunchGroup == nil {
 			return withoutField("A LAUNCH_GROUP", "launch_group")
 		}
-		if err := resources.ValidateAll(op.LaunchGroup.GetExecutor().GetResources()); err != nil {
-			return err
-		}
-		return taskForms(op.LaunchGroup.GetTaskGroup().GetTasks())
+		return wellFormed(op.LaunchGroup.GetExecutor().GetResources())
 	case mesos.Offer_Operation_RESERVE:
 		if op.Reserve == nil {
 			return withoutField("A RESERVE", "reserve")
@@ -116,13 +114,10 @@ func eachWellFormed(rs ...*mesos.Resource) error {
 	return nil
 }
 
-func taskForms(tasks []*mesos.TaskInfo) error {
-	for _, t := range tasks {
-		if err := wellFormed(t.GetResources(), t.GetExecutor().GetResources()); err != nil {
-			return err
-		}
-	}
-	return nil
+// TaskForm refuses a task with malformed resources. It is asked of each task of a
+// launch after OperationForm.
+func TaskForm(t *mesos.TaskInfo) error {
+	return wellFormed(t.GetResources(), t.GetExecutor().GetResources())
 }
 
 // Operation refuses an operation, other than a launch, that may not be done on

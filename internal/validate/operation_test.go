@@ -400,6 +400,13 @@ func TestOperationForm(t *testing.T) {
 		{`{"type":"CREATE_DISK","create_disk":{"source":` + bad + `}}`, "Invalid set resource"},
 		{`{"type":"DESTROY_DISK","destroy_disk":{"source":` + bad + `}}`, "Invalid set resource"},
 	} {
-		refused(t, validate.OperationForm(read(t, test.op, &mesos.Offer_Operation{})), test.want)
+		op := read(t, test.op, &mesos.Offer_Operation{})
+		err := validate.OperationForm(op)
+		for _, task := range append(op.GetLaunch().GetTaskInfos(), op.GetLaunchGroup().GetTaskGroup().GetTasks()...) {
+			if err == nil {
+				err = validate.TaskForm(task)
+			}
+		}
+		refused(t, err, test.want)
 	}
 }

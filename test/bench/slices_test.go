@@ -202,6 +202,18 @@ var situations = []struct {
 	{"leave-role", true, leaveRole},
 	{"roles", true, manyRolesOfOne},
 	{"decline", true, declineAll},
+	{"launch", false, func(w *watched) { w.launch(w.roomy(), w.agents) }},
+	{"launch-group", false, func(w *watched) { w.launchGroup(w.roomy(), w.agents) }},
+	{"launch-ports", false, launchPorts},
+	{"reserve", false, reserveMany},
+	{"launch-vain", false, func(w *watched) {
+		o := w.roomy()
+		o.Id = &mesos.OfferID{Value: new("another")}
+		w.launch(o, w.agents)
+	}},
+	{"many-tasks-lost", false, manyTasksLost},
+	{"many-tasks-gone", false, manyTasksGone},
+	{"many-tasks-back", false, manyTasksBack},
 	{"decline-inverse", false, declineInverse},
 	{"disconnect-inverse", false, disconnectInverse},
 	{"take-down", true, takeDown},
