@@ -55,6 +55,7 @@ type agent struct {
 	caps  agentCaps
 
 	tasks      map[taskKey]*task
+	tasksByAge chain[task]
 	executors  map[executorKey]*executor
 	offers     map[ids.OfferID]*offer
 	frameworks map[ids.FrameworkID]*framework // that ran something here
@@ -149,21 +150,12 @@ func (m *Master) addAgent(info *mesos.AgentInfo, from ids.UPID, version string,
 	m.removed.forget(id)
 	m.link(from)
 	m.observe(a)
+	m.alloc.AddAgent(m.allocatorAgent(a), nil)
 	return a
 }
 
-// offerAgent tells the allocator of an agent just added, with what runs there.
+// offerAgent has an agent just added be offered as it should be.
 func (m *Master) offerAgent(a *agent) {
-	used := map[ids.FrameworkID]resources.Resources{}
-	for _, t := range inOrder(a.tasks) {
-		if !t.released {
-			used[t.framework.id] = used[t.framework.id].Add(t.row.Resources)
-		}
-	}
-	for _, e := range inOrder(a.executors) {
-		used[e.framework.id] = used[e.framework.id].Add(e.row.Resources)
-	}
-	m.alloc.AddAgent(m.allocatorAgent(a), used)
 	m.heedSchedule(a)
 	m.heedOperators(a)
 	m.tell(AgentAdded{a.freeze()})
@@ -238,6 +230,7 @@ func (m *Master) takeOff(a *agent) {
 	m.cancel(a.ping)
 	m.cancel(a.away)
 	m.cancelRemoval(a)
+	m.going = nil
 	delete(m.observers, a.observer)
 	delete(m.draining, a.id)
 	delete(m.agents, a.id)

@@ -9,6 +9,7 @@ import (
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/ids"
+	"github.com/meseta-project/meseta/internal/invariant"
 )
 
 // Two ways lead off the books. An agent that is *unreachable* may come back
@@ -60,7 +61,8 @@ func (m *Master) dismiss(a *agent, why removalReason) {
 	m.persist(changes, dismissed{a.id, why})
 }
 
-// agentDismissed tells the frameworks of an agent that was removed.
+// agentDismissed tells the frameworks of an agent that was removed, and whose tasks
+// have ended.
 func (m *Master) agentDismissed(d dismissed) {
 	delete(m.leaving, d.agent)
 	a := m.agents[d.agent]
@@ -74,10 +76,6 @@ func (m *Master) agentDismissed(d dismissed) {
 	case removedUnregistered:
 		m.counters.AgentRemovalsUnregistered++
 	case removedDown: // has no counter of its own
-	}
-	text := "Agent " + a.row.Info.GetHostname() + " removed: " + d.why.String()
-	for _, t := range inOrder(a.tasks) {
-		m.endTask(t, mesos.TaskState_TASK_LOST, mesos.TaskStatus_REASON_AGENT_REMOVED, text, nil)
 	}
 	m.vacate(a)
 }
@@ -97,7 +95,8 @@ func (m *Master) markUnreachable(id ids.AgentID, why string, recovered bool) {
 	m.persist(changes, lost{id, why, recovered})
 }
 
-// agentLost tells the frameworks of an agent that is unreachable.
+// agentLost tells the frameworks of an agent that is unreachable, and whose tasks have
+// ended.
 func (m *Master) agentLost(l lost) {
 	delete(m.leaving, l.agent)
 	m.counters.AgentRemovals++
@@ -113,23 +112,63 @@ func (m *Master) agentLost(l lost) {
 		return
 	}
 	m.log.Warn("agent is unreachable", slog.String("agent_id", string(l.agent)), slog.String("reason", l.why))
-	since, _ := m.registry.Unreachable(l.agent)
-	for _, t := range inOrder(a.tasks) {
+	m.vacate(a)
+}
+
+// endSome goes on with what there is on an agent that an action takes off the books: its
+// tasks end, the oldest first, operations (before these if it is unreachable), and its
+// executors. It reports whether none are left.
+func (m *Master) endSome(why action, budget *int) (none bool) {
+	a := m.agents[agentOf(why)]
+	if a == nil {
+		return true
+	}
+	m.going = a
+	if _, unreachable := why.(lost); unreachable && !m.endOperations(a, why, budget) {
+		return false
+	}
+	for a.tasksByAge.oldest != nil {
+		if !turn(budget, 4) {
+			return false
+		}
+		m.endWithAgent(a.tasksByAge.oldest, why)
+	}
+	if !m.endOperations(a, why, budget) {
+		return false
+	}
+	for _, e := range inOrder(a.executors) {
+		if !turn(budget, 4) {
+			return false
+		}
+		m.removeExecutor(e)
+	}
+	return true
+}
+
+// endWithAgent ends a task, because of what takes its agent off the books.
+func (m *Master) endWithAgent(t *task, why action) {
+	switch why := why.(type) {
+	case lost:
+		since, _ := m.registry.Unreachable(why.agent)
 		state := mesos.TaskState_TASK_UNREACHABLE
 		if !t.framework.caps.partitionAware {
 			state = mesos.TaskState_TASK_LOST
 		}
-		m.endTask(t, state, mesos.TaskStatus_REASON_AGENT_REMOVED, l.why, since)
+		m.endTask(t, state, mesos.TaskStatus_REASON_AGENT_REMOVED, why.why, since)
+	case dismissed:
+		text := "Agent " + t.agent.row.Info.GetHostname() + " removed: " + why.why.String()
+		m.endTask(t, mesos.TaskState_TASK_LOST, mesos.TaskStatus_REASON_AGENT_REMOVED, text, nil)
+	case wentGone:
+		state, reason := t.framework.goneState()
+		m.endTask(t, state, reason, markedGone, nil)
+	default:
+		invariant.Fail("action takes no agent off the books", "action", why)
 	}
-	m.vacate(a)
 }
 
-// vacate takes executors and offers off an agent whose tasks are gone, then
-// the agent off the books, and tells all frameworks.
+// vacate takes offers off an agent whose tasks and executors are gone, then the agent
+// off the books, and tells all frameworks.
 func (m *Master) vacate(a *agent) {
-	for _, e := range inOrder(a.executors) {
-		m.removeExecutor(e)
-	}
 	m.rescindAll(a)
 	m.takeOff(a)
 	m.announceLoss(a.id)

@@ -19,44 +19,85 @@ func (m *Master) recoverFrameworks(infos []*mesos.FrameworkInfo) {
 	}
 }
 
-func (m *Master) recoverExecutors(a *agent, infos []*mesos.ExecutorInfo) {
-	for _, info := range infos {
-		if f := m.frameworks[ids.FrameworkID(info.GetFrameworkId().GetValue())]; f != nil {
-			m.addExecutor(f, a, upgradedExecutor(info, f.onlyRole()))
-		}
-	}
+// A comeback is how far it is that what an agent brings is put on the books.
+type comeback struct {
+	agent     *agent // nil: it has not begun
+	executors int    // of those that it has, are done with
+	tasks     int
 }
 
-// recoverTasks puts the tasks of an agent that is back on the books. If it is
-// back from where its frameworks were told the worst, they are told better.
-func (m *Master) recoverTasks(a *agent, tasks []*mesos.Task, was whereabouts) {
-	if was != admittedBefore {
-		listed := map[taskKey]bool{}
-		for _, desc := range tasks {
+// bringSome goes on with putting an agent that is back on the books, with its executors
+// and tasks, and reports whether it is done. Until then nobody is told that its tasks are
+// not known, it is offered to nobody, and its messages are held.
+func (m *Master) bringSome(back readmitted, budget *int) (done bool) {
+	c, msg := back.came, back.msg
+	if c.agent == nil {
+		c.agent = m.beginComeback(back)
+	}
+	for ; c.executors < len(msg.ExecutorInfos); c.executors++ {
+		if !turn(budget, 4) {
+			return false
+		}
+		m.recoverExecutor(c.agent, msg.ExecutorInfos[c.executors])
+	}
+	for ; c.tasks < len(msg.Tasks); c.tasks++ {
+		if !turn(budget, 4) {
+			return false
+		}
+		m.bringTask(c.agent, msg.Tasks[c.tasks], back.was)
+	}
+	return true
+}
+
+// beginComeback puts an agent on the books that is back, without what runs there.
+func (m *Master) beginComeback(back readmitted) *agent {
+	msg := back.msg
+	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
+	m.recovered.Delete(ids.AgentID(msg.GetSlave().GetId().GetValue()))
+	a := m.addAgent(msg.Slave, back.from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
+	m.coming = a
+	m.editAgent(a).Reregistered = m.now
+	m.recoverFrameworks(msg.Frameworks)
+	if bereaved := m.bereaved(a.id); back.was != admittedBefore && len(bereaved) > 0 {
+		listed := make(map[taskKey]bool, len(msg.Tasks))
+		for _, desc := range msg.Tasks {
 			listed[keyOfTask(desc)] = true
 		}
-		for _, f := range m.bereaved(a.id) {
+		for _, f := range bereaved {
 			m.settleUnreachable(f, a.id, listed)
 		}
 	}
-	for _, desc := range tasks {
-		f := m.frameworks[ids.FrameworkID(desc.GetFrameworkId().GetValue())]
-		if f == nil { // it is over, and its tasks will be shut down
-			continue
-		}
-		if f.tasks[ids.TaskID(desc.GetTaskId().GetValue())] != nil {
-			m.log.Warn("task runs on two agents", slog.String("framework_id", string(f.id)),
-				slog.String("task_id", desc.GetTaskId().GetValue()), slog.String("agent_id", string(a.id)))
-			continue
-		}
-		if f.acknowledgedEnd(a.id, desc) {
-			continue
-		}
-		m.forgetCompleted(f, ids.TaskID(desc.GetTaskId().GetValue()))
-		t := m.recoverTask(f, a, desc)
-		if was != admittedBefore {
-			m.notify(f, updateEvent(m.latestOf(t, t.reportedState(), mesos.TaskStatus_REASON_AGENT_REREGISTERED, was.welcomeBack())))
-		}
+	return a
+}
+
+func (m *Master) recoverExecutor(a *agent, info *mesos.ExecutorInfo) {
+	if f := m.frameworks[ids.FrameworkID(info.GetFrameworkId().GetValue())]; f != nil {
+		m.alloc.Allocate(f.id, a.id, m.addExecutor(f, a, upgradedExecutor(info, f.onlyRole())))
+	}
+}
+
+// bringTask puts a task of an agent that is back on the books. If it is back from
+// where its frameworks were told the worst, they are told better.
+func (m *Master) bringTask(a *agent, desc *mesos.Task, was whereabouts) {
+	f := m.frameworks[ids.FrameworkID(desc.GetFrameworkId().GetValue())]
+	if f == nil { // it is over, and its tasks will be shut down
+		return
+	}
+	if f.tasks[ids.TaskID(desc.GetTaskId().GetValue())] != nil {
+		m.log.Warn("task runs on two agents", slog.String("framework_id", string(f.id)),
+			slog.String("task_id", desc.GetTaskId().GetValue()), slog.String("agent_id", string(a.id)))
+		return
+	}
+	if f.acknowledgedEnd(a.id, desc) {
+		return
+	}
+	m.forgetCompleted(f, ids.TaskID(desc.GetTaskId().GetValue()))
+	t := m.recoverTask(f, a, desc)
+	if !t.released {
+		m.alloc.Allocate(f.id, a.id, t.row.Resources)
+	}
+	if was != admittedBefore {
+		m.notify(f, updateEvent(m.latestOf(t, t.reportedState(), mesos.TaskStatus_REASON_AGENT_REREGISTERED, was.welcomeBack())))
 	}
 }
 

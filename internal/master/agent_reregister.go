@@ -2,6 +2,7 @@ package master
 
 import (
 	"log/slog"
+	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -44,18 +45,28 @@ func (m *Master) reregisterAgent(from ids.UPID, over uint64, msg *messages.Rereg
 		m.shutdown(from, err.Error())
 		return
 	}
-	back := readmitted{from, over, msg, m.whereabouts(id)}
+	back := readmitted{from, over, msg, m.whereabouts(id), &comeback{}}
 	changes, err := m.recordReturn(id, msg.Slave)
 	if err != nil {
 		m.unwanted(msg, from, err.Error())
 		return
 	}
-	if len(changes) == 0 { // nothing new
+	switch {
+	case len(changes) > 0:
+		m.returning[id] = nil
+		m.persist(changes, back)
+	case m.isNew(back) && len(msg.Tasks)+len(msg.ExecutorInfos) > m.few(): // a part at a time
+		m.returning[id] = nil
+		m.waiting = append(m.waiting, waiting{m.durable, back})
+	default:
 		m.agentReadmitted(back)
-		return
 	}
-	m.returning[id] = nil
-	m.persist(changes, back)
+}
+
+// isNew reports whether an agent that is back was not on the books.
+func (m *Master) isNew(back readmitted) bool {
+	id := ids.AgentID(back.msg.GetSlave().GetId().GetValue())
+	return back.came.agent != nil || m.agents[id] == nil && !m.registry.IsGone(id)
 }
 
 // whereabouts says where an agent was taken to be when it came back.
@@ -105,12 +116,12 @@ func (m *Master) agentReadmitted(back readmitted) {
 	held := m.returning[id]
 	delete(m.returning, id)
 	switch {
+	case m.isNew(back):
+		m.agentBack(back)
 	case m.registry.IsGone(id):
 		m.shutdown(from, "Agent has been marked gone")
-	case m.agents[id] != nil:
-		m.knownAgentBack(m.agents[id], from, msg)
 	default:
-		m.agentBack(id, back)
+		m.knownAgentBack(m.agents[id], from, msg)
 	}
 	if a := m.agents[id]; a != nil {
 		a.over = back.over
@@ -167,14 +178,15 @@ func (m *Master) move(a *agent, to ids.UPID) {
 // not know of, which it will report as lost; forgets the executors that it
 // does not run; and repeats the kills that it may have missed.
 func (m *Master) reconcileAgent(a *agent, msg *messages.ReregisterSlaveMessage) {
-	runs := map[taskKey]bool{}
 	for _, t := range msg.Tasks {
-		runs[keyOfTask(t)] = true
+		if known := a.tasks[keyOfTask(t)]; known != nil {
+			known.listed = true
+		}
 	}
 	m.send(a, &messages.SlaveReregisteredMessage{
 		SlaveId:         agentID(a.id),
 		Connection:      m.welcome(),
-		Reconciliations: m.reconciliations(a, runs),
+		Reconciliations: m.reconciliations(a),
 	})
 	has := map[executorKey]bool{}
 	for _, e := range msg.ExecutorInfos {
@@ -193,14 +205,16 @@ func (m *Master) reconcileAgent(a *agent, msg *messages.ReregisterSlaveMessage) 
 	m.shutdownCompleted(a, msg.Frameworks)
 }
 
-// reconciliations lists by framework the tasks of an agent that it does not
-// run any more. One that is over is not asked about: the agent would make up
-// another end.
-func (m *Master) reconciliations(a *agent, runs map[taskKey]bool) []*messages.ReconcileTasksMessage {
+// reconciliations lists by framework the tasks of an agent that it has not listed.
+// One that is over is not asked about: the agent would make up another end.
+func (m *Master) reconciliations(a *agent) []*messages.ReconcileTasksMessage {
 	var all []*messages.ReconcileTasksMessage
 	byFramework := map[ids.FrameworkID]*messages.ReconcileTasksMessage{}
-	for _, t := range inOrder(a.tasks) {
-		if runs[t.key()] {
+	var next *task
+	for t := a.tasksByAge.oldest; t != nil; t = next {
+		next = t.here.younger
+		if t.listed {
+			t.listed = false
 			continue
 		}
 		if isTerminal(t.row.State) {
@@ -238,23 +252,24 @@ func (m *Master) concludeTask(t *task) {
 	m.removeTask(t, Completed)
 }
 
-// agentBack puts an agent on the books that was not: an earlier leader had it,
-// or it was unreachable, or removed, or even forgotten.
-func (m *Master) agentBack(id ids.AgentID, back readmitted) {
-	from, msg := back.from, back.msg
-	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
-	m.recovered.Delete(id)
-	a := m.addAgent(msg.Slave, from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
-	m.editAgent(a).Reregistered = m.now
-	m.recoverFrameworks(msg.Frameworks)
-	m.recoverExecutors(a, msg.ExecutorInfos)
-	m.recoverTasks(a, msg.Tasks, back.was)
+// agentBack puts an agent on the books that was not, as far as it is not there yet: an
+// earlier leader had it, or it was unreachable, or removed, or even forgotten.
+func (m *Master) agentBack(back readmitted) {
+	budget := math.MaxInt
+	m.bringSome(back, &budget)
+	a, frameworks := back.came.agent, back.msg.Frameworks
+	m.coming = nil
 	m.offerAgent(a)
 	m.send(a, &messages.SlaveReregisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
 	m.askToDrain(a)
-	m.shutdownCompleted(a, msg.Frameworks)
-	m.updateFrameworksAt(a, msg.Frameworks)
-	m.log.Info("agent back", slog.String("agent_id", string(a.id)), slog.String("pid", string(from)), slog.Int("tasks", len(a.tasks)))
+	for t := a.tasksByAge.oldest; t != nil; t = t.here.younger {
+		if t.killed { // since it was put on the books
+			m.send(a, &messages.KillTaskMessage{FrameworkId: frameworkID(t.framework.id), TaskId: t.row.Desc.TaskId})
+		}
+	}
+	m.shutdownCompleted(a, frameworks)
+	m.updateFrameworksAt(a, frameworks)
+	m.log.Info("agent back", slog.String("agent_id", string(a.id)), slog.String("pid", string(back.from)), slog.Int("tasks", len(a.tasks)))
 }
 
 // shutdownCompleted has an agent end what it runs of frameworks that are over.

@@ -37,6 +37,12 @@ func (m *Master) Check() {
 		invariant.CheckOne(o.framework.offers[id] == o && o.agent.offers[id] == o, "offer is on all books", "offer", id)
 	}
 	m.checkOperations()
+	if a := m.coming; a != nil {
+		invariant.CheckOne(m.agents[a.id] == a && m.isReturning(a.id) && len(a.offers) == 0, "agent that is coming is on the books", "agent", a.id)
+	}
+	if a := m.going; a != nil {
+		invariant.CheckOne(m.agents[a.id] == a && m.leaving[a.id], "agent that is going is on the books", "agent", a.id)
+	}
 	for _, b := range m.backlogs {
 		m.checkBacklog(b)
 	}
@@ -58,6 +64,7 @@ func (m *Master) checkAgent(a *agent) {
 			allocated = allocated.Add(t.row.Resources)
 		}
 	}
+	checkAgentAges(a)
 	for key, e := range a.executors {
 		invariant.CheckOne(e.agent == a && e.framework.executors[key] == e, "executor is on all books", "executor", key.executor)
 		allocated = allocated.Add(e.row.Resources)
@@ -223,6 +230,17 @@ func follows[T any](c *chain[T], older, one *T, of func(*T) *neighbours[T]) bool
 		next = of(older).younger
 	}
 	return next == one && of(one).older == older
+}
+
+// checkAgentAges is checkAges for an agent's tasks, from the oldest to the youngest.
+func checkAgentAges(a *agent) {
+	n := 0
+	for t := a.tasksByAge.oldest; t != nil; t = t.here.younger {
+		n++
+		invariant.CheckOne(a.tasks[t.key()] == t && (t.here.younger == nil || t.row.Serial < t.here.younger.row.Serial),
+			"task is listed by age with its agent", "task", t.row.ID)
+	}
+	invariant.CheckOne(n == len(a.tasks), "all tasks are listed by age", "agent", a.id)
 }
 
 // checkIndexes verifies that whatever an index finds is there.

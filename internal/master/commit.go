@@ -35,6 +35,7 @@ type (
 		over uint64
 		msg  *messages.ReregisterSlaveMessage
 		was  whereabouts
+		came *comeback
 	}
 	// lost: an agent is marked unreachable.
 	lost struct {
@@ -111,13 +112,13 @@ func (m *Master) committed(seq uint64) {
 }
 
 // proceedSome does what waited for batches that are durable. An agent that comes is
-// as much work as to look at eight offers; one that goes is told to all frameworks.
-// What becomes of an agent waits for the ACCEPTs for it, and it stays until all
-// operations on it have ended.
+// as much work as to look at eight offers; one that goes is told to all
+// frameworks, and what is on it ends first. What becomes of an agent waits for the
+// ACCEPTs for it.
 func (m *Master) proceedSome(budget int) (left int) {
 	for budget > 0 && len(m.waiting) > 0 && m.waiting[0].seq <= m.durable && !m.accepts(agentOf(m.waiting[0].then)) {
 		then := m.waiting[0].then
-		if budget = m.endOperations(then, budget); budget <= 0 {
+		if !m.prepare(then, &budget) {
 			return 0
 		}
 		m.waiting = m.waiting[1:]
@@ -148,6 +149,19 @@ func agentOf(a action) ids.AgentID {
 		return a.agent
 	default:
 		return ""
+	}
+}
+
+// prepare goes on with what an action has to do for each task of an agent, and reports
+// whether it is done with that.
+func (m *Master) prepare(a action, budget *int) (done bool) {
+	switch a := a.(type) {
+	case lost, dismissed, wentGone:
+		return m.endSome(a, budget)
+	case readmitted:
+		return !m.isNew(a) || m.bringSome(a, budget)
+	default:
+		return true
 	}
 }
 

@@ -207,15 +207,12 @@ func (m *Master) recordGone(request RequestID, id ids.AgentID) {
 	m.persistFor(request, changes, wentGone{request, id})
 }
 
-// agentGone takes an agent that is gone for good off the books.
+// agentGone takes an agent that is gone for good, and whose tasks have ended, off the
+// books.
 func (m *Master) agentGone(g wentGone) {
 	delete(m.leaving, g.agent)
 	switch a := m.agents[g.agent]; {
 	case a != nil:
-		for _, t := range inOrder(a.tasks) {
-			state, why := t.framework.goneState()
-			m.endTask(t, state, why, markedGone, nil)
-		}
 		m.send(a, &messages.ShutdownMessage{Message: new(markedGone)})
 		m.vacate(a)
 	case m.recovered.Has(g.agent):

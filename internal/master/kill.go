@@ -24,7 +24,7 @@ func (m *Master) kill(f *framework, call *schedulerpb.Call_Kill) {
 	}
 	t.killed = true
 	m.reckonEnding(t)
-	if t.agent.row.Connected {
+	if t.agent.row.Connected && m.coming != t.agent {
 		m.send(t.agent, &messages.KillTaskMessage{
 			FrameworkId: frameworkID(f.id),
 			TaskId:      call.TaskId,

@@ -55,7 +55,9 @@ type Master struct {
 	outOfReach map[ids.AgentID]map[*framework]int // how many tasks are, by where they were and whose
 	admitting  map[ids.UPID]bool                  // agents on their way into the registry
 	returning  map[ids.AgentID][]AgentMessage     // agents that re-register, with what they sent since
+	coming     *agent                             // one that returns, and is on the books with a part of what it brings
 	leaving    map[ids.AgentID]bool               // agents on their way out of the registry
+	going      *agent                             // one that is out of it, and a part of what ran there has ended
 	removals   removals
 	upkeeps    []*upkeep // changes of maintenance that agents are being told of
 

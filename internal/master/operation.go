@@ -166,17 +166,22 @@ func (m *Master) notifyOperation(f *framework, s *mesos.OperationStatus) {
 	})
 }
 
-// endOperations takes the operations off the books that are on an agent which is about
-// to go, for the reason that it waited for. Frameworks that gave them IDs are told, if
-// there is something to tell. It may cost budget, and there are none any more if some of
-// that is left.
-func (m *Master) endOperations(why action, budget int) (left int) {
-	a, state, text := m.goer(why)
-	if a == nil {
-		return budget
+// endOperations goes on with taking operations off the books that are on an agent which
+// is about to go, because of an action. Frameworks that gave them IDs are told, if there
+// is something to tell. It reports whether none are left.
+func (m *Master) endOperations(a *agent, why action, budget *int) (none bool) {
+	var state mesos.OperationState
+	var text string // none if it is removed
+	switch why.(type) {
+	case lost:
+		state, text = mesos.OperationState_OPERATION_UNREACHABLE, "Agent was marked unreachable"
+	case wentGone:
+		state, text = mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone
 	}
-	for ; budget > 0 && a.operationsByAge.oldest != nil; budget -= 2 {
-		o := a.operationsByAge.oldest
+	for o := a.operationsByAge.oldest; o != nil; o = a.operationsByAge.oldest {
+		if !turn(budget, 2) {
+			return false
+		}
 		m.removeOperation(o)
 		f := m.frameworks[o.row.Framework]
 		if text == "" || f == nil || o.row.Info.GetId() == nil || f.row.Peer.Driver != "" {
@@ -189,22 +194,5 @@ func (m *Master) endOperations(why action, budget int) (left int) {
 			AgentId:     agentID(a.id),
 		})
 	}
-	return budget
-}
-
-// goer returns the agent on the books that goes by an action, if any, and what is
-// said of its operations: nothing if it is removed.
-func (m *Master) goer(why action) (a *agent, state mesos.OperationState, text string) {
-	switch why := why.(type) {
-	case lost:
-		if why.recovered {
-			return nil, 0, ""
-		}
-		return m.agents[why.agent], mesos.OperationState_OPERATION_UNREACHABLE, "Agent was marked unreachable"
-	case wentGone:
-		return m.agents[why.agent], mesos.OperationState_OPERATION_GONE_BY_OPERATOR, markedGone
-	case dismissed:
-		return m.agents[why.agent], 0, ""
-	}
-	return nil, 0, ""
+	return true
 }

@@ -134,7 +134,7 @@ func (m *Master) stateOf(f *framework, t *schedulerpb.Call_Reconcile_Task) *meso
 	since, unreachable := m.registry.Unreachable(id)
 	switch {
 	case t.AgentId == nil:
-	case m.agents[id] != nil:
+	case m.agents[id] != nil && m.agents[id] != m.going:
 		state, text = mesos.TaskState_TASK_GONE, "Reconciliation: Task is unknown to the agent"
 	case unreachable:
 		state, text = mesos.TaskState_TASK_UNREACHABLE, "Reconciliation: Task is unreachable"
@@ -153,8 +153,9 @@ func (m *Master) stateOf(f *framework, t *schedulerpb.Call_Reconcile_Task) *meso
 // earlier leader's, or on its way in. Without an agent it may be any of them.
 func (m *Master) mayBeBack(id *mesos.AgentID) bool {
 	if id == nil {
-		return m.recovered.Len() > 0
+		return m.recovered.Len() > 0 || m.coming != nil
 	}
 	agent := ids.AgentID(id.GetValue())
-	return m.recovered.Has(agent) || m.isReturning(agent) && m.agents[agent] == nil
+	a := m.agents[agent]
+	return m.recovered.Has(agent) || m.isReturning(agent) && (a == nil || a == m.coming)
 }

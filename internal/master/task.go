@@ -26,11 +26,13 @@ type task struct {
 	cell[TaskRow]
 	framework        *framework
 	agent            *agent
-	neighbours[task] // among its framework's tasks
+	neighbours[task]                  // among its framework's tasks
+	here             neighbours[task] // among its agent's
 
 	released bool // its resources are free
 	killed   bool // somebody has asked to kill it
 	ending   bool // it is counted among those that are ending
+	listed   bool // its agent, which registers again, says that it has it
 	// acknowledged is whether the framework has acknowledged its end.
 	acknowledged bool
 	// front is the state of the update that the agent sent last, whether the
@@ -53,7 +55,8 @@ func keyOfTask(t *mesos.Task) taskKey {
 func (t *task) key() taskKey  { return taskKey{t.framework.id, t.row.ID} }
 func (t *task) order() uint64 { return t.row.Serial }
 
-func (t *task) byAge() *neighbours[task] { return &t.neighbours }
+func (t *task) byAge() *neighbours[task]   { return &t.neighbours }
+func (t *task) onAgent() *neighbours[task] { return &t.here }
 
 func (m *Master) editTask(t *task) *TaskRow { return m.taskRows.edit(t.row.Serial, &t.cell) }
 
@@ -123,7 +126,7 @@ func (m *Master) addTask(f *framework, a *agent, desc *mesos.Task, rs resources.
 	invariant.Check(f.tasks[row.ID] == nil, "task is on the books already", "task", row.ID)
 	f.settleOn(a)
 	f.enlist(t)
-	a.tasks[t.key()] = t
+	a.enlist(t)
 	if frees(row.State) {
 		t.released = true
 	} else {
@@ -303,7 +306,7 @@ func (m *Master) countEnd(state mesos.TaskState, s *mesos.TaskStatus) {
 func (m *Master) removeTask(t *task, to Place) {
 	invariant.Check(t.released, "task is removed with its resources", "task", t.row.ID)
 	t.framework.delist(t)
-	delete(t.agent.tasks, t.key())
+	t.agent.delist(t)
 	m.lookAfter(t.agent)
 	m.editTask(t).Place = to
 	if to == Unreachable {

@@ -29,6 +29,18 @@ func (f *framework) delist(t *task) {
 	f.byAge.remove(t, (*task).byAge)
 }
 
+// enlist puts a task, younger than all others, among an agent's.
+func (a *agent) enlist(t *task) {
+	a.tasks[t.key()] = t
+	a.tasksByAge.add(t, (*task).onAgent)
+}
+
+// delist undoes enlist.
+func (a *agent) delist(t *task) {
+	delete(a.tasks, t.key())
+	a.tasksByAge.remove(t, (*task).onAgent)
+}
+
 // A framework's tasks that are over or out of reach are kept for show, the
 // last so many of each. Only their rows are.
 

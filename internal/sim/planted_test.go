@@ -71,7 +71,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"agent not asked about tasks that it has not", "master/agent_reregister.go",
-		"Reconciliations: m.reconciliations(a, runs),", "",
+		"Reconciliations: m.reconciliations(a),", "",
 	},
 	{
 		"tasks of a framework that is over left to themselves", "agent/framework.go",
