@@ -222,7 +222,11 @@ func (m *masterNode) act(e master.Effects) {
 		m.w.history.masterSends(m, msg)
 		m.send(msg)
 	}
-	m.wake.set(m.w, m.clock.real(e.Wake), m.pump)
+	at := m.clock.real(e.Wake)
+	if !e.Wake.IsZero() && !at.After(m.w.now) { // it goes on with a part, and takes its time
+		at = m.w.now.Add(m.w.between("parts", 0, 2*time.Millisecond))
+	}
+	m.wake.set(m.w, at, m.pump)
 }
 
 // write stores what has gathered, as one write.
