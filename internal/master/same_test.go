@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	schedulerpb "github.com/meseta-project/meseta/api/mesos/v1/scheduler"
 	messages "github.com/meseta-project/meseta/api/messages"
 	"github.com/meseta-project/meseta/internal/allocator"
@@ -480,7 +481,7 @@ func (c *composer) hear(in Input) {
 	c.tape = append(c.tape, entry{c.w.now, in})
 	if msg, ok := in.(AgentMessage); ok {
 		if _, back := msg.Message.(*messages.ReregisterSlaveMessage); back {
-			about = slices.DeleteFunc(about, func(one string) bool { return one == updates(msg.From.Address()) })
+			about = exceptUpdates(about, msg.From)
 		}
 	}
 	c.last, c.batch = about, c.w.m.batch
@@ -504,11 +505,19 @@ func (c *composer) goesOn(in Input) []string {
 		switch in.Message.(type) {
 		case *messages.RegisterSlaveMessage, *messages.UnregisterSlaveMessage:
 			return []string{members}
+		case *messages.ReregisterSlaveMessage:
+			return exceptUpdates(c.about(in), in.From)
 		default:
 		}
 	default:
 	}
 	return nil
+}
+
+// exceptUpdates returns what an agent that is back is about, but for what it says of what
+// it runs.
+func exceptUpdates(about []string, from ids.UPID) []string {
+	return slices.DeleteFunc(about, func(one string) bool { return one == updates(from.Address()) })
 }
 
 func (c *composer) leaveOpen(about []string) {
@@ -520,6 +529,7 @@ func (c *composer) leaveOpen(about []string) {
 const (
 	everything = "*"       // what an input is about that is about everything
 	members    = "members" // of the allocator, which numbers agents as they come
+	draws      = "draws"   // of UUIDs, for operations in their order
 )
 
 func (c *composer) isOpen(about []string) bool {
@@ -556,7 +566,11 @@ func (c *composer) about(in Input) []string {
 			return []string{"framework " + in.Call.FrameworkId.GetValue()}
 		default:
 		}
-		return c.aboutFramework(ids.FrameworkID(in.Call.FrameworkId.GetValue()))
+		about := c.aboutFramework(ids.FrameworkID(in.Call.FrameworkId.GetValue()))
+		if slices.ContainsFunc(in.Call.GetAccept().GetOperations(), func(op *mesos.Offer_Operation) bool { return !isLaunch(op) }) {
+			about = append(about, draws)
+		}
+		return about
 	default: // also who comes and goes: a role forgets how often it was served when it has nobody
 		return []string{everything}
 	}
