@@ -33,7 +33,7 @@ func (m *Master) updateQuota(id RequestID, call *masterpb.Call_UpdateQuota) {
 	stages := []stage{
 		each(&configs, func(i int, config *quotapb.QuotaConfig) *refusal.Error {
 			last[config.GetRole()] = i
-			return m.checkQuota(config)
+			return validate.QuotaUpdate(config, m.isListed(config.GetRole()))
 		}),
 		once(func() { total = m.guaranteed.quantities() }),
 		each(&configs, func(i int, config *quotapb.QuotaConfig) *refusal.Error {
@@ -44,70 +44,25 @@ func (m *Master) updateQuota(id RequestID, call *masterpb.Call_UpdateQuota) {
 		}),
 		each(&configs, func(i int, config *quotapb.QuotaConfig) (err *refusal.Error) {
 			if last[config.GetRole()] == i {
-				total, err = addGuarantee(total, config)
+				total, err = validate.AddGuarantee(total, config)
 			}
 			return err
 		}),
 	}
 	if !call.GetForce() {
 		stages = append(stages, each(&configs, func(_ int, config *quotapb.QuotaConfig) *refusal.Error {
-			return m.consumedWithin(config)
+			return validate.LimitsOfConsumed(config, m.consumed(config.GetRole()))
 		}), check(func() *refusal.Error {
-			if capacity := m.capacity.quantities(); !capacity.Contains(total) {
-				return refusal.Invalidf("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s'"+
-					" (use 'force' flag to bypass this check)", total, capacity)
-			}
-			return nil
+			return validate.Overcommit(total, m.capacity.quantities())
 		}))
 	}
 	m.undertake(id, append(stages, m.setQuotas(id, configs)...)...)
-}
-
-// checkQuota refuses a quota that can never be set.
-func (m *Master) checkQuota(config *quotapb.QuotaConfig) *refusal.Error {
-	name := config.GetRole()
-	switch {
-	case !m.isListed(name):
-		return refusal.Invalidf("Invalid QuotaConfig: '%s' is not on the roles whitelist", name)
-	case strings.Contains(name, "/"):
-		return refusal.Invalidf("Updating quota on nested role '%s' is not supported yet", name)
-	}
-	if err := validate.Quota(config); err != nil {
-		return refusal.Invalidf("Invalid QuotaConfig: %s", err)
-	}
-	return nil
-}
-
-// consumedWithin refuses limits that are below what their role has already.
-func (m *Master) consumedWithin(config *quotapb.QuotaConfig) *refusal.Error {
-	limits := resources.LimitsFromProto(config.GetLimits())
-	name := config.GetRole()
-	if consumed := m.consumed(name); !limits.IsEmpty() && !limits.Admits(consumed) {
-		return refusal.Invalidf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; this is more than the"+
-			" requested limits '%s' (use 'force' flag to bypass this check)", name, consumed, limits)
-	}
-	return nil
 }
 
 // consumed returns how much of its quota a top-level role has used up, beside what
 // it is offered.
 func (m *Master) consumed(top string) resources.Quantities {
 	return m.alloc.Consumed(top).Sub(m.offered.of(top))
-}
-
-// mostGuaranteed is what all guarantees together may be, even if forced, so that
-// sums of them stay within bounds.
-const mostGuaranteed = resources.Amount(1) << 62
-
-// addGuarantee adds what a quota guarantees to what all others do.
-func addGuarantee(total resources.Quantities, config *quotapb.QuotaConfig) (resources.Quantities, *refusal.Error) {
-	total = total.Add(resources.QuantitiesFromProto(config.GetGuarantees()))
-	for name, amount := range total.All() {
-		if amount > mostGuaranteed {
-			return total, refusal.Invalidf("Invalid QuotaConfig: the guarantees of %s of all roles together are too large", name)
-		}
-	}
-	return total, nil
 }
 
 // setQuota answers SET_QUOTA, the older form: for one role that has no quota,
@@ -139,7 +94,7 @@ func (m *Master) checkQuotaRequest(request *quotapb.QuotaRequest, config *quotap
 	if err := validate.Quota(config); err != nil {
 		return refusal.Invalidf("Failed to validate set quota request: %s", err)
 	}
-	total, err := addGuarantee(m.guaranteed.quantities(), config)
+	total, err := validate.AddGuarantee(m.guaranteed.quantities(), config)
 	if err != nil {
 		return err
 	}

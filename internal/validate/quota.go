@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
@@ -17,6 +18,58 @@ const (
 	exabyteInMegabytes = 1 << 40
 	trillion           = 1_000_000_000_000
 )
+
+// mostGuaranteed is what all guarantees together may be, even if forced, so that
+// sums of them stay within bounds.
+const mostGuaranteed = resources.Amount(1) << 62
+
+// QuotaUpdate refuses a quota that can never be set. Listed says whether
+// frameworks may have the role.
+func QuotaUpdate(q *quotapb.QuotaConfig, listed bool) *refusal.Error {
+	name := q.GetRole()
+	switch {
+	case !listed:
+		return refusal.Invalidf("Invalid QuotaConfig: '%s' is not on the roles whitelist", name)
+	case strings.Contains(name, "/"):
+		return refusal.Invalidf("Updating quota on nested role '%s' is not supported yet", name)
+	}
+	if err := Quota(q); err != nil {
+		return refusal.Invalidf("Invalid QuotaConfig: %s", err)
+	}
+	return nil
+}
+
+// AddGuarantee adds what a quota guarantees to what all others do, and refuses
+// what is more than can be counted.
+func AddGuarantee(total resources.Quantities, q *quotapb.QuotaConfig) (resources.Quantities, *refusal.Error) {
+	total = total.Add(resources.QuantitiesFromProto(q.GetGuarantees()))
+	for name, amount := range total.All() {
+		if amount > mostGuaranteed {
+			return total, refusal.Invalidf("Invalid QuotaConfig: the guarantees of %s of all roles together are too large", name)
+		}
+	}
+	return total, nil
+}
+
+// LimitsOfConsumed refuses limits that are below what their role has already.
+// It is for quotas that are not forced.
+func LimitsOfConsumed(q *quotapb.QuotaConfig, consumed resources.Quantities) *refusal.Error {
+	if limits := resources.LimitsFromProto(q.GetLimits()); !limits.Admits(consumed) {
+		return refusal.Invalidf("Invalid QuotaConfig: Role '%s' is already consuming '%s'; this is more than the"+
+			" requested limits '%s' (use 'force' flag to bypass this check)", q.GetRole(), consumed, limits)
+	}
+	return nil
+}
+
+// Overcommit refuses what all roles are guaranteed together, if it is more than
+// the cluster has. It is for quotas that are not forced.
+func Overcommit(total, capacity resources.Quantities) *refusal.Error {
+	if !capacity.Contains(total) {
+		return refusal.Invalidf("Invalid QuotaConfig: total quota guarantees '%s' exceed cluster capacity '%s'"+
+			" (use 'force' flag to bypass this check)", total, capacity)
+	}
+	return nil
+}
 
 // Quota refuses a quota for no valid role, with amounts that are none or too
 // large, or whose guarantees pass its limits.

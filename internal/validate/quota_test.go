@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/refusal"
 	"github.com/meseta-project/meseta/internal/validate"
+	"github.com/meseta-project/meseta/resources"
 )
 
 func TestQuota(t *testing.T) {
@@ -40,6 +42,41 @@ func TestQuota(t *testing.T) {
 	} {
 		refused(t, validate.Quota(read(t, test.quota, &quotapb.QuotaConfig{})), test.want)
 	}
+}
+
+// TestQuotaUpdate: what the master refuses of a quota beside what is wrong in
+// itself.
+func TestQuotaUpdate(t *testing.T) {
+	quota := read(t, `{"role":"a","guarantees":{"cpus":{"value":2}},"limits":{"cpus":{"value":4}}}`, &quotapb.QuotaConfig{})
+	amounts := func(text string) resources.Quantities {
+		q, err := resources.ParseQuantities(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+	check := func(err *refusal.Error, want string) {
+		t.Helper()
+		if err == nil { // which is no nil error
+			err = refusal.Invalidf("")
+		}
+		if err.Message != want {
+			t.Errorf("refused with %q, want %q", err.Message, want)
+		}
+	}
+	check(validate.QuotaUpdate(quota, true), "")
+	check(validate.QuotaUpdate(quota, false), "Invalid QuotaConfig: 'a' is not on the roles whitelist")
+	check(validate.QuotaUpdate(read(t, `{"role":"a/b"}`, &quotapb.QuotaConfig{}), true), "Updating quota on nested role 'a/b' is not supported yet")
+	check(validate.LimitsOfConsumed(quota, amounts("cpus:4;mem:99")), "")
+	check(validate.LimitsOfConsumed(quota, amounts("cpus:4.001")), "Invalid QuotaConfig: Role 'a' is already consuming 'cpus:4.001';"+
+		" this is more than the requested limits 'cpus:4' (use 'force' flag to bypass this check)")
+	total, err := validate.AddGuarantee(amounts("cpus:1;mem:8"), quota)
+	check(err, "")
+	check(validate.Overcommit(total, amounts("cpus:3;mem:8")), "")
+	check(validate.Overcommit(total, amounts("cpus:2.999;mem:8")), "Invalid QuotaConfig: total quota guarantees 'cpus:3; mem:8' exceed"+
+		" cluster capacity 'cpus:2.999; mem:8' (use 'force' flag to bypass this check)")
+	_, err = validate.AddGuarantee(resources.QuantitiesOf(resources.Quantity{Name: "cpus", Amount: 1 << 62}), quota)
+	check(err, "Invalid QuotaConfig: the guarantees of cpus of all roles together are too large")
 }
 
 func TestQuotaRequest(t *testing.T) {
