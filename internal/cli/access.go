@@ -76,14 +76,22 @@ func (c *access) config() operator.Config {
 	return operator.Config{Addresses: c.masters, Leader: c.leader, Principal: c.principal, Secret: c.secret}
 }
 
-// whereToLook says which command shows what a master does not know by the name
-// it was asked about, if its refusal is of that kind.
+// whereToLook says what to do about a master's refusal, if it is of a kind that is
+// known: which command shows what there is by such a name, or what else would do.
 func whereToLook(refusal string) string {
 	switch {
 	case strings.HasPrefix(refusal, "Unknown agent"), strings.HasPrefix(refusal, "There is no agent"):
 		return "\n'meseta agents' lists those that there are"
 	case strings.HasPrefix(refusal, "No framework"), strings.HasPrefix(refusal, "There is no framework"):
 		return "\n'meseta frameworks' lists those that there are, with their roles"
+	case strings.Contains(refusal, "(use 'force' flag to bypass this check)"):
+		return "\n'meseta quota --all' shows what roles have and are guaranteed; --force sets it all the same"
+	case strings.Contains(refusal, "is not contained within the 'QuotaConfig.limits'"):
+		return "\nWhat is not given stays as it is: give --limit as well, or take it away with --limit ''"
+	case strings.HasPrefix(refusal, "Updating quota on nested role"):
+		return "\nA quota is for a top-level role with all roles below it: set it there"
+	case strings.Contains(refusal, "is not on the roles whitelist"), strings.Contains(refusal, ": Unknown role"):
+		return "\nThe master's flag --roles names those that there may be"
 	default:
 		return ""
 	}

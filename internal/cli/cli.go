@@ -72,7 +72,7 @@ func Root() *cobra.Command {
 		Version: fmt.Sprintf("%s (Mesos API %s)", version.Meseta(), version.Mesos),
 	}
 	root.AddCommand(devCommand(), runCommand(), masterCommand(), agentCommand(), executeCommand(), helperCommand(),
-		statusCommand(), agentsCommand(), frameworksCommand(), tasksCommand(), logsCommand(), execCommand(), attachCommand(), teardownCommand(), drainCommand(), deactivateCommand(), reactivateCommand(), explainCommand())
+		statusCommand(), agentsCommand(), frameworksCommand(), tasksCommand(), logsCommand(), execCommand(), attachCommand(), teardownCommand(), drainCommand(), deactivateCommand(), reactivateCommand(), explainCommand(), quotaCommand(), weightsCommand())
 	return root
 }
 

@@ -271,15 +271,21 @@ func (f *masterFlags) minAllocatable(text string) error {
 func (f *masterFlags) weights(text string) error {
 	f.Master.Weights = map[string]float64{}
 	for pair := range strings.SplitSeq(text, ",") {
-		name, weight, _ := strings.Cut(pair, "=")
-		w, err := strconv.ParseFloat(weight, 64)
-		if err != nil || !(w > 0) || math.IsInf(w, 0) {
-			return fmt.Errorf("%q is not a weight such as role=2.5", pair)
-		}
-		if err := role.Validate(name); err != nil {
+		name, weight, err := parseWeight(pair)
+		if err != nil {
 			return err
 		}
-		f.Master.Weights[name] = w
+		f.Master.Weights[name] = weight
 	}
 	return nil
+}
+
+// parseWeight reads a role with its weight.
+func parseWeight(pair string) (name string, weight float64, err error) {
+	name, text, _ := strings.Cut(pair, "=")
+	weight, err = strconv.ParseFloat(text, 64)
+	if err != nil || !(weight > 0) || math.IsInf(weight, 0) {
+		return "", 0, fmt.Errorf("%q is not a weight such as role=2.5", pair)
+	}
+	return name, weight, role.Validate(name)
 }
