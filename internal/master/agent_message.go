@@ -16,6 +16,10 @@ func (m *Master) agentMessage(in AgentMessage) {
 	if m.hold(in) {
 		return
 	}
+	if a := m.going; a != nil && senderOf(in) == a.id {
+		m.unwanted(in.Message, in.From, "the agent is out of the registry")
+		return
+	}
 	if a := m.agents[senderOf(in)]; a != nil && a.isLate(in) {
 		m.unwanted(in.Message, in.From, "the agent has registered over a later connection")
 		m.askToRegister(a)
