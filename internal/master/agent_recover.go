@@ -49,13 +49,20 @@ func (m *Master) bringSome(back readmitted, budget *int) (done bool) {
 	return true
 }
 
+// bringPart is bringSome for an agent that brings much. Others that bring little may be
+// put on the books between its parts.
+func (m *Master) bringPart(back readmitted, budget *int) (done bool) {
+	done = m.bringSome(back, budget)
+	m.coming = back.came.agent
+	return done
+}
+
 // beginComeback puts an agent on the books that is back, without what runs there.
 func (m *Master) beginComeback(back readmitted) *agent {
 	msg := back.msg
 	total := mustTotal(totalOf(msg.Slave, msg.CheckpointedResources, msg.AgentCapabilities))
 	m.recovered.Delete(ids.AgentID(msg.GetSlave().GetId().GetValue()))
 	a := m.addAgent(msg.Slave, back.from, msg.GetVersion(), msg.AgentCapabilities, total, msg.ResourceVersionUuid)
-	m.coming = a
 	m.editAgent(a).Reregistered = m.now
 	m.recoverFrameworks(msg.Frameworks)
 	if bereaved := m.bereaved(a.id); back.was != admittedBefore && len(bereaved) > 0 {

@@ -258,7 +258,9 @@ func (m *Master) agentBack(back readmitted) {
 	budget := math.MaxInt
 	m.bringSome(back, &budget)
 	a, frameworks := back.came.agent, back.msg.Frameworks
-	m.coming = nil
+	if m.coming == a {
+		m.coming = nil
+	}
 	m.offerAgent(a)
 	m.send(a, &messages.SlaveReregisteredMessage{SlaveId: agentID(a.id), Connection: m.welcome()})
 	m.askToDrain(a)

@@ -40,6 +40,11 @@ func (m *Master) Check() {
 	if a := m.coming; a != nil {
 		invariant.CheckOne(m.agents[a.id] == a && m.isReturning(a.id) && len(a.offers) == 0, "agent that is coming is on the books", "agent", a.id)
 	}
+	for _, w := range m.waiting {
+		if back, ok := w.then.(readmitted); ok && back.came.agent != nil {
+			invariant.CheckOne(back.came.agent == m.coming, "agent that is on the books in part is coming", "agent", back.came.agent.id)
+		}
+	}
 	if a := m.going; a != nil {
 		invariant.CheckOne(m.agents[a.id] == a && m.leaving[a.id], "agent that is going is on the books", "agent", a.id)
 	}

@@ -159,7 +159,7 @@ func (m *Master) prepare(a action, budget *int) (done bool) {
 	case lost, dismissed, wentGone:
 		return m.endSome(a, budget)
 	case readmitted:
-		return !m.isNew(a) || m.bringSome(a, budget)
+		return !m.isNew(a) || m.bringPart(a, budget)
 	default:
 		return true
 	}
