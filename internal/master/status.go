@@ -140,9 +140,9 @@ func completeStatus(u *messages.StatusUpdate) *mesos.TaskStatus {
 func (m *Master) acknowledge(f *framework, call *schedulerpb.Call_Acknowledge) {
 	m.counters.Messages.StatusUpdateAck++
 	a := m.agents[ids.AgentID(call.GetAgentId().GetValue())]
-	if a == nil || !a.row.Connected { // the agent sends the status again
+	if a == nil || !a.row.Connected || a == m.coming { // the agent sends the status again
 		m.counters.InvalidAcks++
-		m.log.Warn("dropping ACKNOWLEDGE", slog.String("framework_id", string(f.id)), slog.String("reason", "the agent is not connected"))
+		m.log.Warn("dropping ACKNOWLEDGE", slog.String("framework_id", string(f.id)), slog.String("reason", "the agent is not connected, or not here in whole"))
 		return
 	}
 	if t := a.tasks[taskKey{f.id, ids.TaskID(call.GetTaskId().GetValue())}]; t != nil {
