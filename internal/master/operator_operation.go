@@ -60,8 +60,11 @@ func operationOfCall(call *masterpb.Call) (on *mesos.AgentID, op *mesos.Offer_Op
 // hold what it needs are rescinded, as many as it takes.
 func (m *Master) operatorOperation(on *mesos.AgentID, op *mesos.Offer_Operation, principal string) *refusal.Error {
 	a := m.agents[ids.AgentID(on.GetValue())]
-	if a == nil {
+	if a == nil || a == m.going {
 		return refusal.Invalidf("No agent found with specified ID")
+	}
+	if a == m.coming { // what is used there is not known yet
+		return refusal.Unavailablef("Agent %s is being taken back; try again in a moment", a.id)
 	}
 	op = op.CloneVT()
 	resources.UpgradeMessage(op)
