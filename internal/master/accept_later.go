@@ -178,6 +178,9 @@ func (m *Master) breakOff(a *agent) {
 		if x := b.accepting; x != nil && x.agent == a {
 			m.finish(x, nil)
 			x.agent = nil
+			if !x.checked && x.fails == nil { // of the one looked at, no task has been told
+				x.task = 0
+			}
 			x.fail = b.framework.lost(mesos.TaskStatus_REASON_AGENT_DISCONNECTED, "Agent disconnected", "Agent disconnected")
 		}
 	}
