@@ -117,13 +117,17 @@ func (m *Master) agentLost(l lost) {
 
 // endSome goes on with what there is on an agent that an action takes off the books: its
 // tasks end, the oldest first, operations (before these if it is unreachable), and its
-// executors. It reports whether none are left.
+// executors. Operations that it has listed come on the books before that. It reports
+// whether none are left.
 func (m *Master) endSome(why action, budget *int) (none bool) {
 	a := m.agents[agentOf(why)]
 	if a == nil {
 		return true
 	}
 	m.going = a
+	if *budget = m.enter(a, *budget); len(a.entering) > 0 {
+		return false
+	}
 	if _, unreachable := why.(lost); unreachable && !m.endOperations(a, why, budget) {
 		return false
 	}

@@ -210,15 +210,17 @@ func (r *OperationRow) last() *mesos.OperationStatus {
 func (m *Master) operationState(agent *mesos.AgentID) (mesos.OperationState, string) {
 	id := ids.AgentID(agent.GetValue())
 	_, unreachable := m.registry.Unreachable(id)
+	a := m.agents[id]
+	here := a != nil && a != m.going
 	switch {
 	case agent == nil:
 		return mesos.OperationState_OPERATION_UNKNOWN,
 			"Reconciliation: Operation is unknown and no 'agent_id' was provided"
 	case m.mayBeBack(agent):
 		return mesos.OperationState_OPERATION_RECOVERING, "Reconciliation: Agent is recovered but has not re-registered"
-	case m.agents[id] != nil && len(m.agents[id].entering) > 0:
+	case here && len(a.entering) > 0:
 		return mesos.OperationState_OPERATION_RECOVERING, "Reconciliation: Agent is re-registered but not all that it has done is known yet"
-	case m.agents[id] != nil:
+	case here:
 		return mesos.OperationState_OPERATION_UNKNOWN, "Reconciliation: Operation is unknown"
 	case unreachable:
 		return mesos.OperationState_OPERATION_UNREACHABLE, "Reconciliation: Agent is unreachable"
