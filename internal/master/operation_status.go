@@ -261,6 +261,7 @@ func (m *Master) reconcileAgentOperations(a *agent, known []*mesos.Operation) {
 		a.enters = true
 		m.entering = append(m.entering, a)
 	}
+	m.lookAfter(a) // those that were to come on the books may be no more
 }
 
 // enter puts operations on the books that an agent has listed. It may cost budget, and
