@@ -5,6 +5,7 @@ import (
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
 	messages "github.com/meseta-project/meseta/api/messages"
+	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/secret"
 	"github.com/meseta-project/meseta/internal/validate"
@@ -129,6 +130,12 @@ func (m *Master) launchValid(x *acceptance, g *launching, budget *int) (done boo
 		LaunchExecutor:       &g.fresh,
 	})
 	return true
+}
+
+// launches reports whether a task with an ID is of the group that an ACCEPT launches. It
+// has been, or is being, validated as one that is on no book.
+func (x *acceptance) launches(id ids.TaskID) bool {
+	return x != nil && x.agent != nil && x.group != nil && x.group.fails == nil && x.group.form.Has(string(id))
 }
 
 // toldTo returns what is launched in the form that the agent understands.

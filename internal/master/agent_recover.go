@@ -90,7 +90,7 @@ func (m *Master) bringTask(a *agent, desc *mesos.Task, was whereabouts) {
 	if f == nil { // it is over, and its tasks will be shut down
 		return
 	}
-	if f.tasks[ids.TaskID(desc.GetTaskId().GetValue())] != nil {
+	if f.hasTask(ids.TaskID(desc.GetTaskId().GetValue())) {
 		m.log.Warn("task runs on two agents", slog.String("framework_id", string(f.id)),
 			slog.String("task_id", desc.GetTaskId().GetValue()), slog.String("agent_id", string(a.id)))
 		return

@@ -105,6 +105,12 @@ func (m *Master) takeUnreachable(f *framework, take func(*task) bool) {
 	})
 }
 
+// hasTask reports whether a task with an ID is on the books, or of a group that is being
+// launched.
+func (f *framework) hasTask(id ids.TaskID) bool {
+	return f.tasks[id] != nil || f.backlog != nil && f.backlog.accepting.launches(id)
+}
+
 // unreachableTask returns the task with an ID that is out of reach, or nil.
 func (f *framework) unreachableTask(id ids.TaskID) *task {
 	for _, t := range f.unreachable {
@@ -142,7 +148,7 @@ func (m *Master) settleUnreachable(f *framework, id ids.AgentID, listed map[task
 // nil if the task is not remembered, or over.
 func (m *Master) adopt(f *framework, a *agent, id ids.TaskID, state mesos.TaskState) *task {
 	i := slices.IndexFunc(f.completed, func(t *task) bool { return t.row.ID == id && t.row.Agent == a.id })
-	if i < 0 || f.tasks[id] != nil || frees(state) || !deniable(f.completed[i].row.State) {
+	if i < 0 || f.hasTask(id) || frees(state) || !deniable(f.completed[i].row.State) {
 		return nil
 	}
 	old := f.completed[i]

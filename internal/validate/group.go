@@ -69,6 +69,9 @@ func (g *Group) Add(t *mesos.TaskInfo) error {
 	return nil
 }
 
+// Has reports whether a task with an ID was added.
+func (g *Group) Has(id string) bool { return g.seen[id] }
+
 // Whole refuses the group, all of whose tasks were added, as Task does: all of it,
 // if any of its tasks cannot be launched out of what is left of the offers.
 func (g *Group) Whole(offered resources.Resources) error {
