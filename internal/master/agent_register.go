@@ -34,6 +34,10 @@ func (m *Master) registerAgent(from ids.UPID, over uint64, msg *messages.Registe
 		return
 	}
 	if old := m.agentAt[from]; old != nil {
+		if old == m.going { // it tries again
+			m.unwanted(msg, from, "the agent at its address is out of the registry")
+			return
+		}
 		if old.row.Connected || old.isProcess(msg.ResourceVersionUuid) { // it has not had the answer, or has by now
 			m.send(old, &messages.SlaveRegisteredMessage{SlaveId: agentID(old.id), Connection: m.welcome()})
 			return
