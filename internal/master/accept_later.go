@@ -144,12 +144,15 @@ func (m *Master) wait(b *backlog, in Input) {
 }
 
 // sizeOf returns how much of the memory something takes that waits, as counted in
-// names of offers and tasks.
+// names of offers, tasks and operations; a message takes as much as one for 64 bytes.
 func sizeOf(in Input) int {
 	n := 1000
 	if in, ok := in.(SchedulerCall); ok {
-		n += len(in.Call.GetDecline().GetOfferIds()) + len(in.Call.GetReconcile().GetTasks()) +
-			len(in.Call.GetAccept().GetOfferIds()) + countTasks(in.Call.GetAccept().GetOperations(), maxBacklog)
+		call := in.Call
+		n += len(call.GetDecline().GetOfferIds()) + len(call.GetReconcile().GetTasks()) +
+			len(call.GetAccept().GetOfferIds()) + countTasks(call.GetAccept().GetOperations(), maxBacklog) +
+			len(call.GetAcceptInverseOffers().GetInverseOfferIds()) + len(call.GetDeclineInverseOffers().GetInverseOfferIds()) +
+			len(call.GetReconcileOperations().GetOperations()) + len(call.GetMessage().GetData())/64
 	}
 	return n
 }

@@ -227,3 +227,36 @@ func TestLaunchesMany(t *testing.T) {
 		t.Errorf("%d events when nothing waits any more", len(events))
 	}
 }
+
+// TestBacklogIsBounded: calls wait for an ACCEPT by how much they name or send.
+func TestBacklogIsBounded(t *testing.T) {
+	const many = maxBacklog / 4
+	offers := slices.Repeat([]*mesos.OfferID{{Value: new("o")}}, many)
+	operations := slices.Repeat([]*schedulerpb.Call_ReconcileOperations_Operation{{OperationId: &mesos.OperationID{Value: new("o")}}}, many)
+	tasks := slices.Repeat([]*mesos.TaskInfo{{TaskId: &mesos.TaskID{Value: new("t")}, AgentId: &mesos.AgentID{Value: new("a")}}}, 1000)
+	for _, call := range []*schedulerpb.Call{
+		{Type: schedulerpb.Call_DECLINE.Enum(), Decline: &schedulerpb.Call_Decline{OfferIds: offers}},
+		{Type: schedulerpb.Call_ACCEPT_INVERSE_OFFERS.Enum(), AcceptInverseOffers: &schedulerpb.Call_AcceptInverseOffers{InverseOfferIds: offers}},
+		{Type: schedulerpb.Call_DECLINE_INVERSE_OFFERS.Enum(), DeclineInverseOffers: &schedulerpb.Call_DeclineInverseOffers{InverseOfferIds: offers}},
+		{Type: schedulerpb.Call_RECONCILE_OPERATIONS.Enum(), ReconcileOperations: &schedulerpb.Call_ReconcileOperations{Operations: operations}},
+		{Type: schedulerpb.Call_MESSAGE.Enum(), Message: &schedulerpb.Call_Message{
+			AgentId: &mesos.AgentID{Value: new("a")}, ExecutorId: &mesos.ExecutorID{Value: new("e")}, Data: make([]byte, 64*many),
+		}},
+	} {
+		k := newTalker(t, 500)
+		if err, _ := k.call(&schedulerpb.Call{Type: schedulerpb.Call_ACCEPT.Enum(), Accept: &schedulerpb.Call_Accept{
+			Operations: []*mesos.Offer_Operation{{Type: mesos.Offer_Operation_LAUNCH.Enum(), Launch: &mesos.Offer_Operation_Launch{TaskInfos: tasks}}},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		waiting := 0
+		for ; waiting < 10; waiting++ {
+			if err, _ := k.call(call); err != nil {
+				break
+			}
+		}
+		if waiting == 0 || waiting > 5 {
+			t.Errorf("%s: %d calls wait", call.GetType(), waiting)
+		}
+	}
+}
