@@ -159,7 +159,7 @@ func (m *Master) adopt(f *framework, a *agent, id ids.TaskID, state mesos.TaskSt
 	t := m.recoverTask(f, a, desc)
 	m.alloc.Allocate(f.id, a.id, t.row.Resources)
 	left := a.row.Total.NonShared().Sub(a.row.Allocated.Unallocated().NonShared())
-	if !left.Contains(a.row.Offered.Unallocated().NonShared()) {
+	if m.accepts(a.id) || !left.Contains(a.row.Offered.Unallocated().NonShared()) { // what an ACCEPT has is in neither
 		m.rescindAll(a)
 	}
 	// The update may be older than the loss: if the task is not there the agent
