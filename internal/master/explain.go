@@ -107,11 +107,15 @@ func (m *Master) whyInactive(id ids.AgentID) (allocator.Reason, string) {
 	}
 }
 
-// explore works on the question that was asked first. It reports whether there
-// is more to do.
+// explore works on the question that was asked first, unless an agent is here in part
+// only: of that the allocator does not know enough. It reports whether there is more
+// to do.
 func (m *Master) explore() (more bool) {
 	if len(m.inquiries) == 0 {
 		return false
+	}
+	if m.coming != nil || m.going != nil {
+		return true
 	}
 	first := m.inquiries[0]
 	if m.alloc.Explore(m.now, first.Inquiry, exploreBudget) {
