@@ -133,7 +133,7 @@ func (m *Master) wait(b *backlog, in Input) {
 			m.reply(in.Request, refusal.Unavailablef("%s", busy))
 			return
 		case Subscribe:
-			m.refuseSubscription(in.Peer, busy)
+			m.turnAway(in.Peer, busy)
 			return
 		case DriverStopped:
 			m.log.Warn("dropping DeactivateFrameworkMessage", slog.String("framework_id", string(in.Framework)), slog.String("reason", busy))
@@ -141,6 +141,14 @@ func (m *Master) wait(b *backlog, in Input) {
 		}
 	}
 	b.waits, b.size = append(b.waits, in), b.size+sizeOf(in)
+}
+
+// turnAway has who subscribes try again: an ERROR would be the end of it.
+func (m *Master) turnAway(peer Peer, why string) {
+	if peer.Driver == "" {
+		m.emit(CloseFramework{peer})
+	}
+	m.log.Warn("dropping SUBSCRIBE", slog.String("reason", why))
 }
 
 // sizeOf returns how much of the memory something takes that waits, as counted in

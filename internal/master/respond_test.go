@@ -258,5 +258,18 @@ func TestBacklogIsBounded(t *testing.T) {
 		if waiting == 0 || waiting > 5 {
 			t.Errorf("%s: %d calls wait", call.GetType(), waiting)
 		}
+		k.subscribesAgain(t)
+	}
+}
+
+// subscribesAgain: who subscribes and cannot wait is told nothing, as an ERROR would be
+// the end of it. It tries again.
+func (k *talker) subscribesAgain(t *testing.T) {
+	t.Helper()
+	k.m.out.Messages = nil
+	k.m.Step(start, Subscribe{Peer: Peer{Conn: 2, StreamID: "s2"}, Call: &schedulerpb.Call_Subscribe{FrameworkInfo: k.f.row.Info}})
+	k.m.Step(start, Subscribe{Peer: Peer{Driver: "driver@10.0.0.1:1"}, Call: &schedulerpb.Call_Subscribe{FrameworkInfo: k.f.row.Info}})
+	if all := k.m.out.Messages; len(all) != 1 || all[0] != Message(CloseFramework{Peer{Conn: 2, StreamID: "s2"}}) {
+		t.Errorf("%v is sent", all)
 	}
 }
