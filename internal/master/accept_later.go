@@ -179,8 +179,19 @@ func (m *Master) costOf(in Input) int {
 	return 8 + 4*n
 }
 
-// few is how many tasks are launched at once, at most.
-func (m *Master) few() int { return m.cfg.AllocationBudget / 4 }
+// few is how many tasks are launched at once, at most, and how many an agent may have
+// that comes or goes at once.
+func (m *Master) few() int { return m.cfg.AllocationBudget / 2 }
+
+// atOnce reports whether so much on an agent is few, and takes what it costs from a
+// budget: more than there is left of it, if need be.
+func (m *Master) atOnce(n int, budget *int) bool {
+	if n > m.few() {
+		return false
+	}
+	*budget -= 4 * n
+	return true
+}
 
 // breakOff fails what is left of the ACCEPTs of an agent that is not what it was: it
 // has gone away, or has registered again. What is left of their offers is free.

@@ -125,6 +125,9 @@ func (m *Master) endSome(why action, budget *int) (none bool) {
 		return true
 	}
 	m.going = a
+	if m.atOnce(len(a.tasks)+len(a.executors)+len(a.operations)+len(a.entering), budget) {
+		budget = new(math.MaxInt)
+	}
 	if *budget = m.enter(a, *budget); len(a.entering) > 0 {
 		return false
 	}

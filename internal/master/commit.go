@@ -159,7 +159,8 @@ func (m *Master) prepare(a action, budget *int) (done bool) {
 	case lost, dismissed, wentGone:
 		return m.endSome(a, budget)
 	case readmitted:
-		return !m.isNew(a) || m.bringPart(a, budget)
+		brings := len(a.msg.Tasks) + len(a.msg.ExecutorInfos)
+		return !m.isNew(a) || a.came.agent == nil && m.atOnce(brings, budget) || m.bringPart(a, budget)
 	default:
 		return true
 	}
