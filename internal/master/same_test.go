@@ -497,14 +497,28 @@ func (c *composer) goesOn(in Input) []string {
 		switch in.Call.GetType() {
 		case schedulerpb.Call_RECONCILE, schedulerpb.Call_TEARDOWN, schedulerpb.Call_UPDATE_FRAMEWORK:
 			return c.about(in)
+		case schedulerpb.Call_RECONCILE_OPERATIONS:
+			about := c.about(in)
+			if ops := c.w.m.operations[ids.FrameworkID(in.Call.FrameworkId.GetValue())]; ops != nil {
+				for o := ops.byAge.oldest; o != nil; o = o.age.younger {
+					about = append(about, updates(o.agent.row.PID.Address()))
+				}
+			}
+			return about
 		case schedulerpb.Call_ACCEPT, schedulerpb.Call_DECLINE: // the framework may call for offers again
 			return slices.DeleteFunc(c.about(in), func(one string) bool { return strings.HasPrefix(one, "framework") })
 		default:
 		}
 	case AgentMessage:
-		switch in.Message.(type) {
+		switch msg := in.Message.(type) {
 		case *messages.RegisterSlaveMessage, *messages.UnregisterSlaveMessage:
 			return []string{members}
+		case *messages.UpdateSlaveMessage:
+			about := c.aboutAgent(in.From.Address())
+			for _, op := range msg.GetOperations().GetOperations() {
+				about = append(about, "framework "+op.GetFrameworkId().GetValue())
+			}
+			return about
 		case *messages.ReregisterSlaveMessage:
 			return exceptUpdates(c.about(in), in.From)
 		default:
