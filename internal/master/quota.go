@@ -186,10 +186,10 @@ func quotaOf(config *quotapb.QuotaConfig) allocator.Quota {
 
 // recoverQuotas takes the registry's quotas. Nothing is offered until most
 // agents are back, if there are any.
-func (m *Master) recoverQuotas() {
-	m.quotas, m.guarantees = maps.Clone(m.registry.Quotas()), make(map[string]resources.Quantities, len(m.quotaNames))
-	for _, name := range m.quotaNames {
-		m.setQuotaInForce(m.quotas, m.quotas[name])
+func (m *Master) recoverQuotas(l *Legacy) {
+	m.quotas, m.quotaNames, m.guarantees = l.quotas, l.quotaNames, l.guarantees
+	for i, name := range l.quotaNames {
+		m.alloc.SetQuota(name, l.inForce[i])
 		for resource, amount := range m.guarantees[name].All() {
 			m.guaranteed.add(resource, amount)
 		}

@@ -10,10 +10,13 @@ import (
 	"time"
 
 	mesos "github.com/meseta-project/meseta/api/mesos/v1"
+	quotapb "github.com/meseta-project/meseta/api/mesos/v1/quota"
+	"github.com/meseta-project/meseta/internal/allocator"
 	"github.com/meseta-project/meseta/internal/cow"
 	"github.com/meseta-project/meseta/internal/ids"
 	"github.com/meseta-project/meseta/internal/invariant"
 	"github.com/meseta-project/meseta/internal/registry"
+	"github.com/meseta-project/meseta/resources"
 )
 
 // A new leader knows from the registry which agents there are, and nothing of
@@ -24,13 +27,26 @@ import (
 type Legacy struct {
 	registry   *registry.Registry
 	agents     *cow.Table[ids.AgentID, mesos.AgentInfo]
-	quotaNames []string
+	quotas     map[string]*quotapb.QuotaConfig
+	quotaNames []string          // of quotas, sorted
+	inForce    []allocator.Quota // the same quotas, in the order of names
+	guarantees map[string]resources.Quantities
 }
 
 // Inherit makes a legacy of the registry that the store holds. That takes as long as
 // there are agents, so it belongs to the reading of the registry and is not a step.
 func Inherit(r *registry.Registry) *Legacy {
-	l := &Legacy{r, &cow.Table[ids.AgentID, mesos.AgentInfo]{}, slices.Sorted(maps.Keys(r.Quotas()))}
+	l := &Legacy{
+		registry: r, agents: &cow.Table[ids.AgentID, mesos.AgentInfo]{}, quotas: maps.Clone(r.Quotas()),
+		quotaNames: slices.Sorted(maps.Keys(r.Quotas())), guarantees: map[string]resources.Quantities{},
+	}
+	for _, name := range l.quotaNames {
+		quota := quotaOf(l.quotas[name])
+		l.inForce = append(l.inForce, quota)
+		if !quota.Guarantees.IsEmpty() {
+			l.guarantees[name] = quota.Guarantees
+		}
+	}
 	for _, a := range r.Agents() {
 		l.agents.Put(ids.AgentID(a.GetInfo().GetId().GetValue()), a.Info)
 	}
@@ -43,7 +59,7 @@ func (m *Master) Recover(now time.Time, l *Legacy, info *mesos.MasterInfo) {
 	invariant.Check(m.info == nil, "master leads already")
 	r := l.registry
 	m.now, m.elected, m.registry, m.info = now, now, r, info
-	m.recovered, m.quotaNames = l.agents, l.quotaNames
+	m.recovered = l.agents
 	m.shown = forFrameworks(info)
 	m.id = ids.MasterID(info.GetId())
 	if missing := lacking(info, r.MinimumCapabilities()); len(missing) > 0 {
@@ -53,7 +69,7 @@ func (m *Master) Recover(now time.Time, l *Legacy, info *mesos.MasterInfo) {
 	m.toRecover = m.recovered.Len()
 	m.changes = append(m.changes, r.SetMaster(info)...)
 	m.recoverWeights()
-	m.recoverQuotas()
+	m.recoverQuotas(l)
 	m.startReclaiming()
 	m.after(m.cfg.AgentReregisterTimeout, deadline{kind: recoveryOver})
 	m.after(m.cfg.RegistryGCInterval, deadline{kind: registryGC})

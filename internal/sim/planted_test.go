@@ -104,7 +104,7 @@ var planted = []struct{ name, file, was, is string }{
 	},
 	{
 		"quotas not enforced by a new leader", "master/quota.go",
-		"m.setQuotaInForce(m.quotas, m.quotas[name])", "_ = name",
+		"m.alloc.SetQuota(name, l.inForce[i])", "_ = i",
 	},
 	{
 		"timers by the wall clock", "master/deadline.go",
