@@ -618,6 +618,9 @@ func (c *composer) aboutFramework(id ids.FrameworkID) []string {
 		for _, a := range f.agents {
 			about = append(about, "agent "+a.row.PID.Address(), updates(a.row.PID.Address()))
 		}
+		for o := c.w.m.operationsOf(f).byAge.oldest; o != nil; o = o.age.younger {
+			about = append(about, "agent "+o.agent.row.PID.Address(), updates(o.agent.row.PID.Address()))
+		}
 	}
 	return about
 }
